@@ -1,0 +1,36 @@
+# Two commands do everything: `make lab` opens the course, `make test` tests it.
+# Both set up first: an environment of its own in .venv, made anew when the pinned requirements change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.complete
+
+.PHONY: help lab setup test test-slow clean
+
+help:
+	@echo "make lab    set everything up and open JupyterLab on the course"
+	@echo "make test   set everything up and run the tests"
+	@echo "make clean  remove the environment and everything built"
+
+lab: setup
+	@$(BIN)/course lab
+
+test: setup
+	@$(BIN)/python -m pytest
+
+test-slow: setup
+	@$(BIN)/python -m pytest -m slow
+
+setup: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@echo "Setting up .venv (about a minute the first time) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+clean:
+	rm -rf .venv build
