@@ -1,0 +1,142 @@
+"""One app, one load: what its clients waited for, and what it cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from course_app.load import Generator, LoadResult
+from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.noise import NoiseMeter, NoiseReport
+from course_app.measure.notes import generator_note
+from course_app.measure.pace import paced
+from course_app.measure.probes import Counts
+from course_app.measure.result import Result
+from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
+
+WARMUP_SECONDS = 0.03
+
+
+@dataclass(frozen=True)
+class Measurement(Result):
+    """What one load on one app gave. Latencies are kept raw, so percentiles are exact."""
+
+    name: str
+    workload: str
+    load: LoadResult
+    counts: Counts
+    cpu_us_per_request: float
+    noise: NoiseReport
+    wrong: tuple[WrongAnswer, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """One column of figures."""
+        return ("", self.name)
+
+    @property
+    def p50_ms(self) -> float:
+        """Median latency in ms; under the open model from the intended start."""
+        return self.load.percentile(50)
+
+    @property
+    def p99_ms(self) -> float:
+        """99th percentile of latency in ms. Shown, never graded: short runs cannot hold it."""
+        return self.load.percentile(99)
+
+    @property
+    def throughput(self) -> float:
+        """Completed requests per second."""
+        return self.load.throughput
+
+    @property
+    def message(self) -> str:
+        """Throughput and median in one sentence."""
+        if self.wrong:
+            return f"{self.name}: {self.load.error_count} wrong answers, such as {self.wrong[0]}"
+        model = _model(self.load)
+        return (
+            f"{self.name}: {self.throughput:,.0f} requests/s, half of them within "
+            f"{self.p50_ms:.2f} ms ({self.workload}, {model})"
+        )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Percentiles, costs and counts, one a row."""
+        points = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+        latency = [
+            (f"latency {k}, ms", f"{self.load.percentile(q):.2f}") for k, q in points.items()
+        ]
+        return [
+            ("requests/s", f"{self.throughput:,.0f}"),
+            *latency,
+            ("server CPU, µs / request", f"{self.cpu_us_per_request:,.0f}"),
+            *self.counts.as_text().items(),
+        ]
+
+    def notes(self) -> list[str]:
+        """Noise of the machine and load of the generator; errors first."""
+        notes = [str(example) for example in self.wrong]
+        if self.load.rate is not None:
+            notes.append(f"Arrivals missed: {self.load.missed}, backlog: {self.load.max_backlog}.")
+        return [*notes, str(self.noise), generator_note(self.load.generator_busy)]
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """All figures, with units in their names."""
+        return {
+            "type": "measurement",
+            "name": self.name,
+            "workload": self.workload,
+            "load": self.load.to_dict(),
+            "cpu_us_per_request": self.cpu_us_per_request,
+            "counts": self.counts.to_dict(),
+            "noise": self.noise.to_dict(),
+            "wrong": [example.to_dict() for example in self.wrong],
+        }
+
+
+def measure(
+    generator: Generator,
+    subject: Subject,
+    *,
+    seconds: float = 1.0,
+    rate: float | None = None,
+    progress: Progress = silent,
+) -> Measurement:
+    """Measure one subject: a counting pass, then one timed window.
+
+    Args:
+        seconds: length of the window.
+        rate: arrivals per second (open model); without it the closed model of the
+            subject's concurrency is used.
+    """
+    progress(f"{subject.name}: counting")
+    counts, counted = count(generator, subject)
+    progress(f"{subject.name}: measuring")
+    meter = NoiseMeter(subject.thread_ids())
+    meter.resume()
+    before = subject.work()
+    load = _window(generator, subject, paced(seconds), rate)
+    cpu_us = cpu_per_request_us(before, subject.work(), load.completed)
+    meter.pause()
+    return Measurement(
+        name=subject.name,
+        workload=subject.target.description,
+        load=load,
+        counts=counts,
+        cpu_us_per_request=cpu_us,
+        noise=meter.report(),
+        wrong=tuple(errors_of(subject.name, counted) + errors_of(subject.name, load)),
+    )
+
+
+def _window(
+    generator: Generator, subject: Subject, seconds: float, rate: float | None
+) -> LoadResult:
+    if rate is not None:
+        return generator.open(subject.target, rate=rate, seconds=seconds)
+    return generator.closed(subject.target, seconds=seconds, warmup_seconds=WARMUP_SECONDS)
+
+
+def _model(load: LoadResult) -> str:
+    if load.rate is not None:
+        return f"{load.rate:,.0f} arrivals/s"
+    return f"{load.concurrency} at a time"

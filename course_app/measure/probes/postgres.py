@@ -1,0 +1,107 @@
+"""What PostgreSQL did: statements, rows, buffers, sessions, connections, CPU.
+
+Statements are counted by ``pg_stat_statements`` in shared memory at the moment they end;
+sessions come from ``pg_stat_database``, which backends report when they go idle or exit.
+"""
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+import psutil
+import psycopg
+from psycopg.rows import dict_row
+
+from course_app.measure.noise import tree_cpu_seconds
+from course_app.measure.probes import Reading
+
+# What asyncpg's pool sends when a connection is given back; counted apart from the app's own.
+_RESET = r"^\s*(SELECT pg_advisory_unlock_all|CLOSE ALL|UNLISTEN|RESET ALL|DISCARD)"
+
+_COUNTERS = """
+SELECT /* course probe */
+    coalesce(sum(calls) FILTER (WHERE query !~* %(reset)s), 0)::float8 AS statements,
+    coalesce(sum(calls) FILTER (WHERE query ~* %(reset)s), 0)::float8 AS resets,
+    coalesce(sum(rows) FILTER (WHERE query !~* %(reset)s), 0)::float8 AS rows,
+    coalesce(sum(shared_blks_hit + shared_blks_read + temp_blks_read), 0)::float8 AS buffers,
+    (SELECT sessions::float8 FROM pg_stat_database WHERE datname = current_database()) AS sessions
+FROM pg_stat_statements
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND query NOT LIKE '%%course probe%%'
+"""
+_CONNECTIONS = """
+SELECT /* course probe */ count(*) AS connections FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+# A backend that ends reports its session after the client has gone: wait for two equal
+# readings in a row, for at most this long.
+_SETTLE_SECONDS = 0.5
+_SETTLE_STEP_SECONDS = 0.02
+
+
+class PostgresProbe:
+    """Counts what one database did. Holds one connection of its own, which is not counted.
+
+    Args:
+        dsn: the database whose work is counted; needs the extension pg_stat_statements.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
+        self._postmaster = self._find_postmaster()
+        self._settled()
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._before = self._settled()
+        self._cpu_before = self._cpu_seconds()
+
+    def stop(self) -> Sequence[Reading]:
+        """Statements, rows, buffers, sessions and CPU since ``start``; connections now."""
+        cpu_seconds = self._cpu_seconds() - self._cpu_before
+        connections = self._query(_CONNECTIONS)["connections"]
+        after = self._settled()
+        delta = {name: after[name] - self._before[name] for name in after}
+        readings = [
+            Reading("SQL statements", delta["statements"]),
+            Reading("pool reset statements", delta["resets"]),
+            Reading("rows", delta["rows"]),
+            Reading("buffers", delta["buffers"]),
+            Reading("PostgreSQL sessions", delta["sessions"]),
+            Reading("PostgreSQL connections open", connections, per_request=False),
+        ]
+        if self._postmaster is not None:
+            readings.append(Reading("PostgreSQL CPU", cpu_seconds * 1e6, unit="µs"))
+        return readings
+
+    def close(self) -> None:
+        """Give the probe's connection back."""
+        self._connection.close()
+
+    def _query(self, sql: str) -> dict[str, float]:
+        row = self._connection.execute(sql, {"reset": _RESET}).fetchone()
+        return {name: float(value) for name, value in (row or {}).items()}
+
+    def _settled(self) -> dict[str, float]:
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        last = self._query(_COUNTERS)
+        while time.monotonic() < deadline:
+            time.sleep(_SETTLE_STEP_SECONDS)
+            now = self._query(_COUNTERS)
+            if now == last:
+                break
+            last = now
+        return last
+
+    def _find_postmaster(self) -> psutil.Process | None:
+        # Only a server on this machine has a process to read; its backend's parent is it.
+        with contextlib.suppress(psutil.Error):
+            backend = psutil.Process(self._connection.info.backend_pid)
+            parent = backend.parent()
+            if "postgres" in backend.name() and parent and "postgres" in parent.name():
+                return parent
+        return None
+
+    def _cpu_seconds(self) -> float:
+        return tree_cpu_seconds(self._postmaster) if self._postmaster else 0.0

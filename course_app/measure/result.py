@@ -1,0 +1,109 @@
+"""What all measured results share: a title, tables for people, JSON for programs, a figure.
+
+A result does not know how to draw itself: the plots room registers a figure for each type
+of result, so that measuring never imports matplotlib.
+"""
+
+import html
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Row = Sequence[str]
+_FIGURES: dict[type["Result"], Callable[..., Any]] = {}
+
+
+class Result(ABC):
+    """A measured result: shown as a table, readable by programs, drawn by ``plot``."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> Row:
+        """The table's head."""
+
+    @property
+    @abstractmethod
+    def message(self) -> str:
+        """One sentence that says what was measured and what came out."""
+
+    @abstractmethod
+    def rows(self) -> Sequence[Row]:
+        """The table's cells, as text; the first column names the row."""
+
+    @abstractmethod
+    def to_dict(self) -> Mapping[str, Any]:
+        """The result as values that JSON can hold; units are part of the keys."""
+
+    def notes(self) -> Sequence[str]:
+        """Short remarks shown below the table: noise, errors, the generator's load."""
+        return ()
+
+    def to_json(self) -> str:
+        """The result as JSON text."""
+        return json.dumps(self.to_dict())
+
+    def plot(self, **options: Any) -> Any:
+        """The figure for this type of result. Its options are those of the plots room.
+
+        Raises:
+            LookupError: no figure is registered (``import course_app.plots`` registers them).
+        """
+        for cls in type(self).__mro__:
+            if cls in _FIGURES:
+                return _FIGURES[cls](self, **options)
+        raise LookupError(
+            f"No figure is known for {type(self).__name__}: import course_app.plots first."
+        )
+
+    def __str__(self) -> str:
+        body = text_table(self.columns, self.rows())
+        return "\n".join([self.message, body, *self.notes()])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.message, self.columns, self.rows(), self.notes())
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(str(self))
+
+
+def register_plot(result_type: type[Result], draw: Callable[..., Any]) -> None:
+    """Let ``result.plot()`` of this type of result call ``draw(result, **options)``."""
+    _FIGURES[result_type] = draw
+
+
+def text_table(columns: Row, rows: Sequence[Row]) -> str:
+    """A table in plain text: first column to the left, numbers to the right."""
+    if not rows:
+        return ""
+    lines = [columns, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+
+    def render(line: Row) -> str:
+        first = line[0].ljust(widths[0])
+        others = (cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))
+        return "  ".join([first, *others]).rstrip()
+
+    return "\n".join(render(line) for line in lines)
+
+
+def html_table(caption: str, columns: Row, rows: Sequence[Row], notes: Sequence[str]) -> str:
+    """The same table in HTML, with plain inline styles that survive an export."""
+    cell = "padding:.2em .8em;text-align:{};border-bottom:1px solid #8884"
+
+    def render(line: Row, tag: str) -> str:
+        cells = (
+            f'<{tag} style="{cell.format("right" if i else "left")}">{html.escape(text)}</{tag}>'
+            for i, text in enumerate(line)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head = render(columns, "th") if rows else ""
+    body = "".join(render(line, "td") for line in rows)
+    remarks = "<br>".join(html.escape(note) for note in notes)
+    return (
+        f'<p style="margin:.3em 0"><strong>{html.escape(caption)}</strong></p>'
+        f'<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+        f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+        f'<p style="margin:.3em 0;font-size:.85em;opacity:.75">{remarks}</p>'
+    )

@@ -1,0 +1,77 @@
+"""One app under load: its server, what is sent to it, and what is counted about it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from course_app.load import Generator, LoadResult, Target
+from course_app.measure.probes import Counts, Probe, Reading
+from course_app.measure.probes.asgi import InFlight
+from course_app.serving import ProcessServer, ThreadServer
+
+#: Tells the reader what is going on; called between windows, never during one.
+Progress = Callable[[str], None]
+
+#: A counting pass is long enough to average over, short enough not to be noticed.
+_COUNTED_SECONDS = 0.4
+_COUNTED_REQUESTS_MOST = 400
+
+
+def silent(_text: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+@dataclass
+class Subject:
+    """An app that is served and has connections of the load generator open to it."""
+
+    name: str
+    server: ThreadServer | ProcessServer
+    target: Target
+    gauge: InFlight | None = None
+    probes: Sequence[Probe] = field(default_factory=tuple)
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight under the closed model."""
+        return self.target.concurrency
+
+    def thread_ids(self) -> tuple[int, ...]:
+        """Native ids of server threads in this process."""
+        return (self.server.native_id,) if isinstance(self.server, ThreadServer) else ()
+
+    def work(self) -> tuple[float, int | None]:
+        """CPU seconds used so far, and requests served so far where that is known."""
+        served = self.gauge.served if self.gauge is not None else None
+        if isinstance(self.server, ThreadServer):
+            # All threads but this one: `def` handlers work in a pool of threads of their own.
+            return time.process_time() - time.thread_time(), served
+        return self.server.cpu_seconds(), served
+
+
+def cpu_per_request_us(
+    before: tuple[float, int | None], after: tuple[float, int | None], completed: int
+) -> float:
+    """CPU per request in µs between two readings of :meth:`Subject.work`."""
+    served = completed
+    if before[1] is not None and after[1] is not None:
+        served = after[1] - before[1]
+    return (after[0] - before[0]) / max(served, 1) * 1e6
+
+
+def count(generator: Generator, subject: Subject) -> tuple[Counts, LoadResult]:
+    """Warm the subject up, then count what a few hundred requests cause.
+
+    Two rounds of warm-up let pools open and caches fill, so that the counts are those of
+    the steady state.
+    """
+    warm = generator.closed(subject.target, requests=2 * subject.concurrency)
+    per_request = warm.window_seconds / max(warm.completed, 1)
+    wanted = int(_COUNTED_SECONDS / max(per_request, 1e-6))
+    requests = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
+    for probe in subject.probes:
+        probe.start()
+    load = generator.closed(subject.target, requests=requests)
+    readings = [r for probe in reversed(subject.probes) for r in probe.stop()]
+    readings.append(Reading("HTTP bytes received", float(load.bytes_received), unit="B"))
+    return Counts(requests=load.completed + load.error_count, readings=tuple(readings)), load

@@ -1,0 +1,210 @@
+"""One parameter changed step by step: where does an optimization begin to help, and stop?"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from course_app.load import Generator
+from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.compare import WINDOW_SECONDS, WINDOW_WARMUP_SECONDS
+from course_app.measure.noise import NoiseMeter, NoiseReport
+from course_app.measure.pace import paced
+from course_app.measure.probes import Counts
+from course_app.measure.result import Result
+from course_app.measure.statistics import significant
+from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
+
+UNITS = {"throughput": "requests/s", "p50": "ms", "p99": "ms", "cpu": "µs CPU / request"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one step gave: one value per metric and window, each of shape (windows,)."""
+
+    value: float
+    windows: Mapping[str, tuple[float, ...]]
+    counts: Counts | None = None
+
+    def middle(self, metric: str) -> float:
+        """The median window."""
+        return float(np.median(self.windows[metric]))
+
+    def span(self, metric: str) -> tuple[float, float]:
+        """The lowest and the highest window: with three windows, an honest error bar."""
+        return min(self.windows[metric]), max(self.windows[metric])
+
+
+@dataclass(frozen=True)
+class Sweep(Result):
+    """One line per series over the values of a parameter."""
+
+    parameter: str
+    metric: str
+    series: Mapping[str, tuple[Point, ...]]
+    workload: str
+    noise: NoiseReport
+    wrong: tuple[WrongAnswer, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """One column a series."""
+        return (self.parameter, *(f"{name}, {UNITS[self.metric]}" for name in self.series))
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The parameter's values."""
+        return tuple(point.value for point in next(iter(self.series.values())))
+
+    def middles(self, name: str, metric: str | None = None) -> tuple[float, ...]:
+        """The medians of a series, one per value of the parameter."""
+        return tuple(point.middle(metric or self.metric) for point in self.series[name])
+
+    def at(self, name: str, value: float) -> Point:
+        """The point of a series at one value of the parameter.
+
+        Raises:
+            KeyError: that value was not measured.
+        """
+        for point in self.series[name]:
+            if point.value == value:
+                return point
+        raise KeyError(f"{self.parameter} {value} was not measured: {self.values}")
+
+    def best(self, name: str) -> Point:
+        """The point with the most throughput, or the least time or CPU."""
+        choose = max if self.metric == "throughput" else min
+        return choose(self.series[name], key=lambda point: point.middle(self.metric))
+
+    @property
+    def message(self) -> str:
+        """Where each series is best."""
+        if self.wrong:
+            return f"Answers were wrong in this sweep. {self.wrong[0]}"
+        said = []
+        for name in self.series:
+            best = self.best(name)
+            figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
+            said.append(f"{name}: {figure} at {self.parameter} {best.value:g}")
+        return "Best - " + "; ".join(said)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row a value, one column a series: median [lowest, highest]."""
+        return [
+            (f"{value:g}", *(self._cell(points[i]) for points in self.series.values()))
+            for i, value in enumerate(self.values)
+        ]
+
+    def notes(self) -> list[str]:
+        """Errors, then the noise."""
+        windows = len(next(iter(self.series.values()))[0].windows[self.metric])
+        ranges = f"Medians of {windows} windows [lowest, highest]; {self.workload}."
+        return [*(str(example) for example in self.wrong), ranges, str(self.noise)]
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """All windows of all points."""
+        return {
+            "type": "sweep",
+            "parameter": self.parameter,
+            "metric": self.metric,
+            "unit": UNITS[self.metric],
+            "series": {
+                name: [{"value": p.value, **{k: list(v) for k, v in p.windows.items()}} for p in ps]
+                for name, ps in self.series.items()
+            },
+            "noise": self.noise.to_dict(),
+            "wrong": [example.to_dict() for example in self.wrong],
+        }
+
+    def _cell(self, point: Point) -> str:
+        low, high = (significant(v, 3) for v in point.span(self.metric))
+        return f"{significant(point.middle(self.metric), 3)} [{low}, {high}]"
+
+
+#: Opens the subject for one value of the parameter and closes it again.
+Opener = Callable[[float], AbstractContextManager[Subject]]
+
+
+def sweep(
+    generator: Generator,
+    series: Mapping[str, Opener],
+    *,
+    parameter: str,
+    values: Sequence[float],
+    metric: str = "throughput",
+    windows: int = 3,
+    window_seconds: float = WINDOW_SECONDS,
+    count_causes: bool = False,
+    progress: Progress = silent,
+) -> Sweep:
+    """Measure each series at each value: every point gets ``windows`` windows.
+
+    The values are gone through once per window and in turning directions, so that a busy
+    moment of the machine widens a few points' spans instead of bending the curve.
+
+    Args:
+        series: per name, a function that opens a subject for a value; it is closed after
+            each visit, so that servers of different values never run at the same time.
+        count_causes: also make a counting pass per point, in the first visit.
+    """
+    found: dict[str, dict[float, list[Mapping[str, float]]]] = {
+        name: {value: [] for value in values} for name in series
+    }
+    counts: dict[tuple[str, float], Counts] = {}
+    wrong: list[WrongAnswer] = []
+    meter = NoiseMeter()
+    meter.resume()
+    for visit, value, name in _itinerary(windows, values, list(series)):
+        progress(f"{parameter} {value:g}, {name}: window {visit + 1} of {windows}")
+        with series[name](value) as subject:
+            if count_causes and visit == 0:
+                counts[name, value], load = count(generator, subject)
+                wrong += errors_of(name, load)
+            figures, errors = _window(generator, subject, paced(window_seconds))
+            found[name][value].append(figures)
+            wrong += errors
+    meter.pause()
+    return Sweep(
+        parameter=parameter,
+        metric=metric,
+        series={
+            name: tuple(_point(v, found[name][v], counts.get((name, v))) for v in values)
+            for name in series
+        },
+        workload=subject.target.description,
+        noise=meter.report(),
+        wrong=tuple(wrong[:5]),
+    )
+
+
+def _itinerary(
+    windows: int, values: Sequence[float], names: Sequence[str]
+) -> Iterator[tuple[int, float, str]]:
+    for visit in range(windows):
+        for value in values if visit % 2 == 0 else reversed(values):
+            for name in names:
+                yield visit, value, name
+
+
+def _window(
+    generator: Generator, subject: Subject, seconds: float
+) -> tuple[Mapping[str, float], list[WrongAnswer]]:
+    # One round of requests opens pools and shows how long a window has to be.
+    warm = generator.closed(subject.target, requests=subject.concurrency)
+    length = max(seconds, 2.5 * warm.percentile(50) / 1e3)
+    before = subject.work()
+    load = generator.closed(subject.target, seconds=length, warmup_seconds=WINDOW_WARMUP_SECONDS)
+    figures = {
+        "throughput": load.throughput,
+        "p50": load.percentile(50),
+        "p99": load.percentile(99),
+        "cpu": cpu_per_request_us(before, subject.work(), load.completed),
+    }
+    return figures, errors_of(subject.name, warm) + errors_of(subject.name, load)
+
+
+def _point(value: float, figures: Sequence[Mapping[str, float]], counts: Counts | None) -> Point:
+    metrics = figures[0].keys()
+    return Point(value, {m: tuple(f[m] for f in figures) for m in metrics}, counts)
