@@ -122,9 +122,7 @@ class Comparison(Result):
         self, name: str | None = None, at_least: float = WORTH_A_CHANGE, metric: str | None = None
     ) -> bool | None:
         """The verdict as an answer to a yes-or-no question; None where it cannot tell."""
-        return {Verdict.FASTER: True, Verdict.NOT_FASTER: False}.get(
-            self.verdict(name, at_least, metric)
-        )
+        return None if self.wrong else self.speedup(name, metric).above(at_least)
 
     @property
     def message(self) -> str:

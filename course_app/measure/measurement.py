@@ -60,7 +60,7 @@ class Measurement(Result):
         )
 
     def rows(self) -> list[tuple[str, str]]:
-        """Percentiles, costs and counts, one a row."""
+        """Percentiles, costs and the counts that are not zero, one a row."""
         points = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
         latency = [
             (f"latency {k}, ms", f"{self.load.percentile(q):.2f}") for k, q in points.items()
@@ -69,7 +69,7 @@ class Measurement(Result):
             ("requests/s", f"{self.throughput:,.0f}"),
             *latency,
             ("server CPU, µs / request", f"{self.cpu_us_per_request:,.0f}"),
-            *self.counts.as_text().items(),
+            *(item for item in self.counts.as_text().items() if item[1] != "0"),
         ]
 
     def notes(self) -> list[str]:

@@ -46,11 +46,17 @@ class Interval:
 
     def verdict(self, at_least: float = WORTH_A_CHANGE) -> Verdict:
         """Faster if the whole interval lies above the bar, not faster if all of it below."""
-        if self.low > at_least:
-            return Verdict.FASTER
-        if self.high < at_least:
-            return Verdict.NOT_FASTER
-        return Verdict.CANNOT_TELL
+        answers = {True: Verdict.FASTER, False: Verdict.NOT_FASTER, None: Verdict.CANNOT_TELL}
+        return answers[self.above(at_least)]
+
+    def above(self, bar: float) -> bool | None:
+        """Is the truth above the bar? None where the interval holds the bar."""
+        return True if self.low > bar else False if self.high < bar else None
+
+    def below(self, bar: float) -> bool | None:
+        """Is the truth below the bar? None where the interval holds the bar."""
+        above = self.above(bar)
+        return None if above is None else not above
 
     def exp(self) -> "Interval":
         """From log-ratios to ratios."""

@@ -14,7 +14,7 @@ from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
-from course_app.measure.statistics import significant
+from course_app.measure.statistics import Interval, significant
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
 UNITS = {"throughput": "requests/s", "p50": "ms", "p99": "ms", "cpu": "µs CPU / request"}
@@ -77,6 +77,19 @@ class Sweep(Result):
         """The point with the most throughput, or the least time or CPU."""
         choose = max if self.metric == "throughput" else min
         return choose(self.series[name], key=lambda point: point.middle(self.metric))
+
+    def growth(self, name: str, start: float, end: float, metric: str | None = None) -> Interval:
+        """By what factor a series changes between two values of the parameter.
+
+        The limits are those of the windows: the lowest at one end against the highest at
+        the other. That is wider than a confidence interval, and needs no assumption.
+        """
+        metric = metric or self.metric
+        first, last = self.at(name, start), self.at(name, end)
+        lowest, highest = first.span(metric)
+        low, high = last.span(metric)
+        middle = last.middle(metric) / first.middle(metric)
+        return Interval(middle, low / highest, high / lowest)
 
     @property
     def message(self) -> str:

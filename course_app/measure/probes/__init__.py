@@ -46,18 +46,19 @@ class Counts:
         Raises:
             KeyError: nothing of that name was counted; the message lists the names.
         """
-        for reading in self.readings:
-            if reading.name == name:
-                return self._figure(reading)
+        value = self.get(name)
+        if value is not None:
+            return value
         known = ", ".join(repr(r.name) for r in self.readings)
         raise KeyError(f"{name!r} was not counted; there is {known or 'nothing'}")
 
     def __contains__(self, name: object) -> bool:
         return any(reading.name == name for reading in self.readings)
 
-    def get(self, name: str, default: float = 0.0) -> float:
-        """The figure of that name, or ``default`` where it was not counted."""
-        return self[name] if name in self else default
+    def get(self, name: str) -> float | None:
+        """The figure of that name, or None where it was not counted."""
+        found = (self._figure(r) for r in self.readings if r.name == name)
+        return next(found, None)
 
     def as_text(self) -> dict[str, str]:
         """Names with units, and the figures as text for a table."""

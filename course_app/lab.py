@@ -1,0 +1,350 @@
+"""The one object that a lesson talks to. It ties the rooms together and decides nothing itself.
+
+Every call blocks in a pipe read until the measurement is done, so that the server's thread
+has the interpreter to itself.
+"""
+
+# uvloop binds asyncio's task class when it is imported. nest_asyncio replaces that class by
+# a slower one for the whole process, so uvloop has to come first.
+import uvloop  # noqa: F401, I001  isort: skip
+import nest_asyncio
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
+from typing import Any
+
+from IPython.display import display
+
+import course_app.plots  # noqa: F401  registers the figures
+from course_app.claims import claim_text
+from course_app.dataset import ROWS
+from course_app.load import (
+    Generator,
+    Request,
+    Workload,
+    as_workload,
+    choice,
+    delete,
+    get,
+    mix,
+    patch,
+    post,
+    put,
+    sequence,
+    uniform,
+    zipf,
+)
+from course_app.measure.answers import Same
+from course_app.measure.claim import ClaimVerdict, speedup_of
+from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
+from course_app.measure.comparison import Comparison
+from course_app.measure.machine import machine_card
+from course_app.measure.measurement import Measurement, measure
+from course_app.measure.prediction import Prediction
+from course_app.measure.probes import Probe
+from course_app.measure.probes.asgi import ASGIApp, InFlight, Stamps
+from course_app.measure.probes.loop import LoopProbe
+from course_app.measure.probes.postgres import PostgresProbe
+from course_app.measure.probes.valkey import ValkeyProbe
+from course_app.measure.statistics import WORTH_A_CHANGE, Interval
+from course_app.measure.subject import Subject
+from course_app.measure.sweep import Sweep, sweep
+from course_app.measure.timeline import Timeline, timeline
+from course_app.measure.trace import Trace, trace
+from course_app.progress import ProgressLine
+from course_app.serving import ProcessServer, ThreadServer
+from course_app.services import start_services
+
+__all__ = [
+    "Lab",
+    "choice",
+    "delete",
+    "get",
+    "mix",
+    "patch",
+    "post",
+    "put",
+    "sequence",
+    "uniform",
+    "zipf",
+]
+
+# So that `asyncio.run(...)` in a lesson means the same in a notebook and in a script.
+nest_asyncio.apply()
+
+Server = ThreadServer | ProcessServer
+App = ASGIApp | Server
+Traffic = str | Request | Workload
+
+
+class Lab:
+    """A laboratory: PostgreSQL with the blog's data, Valkey, a load generator, and probes.
+
+    Attributes:
+        postgres_dsn: the lab's own database, with the data set.
+        valkey_url: the lab's own Valkey database.
+        users, posts, comments, tags: rows in the tables of these names.
+
+    Raises:
+        CourseError: the services did not start; the message says what to do.
+    """
+
+    _open: "Lab | None" = None
+
+    def __init__(self) -> None:
+        # Running a notebook's first cell again starts anew, it does not pile up servers.
+        if Lab._open is not None:
+            Lab._open.close()
+        with ProgressLine("Starting PostgreSQL and Valkey"):
+            self._stack = ExitStack()
+            self.services = self._stack.enter_context(start_services())
+            self.generator = self._stack.enter_context(Generator())
+        Lab._open = self
+        self.postgres_dsn = self.services.postgres_dsn
+        self.valkey_url = self.services.valkey_url
+        self.users, self.posts, self.comments, self.tags = (
+            ROWS[table] for table in ("users", "posts", "comments", "tags")
+        )
+        self._postgres = PostgresProbe(self.postgres_dsn)
+        self._valkey = ValkeyProbe(self.valkey_url)
+        self._stack.callback(self._postgres.close)
+        self._stack.callback(self._valkey.close)
+        self.card = machine_card(self.services.postgres_version, self.services.valkey_version)
+        display(self.card)
+
+    def close(self) -> None:
+        """Stop everything that the lab started. The end of the process does it too."""
+        self._stack.close()
+        if Lab._open is self:
+            Lab._open = None
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def serve(self, app: ASGIApp, name: str = "app") -> ThreadServer:
+        """Serve an app in a thread of this process; use it in a ``with`` statement."""
+        return ThreadServer(app, name=name)
+
+    def measure(
+        self,
+        app: App,
+        traffic: Traffic,
+        *,
+        concurrency: int = 16,
+        rate: float | None = None,
+        seconds: float = 1.0,
+        name: str = "app",
+    ) -> Measurement:
+        """One app under one load: latencies, throughput, costs, and counts of causes.
+
+        Args:
+            app: an ASGI app, or a server that already runs.
+            traffic: a path, a request made by ``get`` or ``post``, or a ``mix`` of them.
+            concurrency: requests in flight all the time (closed model).
+            rate: arrivals per second instead (open model): latency counts from the moment
+                at which a request was due.
+        """
+        workload = as_workload(traffic)
+        with (
+            ProgressLine(f"Measuring {name}") as progress,
+            self._subject(name, app, workload, concurrency) as subject,
+        ):
+            return measure(self.generator, subject, seconds=seconds, rate=rate, progress=progress)
+
+    def compare(
+        self,
+        apps: Mapping[str, App],
+        traffic: Traffic,
+        *,
+        concurrency: int = 16,
+        metric: str = "p50",
+        at_least: float = WORTH_A_CHANGE,
+        same_answers: Same | None = None,
+        most_rounds: int = MOST_ROUNDS,
+    ) -> Comparison:
+        """Two or more apps under the same load, in turns; the first is the baseline.
+
+        Args:
+            metric: ``p50``, ``throughput``, or ``cpu``. For ``cpu`` single requests
+                alternate, one at a time: far more exact, but blind to contention.
+            at_least: the speed-up that is asked about; measuring goes on until the
+                interval answers that, or the rounds are used up.
+            same_answers: whether all apps must answer alike, or a function of two
+                responses that says so. By default true for traffic that only reads.
+        """
+        workload = as_workload(traffic)
+        same: Same = workload.reads_only if same_answers is None else same_answers
+        stamps: Stamps = []
+        with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
+            subjects = [
+                stack.enter_context(
+                    self._subject(name, app, workload, 1, (i, stamps))
+                    if metric == "cpu"
+                    else self._subject(name, app, workload, concurrency)
+                )
+                for i, (name, app) in enumerate(apps.items())
+            ]
+            if metric == "cpu":
+                return compare_requests(
+                    self.generator,
+                    subjects,
+                    stamps,
+                    at_least=at_least,
+                    same_answers=same,
+                    progress=progress,
+                )
+            return compare_windows(
+                self.generator,
+                subjects,
+                metric=metric,
+                at_least=at_least,
+                same_answers=same,
+                most_rounds=most_rounds,
+                progress=progress,
+            )
+
+    def sweep(
+        self,
+        apps: Mapping[str, App | Callable[[Any], ASGIApp]],
+        traffic: Traffic | Mapping[str, Traffic],
+        *,
+        values: Sequence[float],
+        parameter: str = "concurrency",
+        concurrency: int = 16,
+        metric: str = "throughput",
+        windows: int = 3,
+        count_causes: bool = False,
+    ) -> Sweep:
+        """One parameter step by step, for one or more series.
+
+        Args:
+            apps: per series an app. For any parameter but ``concurrency``, a function that
+                makes the app for one value of it.
+            traffic: for all series, or per series.
+            values: the values of the parameter.
+            windows: windows per point; a point is their median, its bar their range.
+        """
+        by_series = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
+        with ProgressLine(f"Sweeping {parameter}") as progress, ExitStack() as stack:
+            series = {
+                name: self._opener(
+                    stack, name, app, as_workload(by_series[name]), parameter, concurrency
+                )
+                for name, app in apps.items()
+            }
+            return sweep(
+                self.generator,
+                series,
+                parameter=parameter,
+                values=values,
+                metric=metric,
+                windows=windows,
+                count_causes=count_causes,
+                progress=progress,
+            )
+
+    def timeline(
+        self, app: ASGIApp, traffic: Traffic, *, requests: int = 60, concurrency: int = 16
+    ) -> Timeline:
+        """A few requests as a Gantt chart: queueing, service, write-back."""
+        with ProgressLine("Drawing a timeline"):
+            return timeline(
+                self.generator,
+                app,
+                as_workload(traffic),
+                requests=requests,
+                concurrency=concurrency,
+            )
+
+    def trace(self, app: ASGIApp, traffic: Traffic) -> Trace:
+        """One request as a waterfall of spans: SQL, Valkey, HTTP, serialization."""
+        with ProgressLine("Tracing one request"):
+            return trace(self.generator, app, as_workload(traffic))
+
+    def predict(self, value: float, what: str) -> Prediction:
+        """Commit to a number before it is measured: change it, run the cell, go on."""
+        prediction = Prediction(value, what)
+        print(prediction)
+        return prediction
+
+    def verdict(
+        self,
+        claim: int | str,
+        verdict: str,
+        because: str,
+        conditions: Mapping[str, bool | None],
+        *,
+        evidence: Comparison | Interval | None = None,
+        number: str = "",
+    ) -> ClaimVerdict:
+        """What this machine's measurements say about a claim of the guide.
+
+        Args:
+            claim: its number, such as 9, "T2" (a tip) or "P4" (a pitfall).
+            verdict: ``holds``, ``holds when``, ``outdated`` or ``wrong``.
+            because: the reason in one sentence.
+            conditions: what was measured, each with True, False or None ("cannot tell").
+                The verdict stands only if all of them held.
+            evidence: the comparison or interval behind it, for the report.
+            number: the figure for the report, where it is not a speed-up.
+        """
+        return ClaimVerdict(
+            claim=str(claim),
+            proposed=verdict,
+            because=because,
+            conditions=conditions,
+            speedup=speedup_of(evidence),
+            number=number,
+            text=claim_text(str(claim)),
+        )
+
+    @contextmanager
+    def _subject(
+        self,
+        name: str,
+        app: App,
+        workload: Workload,
+        concurrency: int,
+        stamping: tuple[int, Stamps] | None = None,
+    ) -> Iterator[Subject]:
+        with ExitStack() as stack:
+            gauge = None
+            if not isinstance(app, ThreadServer | ProcessServer):
+                number, stamps = stamping or (0, None)
+                gauge = InFlight(app, number, stamps)
+                app = stack.enter_context(ThreadServer(gauge, name=name))
+            target = self.generator.connect(app.url, workload, concurrency=concurrency)
+            stack.callback(self.generator.disconnect, target)
+            yield Subject(name, app, target, gauge, self._probes(app, gauge))
+
+    def _probes(self, server: Server, gauge: InFlight | None) -> list[Probe]:
+        probes: list[Probe] = [self._postgres, self._valkey]
+        if isinstance(server, ThreadServer):
+            probes.append(LoopProbe(server))
+        return [*probes, gauge] if gauge is not None else probes
+
+    def _opener(
+        self,
+        stack: ExitStack,
+        name: str,
+        app: App | Callable[[Any], ASGIApp],
+        workload: Workload,
+        parameter: str,
+        concurrency: int,
+    ) -> Callable[[float], AbstractContextManager[Subject]]:
+        if parameter != "concurrency":
+            make: Any = app
+            return lambda value: self._subject(name, make(value), workload, concurrency)
+        server: Any = app
+        if not isinstance(server, ThreadServer | ProcessServer):
+            server = stack.enter_context(ThreadServer(server, name=name))
+        return lambda value: self._subject(name, server, workload, int(value))

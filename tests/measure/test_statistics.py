@@ -1,0 +1,81 @@
+"""The interval holds the truth as often as it says, and verdicts follow the interval alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+from course_app.measure.statistics import (
+    Interval,
+    Verdict,
+    mean_interval,
+    significant,
+    speedup_interval,
+)
+
+
+@pytest.mark.parametrize("pairs", [6, 12, 16])
+def test_a_99_percent_interval_holds_the_truth_in_99_of_100_samples(pairs: int) -> None:
+    random = np.random.default_rng(7)
+    samples = random.normal(loc=0.7, scale=0.3, size=(2000, pairs))
+    intervals = [mean_interval(sample) for sample in samples]
+    covered = sum(i.low <= 0.7 <= i.high for i in intervals)
+    assert covered / len(intervals) == pytest.approx(0.99, abs=0.012)
+
+
+def test_one_wild_pair_in_ten_hardly_moves_the_estimate() -> None:
+    steady = [0.69, 0.70, 0.71, 0.68, 0.72, 0.70, 0.69, 0.71, 0.70]
+    wild = mean_interval([*steady, 25.0])
+    assert wild.estimate == pytest.approx(0.70, abs=0.02)
+
+
+def test_the_interval_agrees_with_students_when_nothing_is_trimmed() -> None:
+    # With fewer than five values a fifth is less than one value, so nothing is cut; the
+    # factor 1 / (1 - 2 * 0.2) then makes the interval wider than Student's, never narrower.
+    from scipy import stats
+
+    values = [1.0, 2.0, 3.0, 4.0]
+    t = stats.ttest_1samp(values, 0).confidence_interval(0.99)
+    ours = mean_interval(values)
+    assert ours.low <= t.low
+    assert ours.high >= t.high
+
+
+def test_a_speedup_is_the_exponential_of_mean_log_ratios() -> None:
+    speedup = speedup_interval(np.log([3.0, 3.1, 2.9, 3.0, 3.05, 2.95]))
+    assert speedup.estimate == pytest.approx(3.0, rel=0.01)
+    assert speedup.low < 3.0 < speedup.high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (2.0, 3.0, Verdict.FASTER),
+        (1.0, 1.05, Verdict.NOT_FASTER),
+        (1.0, 1.3, Verdict.CANNOT_TELL),
+        (0.2, 0.4, Verdict.NOT_FASTER),
+    ],
+)
+def test_the_verdict_is_told_by_the_whole_interval(
+    low: float, high: float, verdict: Verdict
+) -> None:
+    # The estimate is far above the bar on purpose: it has no say.
+    assert Interval(50.0, low, high).verdict(at_least=1.1) is verdict
+
+
+def test_fewer_than_two_values_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        mean_interval([1.0])
+
+
+def test_wild_intervals_stay_finite() -> None:
+    speedup = speedup_interval([0.0, 900.0])
+    assert math.isfinite(speedup.high)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0534, "0.053"), (9.14, "9.1"), (26.3, "26"), (707.3, "710"), (1, "1.0"), (0, "0")],
+)
+def test_numbers_are_shown_with_two_significant_digits(value: float, text: str) -> None:
+    assert significant(value) == text
