@@ -1,0 +1,1 @@
+"""Apps that worker processes import: a notebook's cell cannot hold them."""

@@ -1,0 +1,19 @@
+"""Run an ASGI app: in a thread of this process, or as worker processes of a server program."""
+
+from course_app.serving.errors import (
+    AppFailedToStart,
+    PortTaken,
+    ProgramMissing,
+    ServerStopped,
+    ServingError,
+)
+from course_app.serving.thread import ThreadServer
+
+__all__ = [
+    "AppFailedToStart",
+    "PortTaken",
+    "ProgramMissing",
+    "ServerStopped",
+    "ServingError",
+    "ThreadServer",
+]

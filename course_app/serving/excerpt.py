@@ -1,0 +1,55 @@
+"""Exceptions of a learner's app, told with the learner's own lines only."""
+
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+#: What a reader did not write: the standard library, installed packages, this package ...
+_FOREIGN = tuple(
+    f"{folder}/"
+    for folder in {
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        str(_PACKAGE),
+    }
+)
+#: ... but for the apps in it, which are lessons' own code.
+_OWN = tuple(f"{_PACKAGE / folder}/" for folder in ("apps", "exercises"))
+
+
+def summary(error: BaseException) -> str:
+    """The exception's type and message, in one line."""
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return text.splitlines()[-1] if isinstance(error, SyntaxError) else text.splitlines()[0]
+
+
+def own_lines(error: BaseException) -> str:
+    """The frames of the exception that the reader wrote, as Python prints frames.
+
+    An exception that was raised while another was handled shows where the first one came
+    from as well. Where no frame is the reader's, the innermost one is shown.
+    """
+    parts = []
+    seen: BaseException | None = error
+    while seen is not None:
+        frames = list(traceback.extract_tb(seen.__traceback__))
+        parts.append("".join(traceback.format_list(_own(frames))).rstrip("\n"))
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "\n".join(dict.fromkeys(part for part in reversed(parts) if part))
+
+
+def frames_text(frames: Iterable[traceback.FrameSummary]) -> str:
+    """The reader's frames among these, as Python prints frames."""
+    return "".join(traceback.format_list(_own(list(frames)))).rstrip("\n")
+
+
+def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    return [frame for frame in frames if is_own(frame.filename)] or frames[-1:]
+
+
+def is_own(filename: str) -> bool:
+    """Whether a file is the reader's (a cell, a script, an app of the course)."""
+    if filename.startswith("<frozen"):
+        return False
+    return filename.startswith(_OWN) or not filename.startswith(_FOREIGN)
