@@ -1,0 +1,129 @@
+"""A finished figure: its sentence, and its picture in formats that every reader can show.
+
+Notebooks show SVG where they are trusted; JupyterLab shows an untrusted notebook's PNG,
+because SVG could hold scripts; the sentence is what a screen reader gets.
+"""
+
+import io
+import re
+import textwrap
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+from course_app.plots.style import INK, blank
+
+#: The stand-in for an SVG is small; a scatter is the picture itself and is sharp.
+_FALLBACK_DPI = 100
+_SCATTER_DPI = 160
+_TITLE_SIZE = 11
+_TITLE_MARGIN_INCHES = 0.15
+#: Figures use few colours: a palette makes a PNG three times smaller.
+_PNG_COLORS = 128
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its message. The last expression of a notebook cell shows it.
+
+    ``svg`` is None for scatters: thousands of points as SVG weigh megabytes.
+    """
+
+    title: str
+    svg: str | None
+    png: bytes
+    width_pixels: int
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data: dict[str, Any] = {"text/plain": self.title, "image/png": self.png}
+        if self.svg is not None:
+            data["image/svg+xml"] = self.svg
+        return data, {"image/png": {"alt": self.title, "width": self.width_pixels}}
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as ``.svg`` or ``.png``.
+
+        Raises:
+            ValueError: another ending, or SVG of a figure that only exists as PNG.
+        """
+        target = Path(path)
+        if target.suffix == ".svg" and self.svg is not None:
+            target.write_text(self.svg, encoding="utf-8")
+        elif target.suffix == ".png":
+            target.write_bytes(self.png)
+        else:
+            raise ValueError(f"This figure cannot be saved as {target.suffix or 'no suffix'}.")
+        return target
+
+
+def titled(title: str) -> Canvas:
+    """An empty figure with its message on top, broken into lines that fit the width."""
+    canvas = blank()
+    inches = canvas.get_figwidth()
+    room = (inches - 2 * _TITLE_MARGIN_INCHES) * canvas.dpi
+    canvas.suptitle(
+        _broken(canvas, title, room),
+        x=_TITLE_MARGIN_INCHES / inches,
+        ha="left",
+        fontsize=_TITLE_SIZE,
+        fontweight="bold",
+        color=INK,
+        linespacing=1.15,
+    )
+    return canvas
+
+
+def finish(canvas: Canvas, title: str, *, scatter: bool = False) -> Figure:
+    """Render. Must run inside of the figures' style.
+
+    Args:
+        scatter: many points; render as PNG only.
+    """
+    dpi = _SCATTER_DPI if scatter else _FALLBACK_DPI
+    svg = None if scatter else _svg(canvas, title)
+    return Figure(title, svg, _png(canvas, dpi), round(canvas.get_figwidth() * 96))
+
+
+def _broken(canvas: Canvas, title: str, room_pixels: float) -> str:
+    renderer = FigureCanvasAgg(canvas).get_renderer()
+    for characters in range(120, 20, -1):
+        lines = textwrap.fill(title, characters, break_long_words=False, break_on_hyphens=False)
+        probe = canvas.text(0, 0, lines, fontsize=_TITLE_SIZE, fontweight="bold")
+        width = probe.get_window_extent(renderer).width
+        probe.remove()
+        if width <= room_pixels:
+            return lines
+    return lines
+
+
+def _svg(canvas: Canvas, title: str) -> str:
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
+    # A notebook's HTML embeds the element itself: no XML declaration, no document type.
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    label = escape(title, quote=True)
+    opening = f'<svg role="img" aria-label="{label}" style="max-width:100%;height:auto"'
+    text = text.replace("<svg", opening, 1)
+    if "<title>" not in text:
+        text = re.sub(r"(<svg[^>]*>)", rf"\1\n <title>{escape(title)}</title>", text, count=1)
+    return text
+
+
+def _png(canvas: Canvas, dpi: int) -> bytes:
+    raw, small = io.BytesIO(), io.BytesIO()
+    canvas.savefig(raw, format="png", dpi=dpi)
+    image = Image.open(raw).convert("RGB")
+    # Maximum coverage keeps the few thin letters of a colour from being averaged away.
+    method = Image.Quantize.MAXCOVERAGE
+    image = image.quantize(_PNG_COLORS, method=method, dither=Image.Dither.NONE)
+    image.save(small, format="PNG", optimize=True)
+    return small.getvalue()

@@ -1,0 +1,138 @@
+"""Names written beside the lines they belong to, moved apart where they would overlap."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation
+
+from course_app.plots.style import MUTED
+
+_GAP_POINTS = 9.0
+_WIDEST_CHARACTERS = 22
+_LINE_GAP_PIXELS = 2.0
+#: Names moved further than this get thin lines back to where they belong.
+_LEADER_PIXELS = 4.0
+
+
+@dataclass(frozen=True)
+class EndLabel:
+    """A name for the point (x, y), in data units, at the right end of a line."""
+
+    text: str
+    x: float
+    y: float
+    color: str
+
+
+def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
+    """Write the names to the right of the axes, none on top of another."""
+    canvas = axes.figure.get_figure(root=True)
+    assert canvas is not None
+    notes = [_note(axes, label) for label in labels]
+    canvas.draw_without_rendering()
+    renderer = FigureCanvasAgg(canvas).get_renderer()
+    heights = [note.get_window_extent(renderer).height + _LINE_GAP_PIXELS for note in notes]
+    wanted = [float(axes.transData.transform((label.x, label.y))[1]) for label in labels]
+    box = axes.get_window_extent(renderer)
+    places = spread(wanted, heights, box.y0, box.y1)
+    moves = [there - here for here, there in zip(wanted, places, strict=True)]
+    leaders = max((abs(move) for move in moves), default=0.0) > _LEADER_PIXELS
+    for note, move in zip(notes, moves, strict=True):
+        _move(axes, note, move * 72 / canvas.dpi, leaders)
+    return notes
+
+
+def make_room(axes: Axes, texts: Sequence[Annotation]) -> None:
+    """Move the right end of the x axis until all the texts are inside of it."""
+    canvas = axes.figure.get_figure(root=True)
+    assert canvas is not None
+    renderer = FigureCanvasAgg(canvas).get_renderer()
+    for _ in range(8):
+        canvas.draw_without_rendering()
+        box = axes.get_window_extent(renderer)
+        over = max((text.get_window_extent(renderer).x1 - box.x1 for text in texts), default=0.0)
+        if over <= 0:
+            return
+        right = axes.transData.inverted().transform((box.x1 + over + _GAP_POINTS, box.y0))[0]
+        axes.set_xlim(right=right)
+
+
+def spread(
+    wanted: Sequence[float], heights: Sequence[float], low: float, high: float
+) -> list[float]:
+    """Centres as near as possible to the wanted ones, so that boxes do not overlap.
+
+    Boxes that touch form a stack that is centred on the mean of its wishes, as long as the stack
+    stays between ``low`` and ``high`` (a stack that is too tall starts at ``low``).
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    stacks: list[list[int]] = []
+    for i in order:
+        stacks.append([i])
+        while len(stacks) > 1 and _touch(stacks[-2], stacks[-1], wanted, heights, low, high):
+            last = stacks.pop()
+            stacks[-1] += last
+    places = [0.0] * len(wanted)
+    for stack in stacks:
+        bottom = _bottom(stack, wanted, heights, low, high)
+        for i in stack:
+            places[i] = bottom + heights[i] / 2
+            bottom += heights[i]
+    return places
+
+
+def _touch(
+    below: list[int],
+    above: list[int],
+    wanted: Sequence[float],
+    heights: Sequence[float],
+    low: float,
+    high: float,
+) -> bool:
+    top = _bottom(below, wanted, heights, low, high) + sum(heights[i] for i in below)
+    return top > _bottom(above, wanted, heights, low, high)
+
+
+def _bottom(
+    stack: list[int],
+    wanted: Sequence[float],
+    heights: Sequence[float],
+    low: float,
+    high: float,
+) -> float:
+    total = sum(heights[i] for i in stack)
+    centre = sum(wanted[i] for i in stack) / len(stack)
+    return max(low, min(centre - total / 2, high - total))
+
+
+def _note(axes: Axes, label: EndLabel) -> Annotation:
+    return axes.annotate(
+        textwrap.fill(label.text, _WIDEST_CHARACTERS, break_long_words=False),
+        xy=(label.x, label.y),
+        xytext=(_GAP_POINTS, 0),
+        textcoords="offset points",
+        color=label.color,
+        va="center",
+        fontsize=9,
+        fontweight="bold",
+        annotation_clip=False,
+    )
+
+
+def _move(axes: Axes, note: Annotation, points: float, leader: bool) -> None:
+    if not leader:
+        note.set_position((_GAP_POINTS, points))
+        return
+    note.set_position((_GAP_POINTS + 6, points))
+    arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
+    axes.annotate(
+        "",
+        xy=note.xy,
+        xytext=(_GAP_POINTS + 5, points),
+        textcoords="offset points",
+        annotation_clip=False,
+        arrowprops=arrow,
+    )

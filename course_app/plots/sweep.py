@@ -1,0 +1,193 @@
+"""One line per series over a parameter: where it helps, where it stops, where it hurts."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from course_app.measure.statistics import significant
+from course_app.measure.sweep import UNITS, Sweep
+from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.labels import EndLabel, label_ends
+from course_app.plots.style import INK, MUTED, linear_ticks, log_ticks, look, styled
+
+_LOG_FROM = 12.0
+_NAMES = {
+    "throughput": "throughput, requests/s",
+    "p50": "median latency, ms",
+    "p99": "99th percentile of latency, ms",
+    "cpu": "server CPU, µs / request",
+}
+
+
+def plot_sweep(
+    result: Sweep,
+    *,
+    title: str | None = None,
+    metric: str | None = None,
+    x_log: bool | None = None,
+    y_log: bool | None = None,
+    marks: Mapping[float, str] | None = None,
+    crossing: bool = False,
+) -> Figure:
+    """Each series' median window over the parameter, with the lowest and highest window.
+
+    Args:
+        title: the message; the sweep's own if not given.
+        metric: ``throughput``, ``p50``, ``p99`` or ``cpu``; the sweep's own if not given.
+        x_log: logarithmic axis; decided by the range if not given. The same for ``y_log``.
+        marks: parameter values to mark with a vertical line and a text, such as a knee.
+        crossing: mark where the first two series cross.
+    """
+    metric = metric or result.metric
+    message = title or _message(result, metric)
+    lines = {
+        name: [(p.value, p.middle(metric), *p.span(metric)) for p in points]
+        for name, points in result.series.items()
+    }
+    found = dict(marks or {})
+    if crossing:
+        found |= {x: f"equal at {significant(x)}" for x in crossings(lines)[:1]}
+    label = _NAMES.get(metric, UNITS.get(metric, metric))
+    return plot_lines(
+        lines,
+        x_label=result.parameter,
+        y_label=label,
+        title=message,
+        x_log=x_log,
+        y_log=y_log,
+        marks=found,
+    )
+
+
+def _message(result: Sweep, metric: str) -> str:
+    """Which series is best at this metric, and where."""
+    if result.wrong:
+        return result.message
+    better = max if metric == "throughput" else min
+    points = [(name, point) for name, points in result.series.items() for point in points]
+    name, best = better(points, key=lambda pair: pair[1].middle(metric))
+    figure = f"{significant(best.middle(metric), 3)} {UNITS[metric]}"
+    return f"Best of all: {name} with {figure} at {result.parameter} {best.value:g}"
+
+
+#: x, y, lowest and highest y.
+LinePoint = tuple[float, float, float, float]
+
+
+def plot_lines(
+    lines: Mapping[str, Sequence[LinePoint]],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str,
+    x_log: bool | None = None,
+    y_log: bool | None = None,
+    marks: Mapping[float, str] | None = None,
+) -> Figure:
+    """Any lines with intervals, in the style of a sweep; NaN limits draw no interval."""
+    with styled():
+        canvas = titled(title)
+        axes = canvas.add_subplot()
+        _scale(axes, lines, x_log, y_log)
+        for index, points in enumerate(lines.values()):
+            _line(axes, index, points)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        for x, text in (marks or {}).items():
+            _mark(axes, x, text)
+        ends = [(name, points[-1]) for name, points in lines.items()]
+        label_ends(
+            axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)]
+        )
+        return finish(canvas, title)
+
+
+def crossings(lines: Mapping[str, Sequence[LinePoint]]) -> list[float]:
+    """Parameter values at which the first two lines cross, interpolated between points."""
+    if len(lines) < 2:
+        return []
+    first, second = (np.array(points) for points in list(lines.values())[:2])
+    gap = np.log(first[:, 1]) - np.log(second[:, 1])
+    x = first[:, 0]
+    found = []
+    for i in range(gap.size - 1):
+        if gap[i] * gap[i + 1] < 0:
+            share = gap[i] / (gap[i] - gap[i + 1])
+            found.append(float(x[i] + share * (x[i + 1] - x[i])))
+    return found
+
+
+def _line(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:
+    style = look(index)
+    x, y, low, high = np.array(points, dtype=np.float64).T
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.plot(x, y, color=style.color, marker=style.marker, linestyle=style.line)
+    axes.errorbar(
+        x[known],
+        y[known],
+        yerr=np.maximum(0.0, [(y - low)[known], (high - y)[known]]),
+        fmt="none",
+        ecolor=style.color,
+        elinewidth=1.1,
+        capsize=2.5,
+    )
+
+
+def _scale(
+    axes: Axes,
+    lines: Mapping[str, Sequence[LinePoint]],
+    x_log: bool | None,
+    y_log: bool | None,
+) -> None:
+    points = np.array([p for line in lines.values() for p in line], dtype=np.float64)
+    x, y = points[:, 0], points[:, 1]
+    tops = np.where(np.isfinite(points[:, 3]), points[:, 3], y)
+    steps = sorted(set(x.tolist()))
+    if _logarithmic(x) if x_log is None else x_log:
+        axes.set_xscale("log")
+        low, high = steps[0], steps[-1]
+        margin = (high / low) ** 0.03
+        axes.set_xlim(low / margin, high * margin)
+        _step_ticks(axes, steps)
+    else:
+        axes.set_xlim(min(0.0, steps[0]) if steps[0] < 0.5 * steps[-1] else None, steps[-1])
+        linear_ticks(axes.xaxis)
+    if _logarithmic(y) if y_log is None else y_log:
+        axes.set_yscale("log")
+        axes.set_ylim(y.min() / 1.4, tops.max() * 1.4)
+        log_ticks(axes.yaxis, y.min(), y.max())
+    else:
+        axes.set_ylim(0, float(tops.max()) * 1.12)
+        linear_ticks(axes.yaxis)
+
+
+def _logarithmic(values: np.ndarray) -> bool:
+    low, high = float(np.min(values)), float(np.max(values))
+    return low > 0 and high / low > _LOG_FROM
+
+
+def _step_ticks(axes: Axes, steps: Sequence[float]) -> None:
+    """The measured values as ticks where they have room, else round numbers."""
+    log_ticks(axes.xaxis, steps[0], steps[-1])
+    decades = np.log10(steps[-1] / steps[0])
+    gaps = np.diff(np.log10(steps)) / decades
+    if len(steps) <= 9 and gaps.min() > 0.07:
+        axes.set_xticks(steps)
+
+
+def _mark(axes: Axes, x: float, text: str) -> None:
+    axes.axvline(x, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
+    left, right = axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))
+    axes.annotate(
+        text,
+        xy=(x, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if left < 0.6 else -4, -2),
+        textcoords="offset points",
+        ha="left" if left < 0.6 else "right",
+        va="top",
+        color=INK,
+        fontsize=8.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
+    )
