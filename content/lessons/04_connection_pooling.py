@@ -136,6 +136,7 @@ for name, wire in counted.items():
 # concurrent clients, and two queries: the cheap one from above, and one in which PostgreSQL
 # waits 10 ms, as for a lock, a disk, or a slow replica.
 
+
 # %%
 def pool_of(size: float) -> FastAPI:
     app = pooled(int(size))
@@ -199,6 +200,7 @@ for pool_size in (2, 3):
 # **Pools times workers.** Each worker process has a pool of its own. PostgreSQL accepts 100
 # connections by default and keeps three of them for the administrator. With `max_size=20`, five
 # workers are enough to be turned away:
+
 
 # %%
 async def connect_until_refused() -> str:

@@ -1,0 +1,168 @@
+# %% [markdown]
+# # 00 - Start here
+#
+# This course makes FastAPI applications fast by measuring them. Every lesson starts a real
+# server inside the notebook, with a real PostgreSQL and a real Valkey beside it, changes **one**
+# thing, and shows what that did: how much, how sure that is, and why.
+#
+# This first lesson is about the tools. Run the cells from top to bottom (Shift+Enter); ten
+# minutes are plenty.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+# %% [markdown]
+# That line is the card of your machine. PostgreSQL holds a blog with 100,000 users and as many
+# posts. Both servers belong to this notebook and vanish with it. Nothing was installed on your
+# system.
+#
+# ## A first measurement
+#
+# Here is an ordinary FastAPI app. `asyncio.sleep` stands for three other services that each take
+# 20 ms to answer.
+
+# %%
+import asyncio
+
+from fastapi import FastAPI
+
+one_by_one = FastAPI()
+
+
+async def ask(service: str) -> str:
+    await asyncio.sleep(0.020)
+    return f"{service} is fine"
+
+
+@one_by_one.get("/status")
+async def status():
+    return [await ask("billing"), await ask("search"), await ask("mail")]
+
+
+# %% [markdown]
+# `lab.measure` serves it and sends requests for a second, from a process of its own: eight
+# clients at once, each sending its next request as soon as it has an answer.
+
+# %%
+first = lab.measure(one_by_one, "/status", concurrency=8, name="one by one")
+first.plot()
+
+# %%
+first
+
+# %% [markdown]
+# Read the table like this:
+#
+# - **p50** is the median: half of the requests were faster. **p99** is what one in a hundred
+#   exceeds. An average would hide both.
+# - **server CPU** is what a request costs; the time that a client waits is mostly something else.
+# - Counts below it say what *happened* during a request. Clocks are noisy, counts are not.
+# - The last lines tell how noisy the machine was. Other programs slow down what you measure, and
+#   you should know when they did.
+#
+# ## Predict, then compare
+#
+# `asyncio.gather` asks all three services at the same time. How many times faster will the
+# handler answer? Put in your own number before you run the cell.
+
+# %%
+guess = lab.predict(2, "times faster when asked together")
+
+# %%
+together = FastAPI()
+
+
+@together.get("/status")
+async def status_together():
+    return await asyncio.gather(ask("billing"), ask("search"), ask("mail"))
+
+
+comparison = lab.compare({"one by one": one_by_one, "together": together}, "/status", concurrency=8)
+comparison.plot(prediction=guess)
+
+# %% [markdown]
+# The two apps took turns, a quarter of a second each, back and forth. Every pair of turns gives
+# one ratio, so a slow moment of your machine hits both sides.
+#
+# The bracket is the **interval**: with 99 % confidence the truth lies inside. Read the interval
+# before the number in front of it. "2.9x [2.8, 3.0]" is a result; "2.9x [0.8, 9.0]" would be a
+# rumour.
+
+# %%
+comparison
+
+# %% [markdown]
+# ## Why it is faster
+#
+# A timeline shows a few requests one by one, as the client and the server saw them. The bars
+# are as long as the work takes; what changed is not the work but the waiting.
+
+# %%
+lab.timeline(one_by_one, "/status", requests=24, concurrency=8).plot()
+
+# %%
+lab.timeline(together, "/status", requests=24, concurrency=8).plot()
+
+# %% [markdown]
+# ## When there is nothing to find
+#
+# What does the lab say when both sides are the same app? Many a blog post reports a difference
+# here.
+
+# %%
+nothing = lab.compare({"an app": together, "the same app": together}, "/status", concurrency=8)
+nothing
+
+# %% [markdown]
+# There are three verdicts, and every lesson uses them:
+#
+# - **faster**: the whole interval lies above 1.1. Less is hardly worth a line of code.
+# - **not faster**: the whole interval lies below 1.1.
+# - **cannot tell**: 1.1 lies inside. More time or a quieter machine would decide it. A point
+#   estimate never does.
+#
+# ## The database is real
+#
+# The same three steps work for anything. Here PostgreSQL reads one user by primary key.
+
+# %%
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    async with asyncpg.create_pool(lab.postgres_dsn, min_size=4, max_size=4) as app.pool:
+        yield
+
+
+users = FastAPI(lifespan=lifespan)
+
+
+@users.get("/users/{user_id}")
+async def read_user(user_id: int):
+    row = await users.pool.fetchrow("SELECT id, name FROM users WHERE id = $1", user_id)
+    return dict(row)
+
+
+lab.measure(users, get("/users/{user_id}", user_id=uniform(1, lab.users)), name="one user")
+
+# %% [markdown]
+# One SQL statement for each request, a few buffers read, and no new session: PostgreSQL
+# itself counted that. In the coming lessons these counts are the evidence; the clock only says
+# what they are worth.
+#
+# ## How the course works
+#
+# - Lessons follow a well-known tuning guide. Each of its claims gets a **verdict** from your
+#   machine: holds, holds when ..., outdated, wrong.
+# - Most lessons come with an **exercise** in `exercises/`, which checks itself: answers first,
+#   then the cause, then speed. `solutions/` has a way to do it.
+# - Change anything and run it again. The lab survives an interrupted cell, and the first cell
+#   starts it anew.
+#
+# Next: [01 - A baseline you can trust](01_baseline.ipynb), where the guide's own stopwatch turns
+# out to cost more than what it measures.

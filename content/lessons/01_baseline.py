@@ -1,0 +1,413 @@
+# %% [markdown]
+# # 01 - A baseline you can trust
+#
+# The guide begins with good advice: measure before you optimize. For that it offers a middleware
+# that takes `time.time()` before and after each request and writes the difference into a
+# header.
+#
+# A measuring instrument has to be checked like anything else. What does this one cost, what does
+# it miss, and what do you use instead? About a minute of measuring.
+
+# %%
+from course_app.lab import Lab
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# A stopwatch reads the clock twice. By what factor does the CPU time of the smallest possible
+# handler grow when the guide's middleware is around it? (1 means: not at all.)
+
+# %%
+guess = lab.predict(1.1, "times the CPU time per request")
+
+# %% [markdown]
+# ## The guide's stopwatch
+#
+# The decorator turns the function into a `BaseHTTPMiddleware`.
+
+# %%
+import time
+
+from fastapi import FastAPI, Request
+
+
+def hello() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    async def root():
+        return {"Hello": "World"}
+
+    return app
+
+
+guide = hello()
+
+
+@guide.middleware("http")
+async def add_process_time_header(request: Request, call_next):
+    start = time.time()
+    response = await call_next(request)
+    response.headers["X-Process-Time"] = str(time.time() - start)
+    return response
+
+
+# %% [markdown]
+# ## The same in pure ASGI
+#
+# An ASGI app is a function of three arguments. A middleware is another one around it, which
+# passes messages on and adds a header when the response starts.
+
+# %%
+from starlette.datastructures import MutableHeaders
+
+
+class Timing:
+    """Writes how long the app took to start its response, in seconds."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.perf_counter()
+
+        async def send_timed(message):
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Process-Time"] = f"{time.perf_counter() - start:.6f}"
+            await send(message)
+
+        await self.app(scope, receive, send_timed)
+
+
+pure = hello()
+pure.add_middleware(Timing)
+
+# %% [markdown]
+# This is a question of CPU and not of waiting, so single requests take turns: one to each app,
+# then the other way round, thousands of times. That resolves a few per cent in seconds, even on
+# a busy machine.
+
+# %%
+stopwatch = lab.compare(
+    {"no stopwatch": hello(), "guide's middleware": guide, "pure ASGI": pure},
+    "/",
+    metric="cpu",
+    same_answers=True,
+)
+stopwatch.plot(prediction=1 / guess.value)
+
+# %%
+stopwatch
+
+# %% [markdown]
+# The instrument costs more than the handler that it measures. The cause is in the counts:
+# **one more asyncio task for each request**. `BaseHTTPMiddleware` runs the rest of the app in a
+# task of its own and passes the response through an in-memory stream. The pure ASGI version
+# only calls a function. (One task per request is uvicorn's own.)
+#
+# ## What the header does not see
+#
+# Twenty clients, and a handler that blocks the event loop for 20 ms. Beside each header we put
+# what the client really waited.
+
+# %%
+import asyncio
+
+import httpx
+from fastapi.responses import StreamingResponse
+
+
+@guide.get("/blocking")
+async def blocking():
+    time.sleep(0.020)
+    return {"done": True}
+
+
+@guide.get("/stream")
+async def stream():
+    async def lines():
+        for number in range(5):
+            await asyncio.sleep(0.050)
+            yield f"line {number}\n"
+
+    return StreamingResponse(lines())
+
+
+@guide.get("/error")
+async def error():
+    raise RuntimeError("a bug in the handler")
+
+
+async def ask(url: str) -> tuple[str | None, float]:
+    """The header, and what the client waited, in ms."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        await client.get(url.rsplit("/", 1)[0])  # connects
+        start = time.perf_counter()
+        response = await client.get(url)
+        waited_ms = (time.perf_counter() - start) * 1e3
+    return response.headers.get("X-Process-Time"), waited_ms
+
+
+async def crowd(url: str) -> list[tuple[str | None, float]]:
+    return await asyncio.gather(*(ask(url) for _ in range(20)))
+
+
+with lab.serve(guide) as server:
+    crowded = asyncio.run(crowd(f"{server.url}/blocking"))
+    streamed = asyncio.run(ask(f"{server.url}/stream"))
+    failed = asyncio.run(ask(f"{server.url}/error"))
+
+headers_ms = [float(header or 0) * 1e3 for header, _ in crowded]
+waited_ms = [waited for _, waited in crowded]
+
+# %%
+from course_app.plots import plot_strip
+
+plot_strip(
+    {"the header says": headers_ms, "the client waited": waited_ms},
+    unit="ms",
+    title=f"The header says at most {max(headers_ms):.0f} ms, clients waited up to "
+    f"{max(waited_ms):.0f} ms",
+)
+
+# %%
+print(
+    f"stream: the header says {float(streamed[0] or 0) * 1e3:.1f} ms, it took {streamed[1]:.0f} ms"
+)
+print(f"error:  the header says {failed[0]}")
+
+# %% [markdown]
+# A stopwatch inside the app starts when the app gets the request. What the client waits for
+# happens before: the request lay in the queue of a blocked loop. It stops when the response
+# starts, so a stream looks instantaneous. And on an error, the exception passes straight
+# through it.
+#
+# The pure ASGI version shares the first two limits. Time spent in the queue can only be
+# seen **from outside**.
+#
+# `time.time()` has one more flaw: it is the wall clock, and wall clocks are set.
+
+# %%
+for name in ("time", "perf_counter"):
+    clock = time.get_clock_info(name)
+    print(f"{name:>12}: monotonic={clock.monotonic}, adjustable={clock.adjustable}")
+
+# %% [markdown]
+# ## From outside: which question do you ask?
+#
+# This app stalls: for a quarter of a second in every second and a quarter its loop is
+# blocked, as by a garbage collection or a blocking call somewhere. A fifth of the time it
+# answers nobody.
+
+# %%
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def stalls(app: FastAPI):
+    async def stall():
+        while True:
+            await asyncio.sleep(1)
+            time.sleep(0.25)
+
+    task = asyncio.create_task(stall())
+    yield
+    task.cancel()
+
+
+stalling = FastAPI(lifespan=stalls)
+
+
+@stalling.get("/")
+async def two_milliseconds():
+    await asyncio.sleep(0.002)
+    return {"Hello": "World"}
+
+
+# %% [markdown]
+# Most load generators keep a fixed number of clients, and each waits for its answer before it
+# sends again (**closed model**). In a stall they all wait, politely, and *do not send*. Real
+# users do not wait for each other (**open model**): they arrive at a rate, and a stall makes
+# every one of them wait.
+
+# %%
+closed = lab.measure(stalling, "/", concurrency=16, seconds=5, name="16 polite clients")
+arriving = lab.measure(stalling, "/", rate=400, concurrency=256, seconds=5, name="400 arrivals/s")
+
+# %%
+from course_app.plots import plot_latency
+
+plot_latency({"closed model": closed, "open model": arriving})
+
+# %% [markdown]
+# The same app, the same seconds. The closed model reports few slow requests, because few were
+# *sent* while it was slow. That error has a name, **coordinated omission**, and it is built
+# into most benchmarks you will read. Use the open model for "what do users feel", the
+# closed model for "how much can it do".
+#
+# ## The client is part of the measurement
+#
+# Can a loop around `httpx` do as a load generator? The server is a process of its own here, so
+# that both get the same chance.
+
+# %%
+from course_app.serving import ProcessServer, ThreadServer
+
+
+async def httpx_load(url: str, seconds: float = 1.5) -> float:
+    async def client_loop(client: httpx.AsyncClient) -> int:
+        answered = 0
+        while time.perf_counter() < end:
+            await client.get(url)
+            answered += 1
+        return answered
+
+    async with httpx.AsyncClient() as client:
+        end = time.perf_counter() + seconds
+        return sum(await asyncio.gather(*(client_loop(client) for _ in range(16)))) / seconds
+
+
+with ProcessServer("course_app.apps.hello:app") as hello_server:
+    generator = lab.measure(hello_server, "/", concurrency=16, name="hello")
+    by_httpx = asyncio.run(httpx_load(hello_server.url))
+print(f"the lab's generator: {generator.throughput:,.0f} requests/s")
+print(f"a loop around httpx: {by_httpx:,.0f} requests/s")
+
+# %% [markdown]
+# The server did not change; the second figure is the speed of the *client*. With such a
+# client most optimizations in this course would have no effect at all. So every result here
+# ends with the line "the load generator used ... of a core".
+#
+# ## Once is a coin toss
+#
+# Finally, the same app against itself. Each round below is one classic before/after benchmark.
+
+# %%
+luck = lab.compare(
+    {"hello": hello(), "hello again": hello()}, "/", metric="throughput", concurrency=16
+)
+
+# %%
+from course_app.plots import plot_pairs
+
+plot_pairs(luck)
+
+# %%
+import numpy as np
+
+rounds = np.exp(luck.log_ratios())
+print(f"single rounds claim {rounds.min():.2f}x to {rounds.max():.2f}x; all of them say:")
+print(luck.speedup(), "->", luck.verdict())
+
+# %% [markdown]
+# Nothing was changed, and single rounds still "find" speed-ups. This is why the lab lets the
+# sides take turns, and gives an interval.
+#
+# ## One more thing: the loop in this notebook
+#
+# Notebooks often need `nest_asyncio` for `asyncio.run` to work in a cell. It replaces asyncio's
+# task class, which is written in C, by one in Python, for the whole process. uvloop keeps the
+# class that it found when it was imported. This package imports uvloop first, so your server
+# is not slowed down.
+
+
+# %%
+async def task_class() -> str:
+    return f"{type(asyncio.current_task()).__module__}.{type(asyncio.current_task()).__qualname__}"
+
+
+for loop in ("uvloop", "asyncio"):
+    with ThreadServer(hello(), loop=loop) as server:
+        print(f"{loop:>8}: {server.run(task_class())}")
+
+# %% [markdown]
+# ## Two idioms of older guides
+#
+# Where you meet `on_event` and `class Config` they still run, with a warning.
+
+# %%
+import warnings
+
+from pydantic import BaseModel
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+
+    @hello().on_event("startup")
+    async def startup(): ...
+
+    class Post(BaseModel):
+        class Config:
+            orm_mode = True
+
+
+for warning in caught:
+    print(f"{warning.category.__name__}: {str(warning.message).strip().splitlines()[0]}")
+
+# %% [markdown]
+# ## The verdicts
+
+# %%
+tasks = {variant.name: variant.counts["asyncio tasks"] for variant in stopwatch.variants}
+cost = stopwatch.speedup("guide's middleware")
+lab.verdict(
+    1,
+    "wrong",
+    "As an instrument it costs more than many a handler, and it cannot see queues, streams or "
+    "errors. Measure from outside; inside, use pure ASGI and perf_counter.",
+    {
+        "the guide's middleware makes the smallest handler at least 1.3 times dearer": (
+            cost.below(1 / 1.3)
+        ),
+        "it adds one asyncio task per request, pure ASGI none": (
+            tasks["guide's middleware"] - tasks["pure ASGI"] > 0.9
+        ),
+        "clients in a queue wait over twice what the header says": (
+            max(waited_ms) > 2 * max(headers_ms)
+        ),
+        "there is no header on an error": failed[0] is None,
+    },
+    number=f"{1 / cost.estimate:.1f}x CPU",
+)
+
+# %%
+names = {warning.category.__name__ for warning in caught}
+lab.verdict(
+    30,
+    "outdated",
+    "Use FastAPI(lifespan=...) and ConfigDict(from_attributes=True).",
+    {"both idioms raise a warning": {"DeprecationWarning", "UserWarning"} <= names},
+    number=f"{len(caught)} warnings",
+)
+
+# %%
+lab.verdict(
+    "T9",
+    "holds",
+    "Nothing else in this course works without it; but the instrument has to be checked first.",
+    {
+        "the closed model hides what the open model shows (p99 at least 2 times higher)": (
+            arriving.p99_ms > 2 * closed.p99_ms
+        ),
+        "a client can be the bottleneck": by_httpx < 0.5 * generator.throughput,
+    },
+    number=f"p99 {closed.p99_ms:.0f} ms or {arriving.p99_ms:.0f} ms",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Measure from outside, in turns, with an interval. Count causes inside.
+# - `BaseHTTPMiddleware` is convenient and dear. For something on every request write pure ASGI.
+# - Use `perf_counter`. Look at p50 and p99, never at an average alone.
+# - Closed model for capacity, open model for what users feel.
+# - Check that the client is not the bottleneck, and how noisy the machine was.
+#
+# Next: [the exercise](../exercises/01_baseline.ipynb), in which you write that pure ASGI
+# middleware, correct on errors and streams.
