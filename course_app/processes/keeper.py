@@ -1,0 +1,255 @@
+"""The keeper: runs one command, and ends it with everything it ever started.
+
+A program of its own, ``python -I -S keeper.py OWNER_PID COUNT FOLDER... COMMAND...``, made only of
+a few standard modules, because each server start waits for it. It runs as two processes, keeper
+and guard; each does the other's work when the other is killed:
+
+    owner --pipe--> keeper --pipe--> guard --> command and its descendants
+
+Protocol: a line ``SECONDS`` on standard input asks to stop with that much patience; its end means
+that the owner is gone. Standard output tells ``pid COMMAND GUARD`` or ``error ERRNO`` first, and
+``exit CODE`` (negative: the signal) last. Standard error becomes the command's output.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+LINUX = sys.platform == "linux"
+# linux/prctl.h
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+# How often a keeper looks whether its parent still is its parent: a forked copy of the owner
+# can hold the pipe open after the owner's death.
+PARENT_CHECK_SECONDS = 0.5
+# Nobody waits for a polite end once the owner is gone; all must be over within 3 seconds.
+ORPHANED_GRACE_SECONDS = 1.0
+TERMINATED_GRACE_SECONDS = 3.0
+# What the command left behind gets this long after SIGTERM, and again after SIGKILL.
+LEFTOVER_SECONDS = 0.7
+POLL_SECONDS = 0.02
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux's prctl(2); nothing elsewhere."""
+    if LINUX:
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+class Watch:
+    """What a keeper waits for: a child's end, a request to stop, or the loss of its parent."""
+
+    def __init__(self, parent_pid: int, control: int) -> None:
+        self.grace_seconds: float | None = None
+        self._parent_pid = parent_pid
+        self._control = control
+        self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else _plain_pipe()
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._request(TERMINATED_GRACE_SECONDS))
+
+    @property
+    def stopping(self) -> bool:
+        return self.grace_seconds is not None
+
+    def _request(self, grace_seconds: float) -> None:
+        if self.grace_seconds is None or grace_seconds < self.grace_seconds:
+            self.grace_seconds = grace_seconds
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Sleep until something happens, at most `timeout_seconds`."""
+        sources = [self._woken] if self.stopping else [self._woken, self._control]
+        ready, _, _ = select.select(sources, [], [], timeout_seconds)
+        if self._woken in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._woken, 4096)
+        if self._control in ready:
+            line = os.read(self._control, 64)
+            self._request(float(line.split()[0]) if line.strip() else ORPHANED_GRACE_SECONDS)
+        if os.getppid() != self._parent_pid:
+            self._request(ORPHANED_GRACE_SECONDS)
+
+
+def _plain_pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    return read, write
+
+
+class Child:
+    """One direct child of this process; adopted orphans are reaped on the way."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.status: int | None = None
+
+    def ended(self) -> bool:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == self.pid:
+                    self.status = os.waitstatus_to_exitcode(status)
+                if pid == 0:
+                    break
+        return self.status is not None
+
+    def wait(self, watch: Watch, patience_seconds: float) -> None:
+        deadline = time.monotonic() + patience_seconds
+        while not self.ended() and time.monotonic() < deadline:
+            watch.wait(POLL_SECONDS)
+
+
+def keep(child: Child, watch: Watch, ask_to_stop: Callable[[float], float]) -> None:
+    """Wait until the child has ended or must end; leave no descendant behind.
+
+    `ask_to_stop(grace_seconds)` asks the child and returns how long to wait for it.
+    """
+    while not child.ended() and not watch.stopping:
+        watch.wait(PARENT_CHECK_SECONDS)
+    if not child.ended():
+        child.wait(watch, ask_to_stop(watch.grace_seconds or 0.0))
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _end_leftovers(child, watch, number)
+
+
+def _end_leftovers(child: Child, watch: Watch, number: int) -> None:
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    told: set[int] = set()
+    while (left := set(leftovers(child.pid))) and time.monotonic() < deadline:
+        for pid in left if number == signal.SIGKILL else left - told:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        told |= left
+        watch.wait(POLL_SECONDS)
+        child.ended()
+
+
+def leftovers(child_pid: int) -> Iterator[int]:
+    """Ids of the living processes that descend from this one (a negative id names a group).
+
+    Linux hands every orphan to this process (child subreaper), so descent tells all of them.
+    Elsewhere the command's process group has to do.
+    """
+    if not LINUX:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child_pid, 0)
+            yield -child_pid
+        return
+    children: dict[int, list[int]] = {}
+    for pid, parent, state in _process_table():
+        if state != "Z":
+            children.setdefault(parent, []).append(pid)
+    found = [os.getpid()]
+    for pid in found:
+        found.extend(children.get(pid, ()))
+    yield from found[1:]
+
+
+def _process_table() -> Iterator[tuple[int, int, str]]:
+    """(process id, parent's id, state) of every process, from proc(5)."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+                yield int(name), int(parent), state.decode()
+
+
+def start(command: list[str], output: int) -> int:
+    """Run the command in a session of its own; raises OSError if it cannot be executed."""
+    keeper_pid = os.getpid()
+    failed, fail = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != keeper_pid:
+                os._exit(1)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.execvp(command[0], command)
+        except OSError as error:
+            os.write(fail, str(error.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(fail)
+    with os.fdopen(failed) as file:
+        reason = file.read()
+    if reason:
+        os.waitpid(pid, 0)
+        raise OSError(int(reason), os.strerror(int(reason)), command[0])
+    return pid
+
+
+def guard(keeper_pid: int, control: int, report: int, command: list[str]) -> None:
+    """The inner process: runs the command and tells the owner about it."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    watch = Watch(keeper_pid, control)
+    try:
+        child = Child(start(command, 2))
+    except OSError as error:
+        os.write(report, f"error {error.errno}\n".encode())
+        return
+    with contextlib.suppress(BrokenPipeError):
+        os.write(report, f"pid {child.pid} {os.getpid()}\n".encode())
+
+    def ask_to_stop(grace_seconds: float) -> float:
+        os.kill(child.pid, signal.SIGTERM)
+        return grace_seconds
+
+    keep(child, watch, ask_to_stop)
+    code = -signal.SIGKILL if child.status is None else child.status
+    with contextlib.suppress(BrokenPipeError):
+        os.write(report, f"exit {code}\n".encode())
+
+
+def remove(folders: list[str]) -> None:
+    """Remove the folders the owner named, as far as they exist."""
+    if any(os.path.lexists(folder) for folder in folders):
+        import shutil  # not needed before the end, and the start is what somebody waits for
+
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(arguments: list[str]) -> None:
+    owner_pid, count = int(arguments[0]), int(arguments[1])
+    folders, command = arguments[2 : 2 + count], arguments[2 + count :]
+    report = os.dup(1)
+    os.dup2(2, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    keeper_pid = os.getpid()
+    control, ask = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ask)
+        os.close(0)
+        guard(keeper_pid, control, report, command)
+        remove(folders)
+        os._exit(0)
+    os.close(report)
+    os.close(control)
+
+    def ask_to_stop(grace_seconds: float) -> float:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(ask, f"{grace_seconds}\n".encode())
+        return grace_seconds + 3 * LEFTOVER_SECONDS
+
+    keep(Child(pid), Watch(owner_pid, 0), ask_to_stop)
+    remove(folders)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

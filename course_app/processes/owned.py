@@ -1,0 +1,183 @@
+"""`OwnedProcess`: a command that ends, with all its descendants, when its owner does."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psutil
+
+from course_app.processes import keeper
+from course_app.processes.platforms import require_posix
+
+# Beyond the command's own grace: leftovers are ended (twice, keeper and guard) and folders removed.
+STOP_MARGIN_SECONDS = 10.0
+TAIL_BYTES = 64 * 1024
+
+
+class OwnedProcess:
+    """A running command, kept by a small keeper process that ends it in every case.
+
+    The command and everything it ever started (daemons and orphans too, on Linux; its process
+    group elsewhere) is sent SIGTERM, and SIGKILL after a grace time, when `stop` is called, when
+    this process ends in any way (kill -9 included), when this object is dropped, or when the
+    keeper is told to end. What the command leaves behind at its own end is ended as well.
+    Interrupts (Ctrl-C, "Interrupt kernel") do not reach it.
+
+    On Linux it also ends when the keeper or its guard is killed with -9.
+
+    Args:
+        command: program and arguments; the program is looked up on PATH.
+        env: the command's whole environment; this process's by default.
+        cwd: the command's working directory; this process's by default.
+        output: file for standard output and error, written anew; an unnamed temporary file by
+            default. Either way `output_tail` reads it.
+        remove: folders the keeper removes after the end, whatever the end was.
+
+    Raises:
+        OSError: the command cannot be executed (FileNotFoundError, PermissionError, ...).
+        UnsupportedPlatform: on native Windows.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        output: Path | None = None,
+        remove: Sequence[Path] = (),
+    ) -> None:
+        require_posix()
+        self.command = tuple(os.fspath(part) for part in command)
+        # open as long as this object, for output_tail
+        self._output: IO[bytes] = output.open("w+b") if output else tempfile.TemporaryFile()  # noqa: SIM115
+        self._keeper = subprocess.Popen(
+            self._keeper_command(remove),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._output,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+        self._returncode: int | None = None
+        self.pid, self._guard_pid = self._await_start()
+
+    def _keeper_command(self, remove: Sequence[Path]) -> list[str]:
+        folders = [os.fspath(folder.absolute()) for folder in remove]
+        program = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__)]
+        return [*program, str(os.getpid()), str(len(folders)), *folders, *self.command]
+
+    def _await_start(self) -> tuple[int, int]:
+        assert self._keeper.stdout is not None
+        kind, *numbers = self._keeper.stdout.readline().decode().split() or ["none"]
+        if kind == "pid":
+            return int(numbers[0]), int(numbers[1])
+        self._keeper.wait()
+        tail = self.output_tail()
+        self._close()
+        if kind == "error":
+            number = int(numbers[0])
+            raise OSError(number, os.strerror(number), self.command[0])
+        raise OSError(f"The keeper of {self.command[0]} did not start: {tail}")
+
+    @property
+    def keeper_pid(self) -> int:
+        """Process id of the keeper, this process's direct child."""
+        return self._keeper.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while the command or anything it started runs; then its exit code (-N: signal N)."""
+        if self._returncode is None and self._keeper.poll() is not None:
+            self._returncode = self._read_returncode()
+        return self._returncode
+
+    def _read_returncode(self) -> int:
+        assert self._keeper.stdout is not None
+        with suppress(ValueError):
+            for line in self._keeper.stdout.read().decode().splitlines():
+                if line.startswith("exit "):
+                    return int(line.split()[1])
+        return -9
+
+    @property
+    def running(self) -> bool:
+        return self.returncode is None
+
+    def wait(self, timeout_seconds: float | None = None) -> int:
+        """Block until everything has ended; the exit code.
+
+        Raises:
+            TimeoutError: still running after `timeout_seconds`.
+        """
+        try:
+            self._keeper.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(
+                f"{self.command[0]} still runs after {timeout_seconds:g} seconds."
+            ) from None
+        code = self.returncode
+        assert code is not None
+        return code
+
+    def stop(self, grace_seconds: float = 3.0) -> None:
+        """End everything: SIGTERM to the command, SIGKILL to what is left `grace_seconds` later.
+
+        Returns when nothing is left and the folders are removed. A second call does nothing.
+        """
+        assert self._keeper.stdin is not None
+        if self.running:
+            with suppress(BrokenPipeError, ValueError):
+                self._keeper.stdin.write(f"{grace_seconds}\n".encode())
+                self._keeper.stdin.flush()
+            try:
+                self._keeper.wait(grace_seconds + STOP_MARGIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._keeper.kill()
+                self._keeper.wait()
+        self._returncode = self.returncode
+        with suppress(BrokenPipeError):
+            self._keeper.stdin.close()
+
+    def _close(self) -> None:
+        for stream in (self._keeper.stdin, self._keeper.stdout, self._output):
+            assert stream is not None
+            with suppress(BrokenPipeError):
+                stream.close()
+
+    def tree(self) -> list[psutil.Process]:
+        """The command and everything it started that still runs, the command first."""
+        try:
+            found = psutil.Process(self.keeper_pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        living = [process for process in found if process.pid != self._guard_pid]
+        return sorted(living, key=lambda process: (process.pid != self.pid, process.pid))
+
+    def output_tail(self, lines: int = 20) -> str:
+        """The last lines of what the command wrote, decoded as UTF-8 with replacements."""
+        size = os.fstat(self._output.fileno()).st_size
+        data = os.pread(self._output.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES))
+        return "\n".join(data.decode(errors="replace").splitlines()[-lines:])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else f"ended with {self.returncode}"
+        return f"<OwnedProcess {self.command[0]} pid {self.pid}, {state}>"
