@@ -7,11 +7,15 @@ from course_app.serving.errors import (
     ServerStopped,
     ServingError,
 )
+from course_app.serving.process import ProcessServer
+from course_app.serving.programs import Program
 from course_app.serving.thread import ThreadServer
 
 __all__ = [
     "AppFailedToStart",
     "PortTaken",
+    "ProcessServer",
+    "Program",
     "ProgramMissing",
     "ServerStopped",
     "ServingError",

@@ -39,15 +39,16 @@ class HandlerErrors(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.count = 0
-        self.last: BaseException | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one error of a handler."""
-        self.last = record.exc_info[1] if record.exc_info else None
+        """Take one error of a handler; one that was cancelled by the stop has not failed."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, Exception):
+            return
         self.count += 1
         if self.count > 1:
             return
-        text = f"{summary(self.last)}\n{own_lines(self.last)}" if self.last else record.getMessage()
+        text = f"{summary(error)}\n{own_lines(error)}" if error else record.getMessage()
         print(f"A handler failed (further failures are only counted): {text}", file=sys.stderr)
 
 

@@ -1,5 +1,6 @@
 """Exceptions of a learner's app, told with the learner's own lines only."""
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -16,6 +17,9 @@ _FOREIGN = tuple(
 )
 #: ... but for the apps in it, which are lessons' own code.
 _OWN = tuple(f"{_PACKAGE / folder}/" for folder in ("apps", "exercises"))
+
+_TRACEBACK = "Traceback (most recent call last)"
+_FRAME = re.compile(r'\s*File "(.+)", line \d+')
 
 
 def summary(error: BaseException) -> str:
@@ -53,3 +57,18 @@ def is_own(filename: str) -> bool:
     if filename.startswith("<frozen"):
         return False
     return filename.startswith(_OWN) or not filename.startswith(_FOREIGN)
+
+
+def own_output(text: str, lines: int = 12) -> str:
+    """The end of what a program printed: its last traceback, with the reader's frames only."""
+    last = text[max(text.rfind(_TRACEBACK), 0) :]
+    kept = []
+    shown = True
+    for line in last.splitlines():
+        if frame := _FRAME.match(line):
+            shown = is_own(frame[1])
+        elif not line.startswith("    "):
+            shown = True
+        if shown and line.strip():
+            kept.append(line)
+    return "\n".join(kept[-lines:])

@@ -2,7 +2,6 @@
 
 import errno
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,7 +53,7 @@ def reserved_port() -> Iterator[int]:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((LOOPBACK, 0))
         port = int(holder.getsockname()[1])
-        if not sys.platform.startswith("linux"):
+        if not psutil.LINUX:
             holder.close()
         yield port
 

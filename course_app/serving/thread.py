@@ -211,7 +211,9 @@ class ThreadServer:
         for task in rest:
             task.cancel()
         if rest:
-            await asyncio.wait(rest, timeout=self._config.grace_seconds)
+            _, deaf = await asyncio.wait(rest, timeout=self._config.grace_seconds)
+            for task in deaf:  # asyncio would complain of each when it is collected
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
         await self.loop.shutdown_asyncgens()
 
     def _wait_until_started(self, timeout_seconds: float) -> None:

@@ -189,6 +189,7 @@ def test_a_handler_that_waits_for_ever_does_not_keep_the_server(loop: Any) -> No
     server.stop()
     assert not server.thread.is_alive()
     assert not is_open(server.port)
+    assert server.handler_errors == 0
 
 
 def test_a_handler_that_spins_for_ever_is_broken_off() -> None:

@@ -1,0 +1,169 @@
+"""An importable ASGI app served by a real server program and its worker processes."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from course_app.processes import OwnedProcess
+from course_app.serving.errors import AppFailedToStart, ServerStopped
+from course_app.serving.excerpt import own_output
+from course_app.serving.listener import LOOPBACK, reserved_port
+from course_app.serving.programs import Program, command
+from course_app.serving.readiness import accepting, answers
+
+_LOOK_AGAIN_SECONDS = 0.05
+#: A program that has printed a traceback and still does not serve after so long will not.
+_AFTER_TRACEBACK_SECONDS = 1.5
+#: What ends the lifespans of all workers; after it they are killed.
+_STOP_GRACE_SECONDS = 3.0
+
+
+class ProcessServer:
+    """An app on ``http://127.0.0.1:PORT``, served by worker processes of a server program.
+
+    Starts when made, and is ready when every worker accepts connections and one has answered.
+    No process is left when it is stopped or when its owner ends, however that happens.
+    Use it as a context manager, or call :meth:`stop`.
+
+    Args:
+        app: "package.module:name", importable from ``cwd`` or the environment.
+        program: gunicorn runs uvicorn's workers (``uvicorn_worker.UvicornWorker``).
+        env: variables added to this process's environment.
+        arguments: options of the program; they win over ours.
+
+    Raises:
+        ProgramMissing: the program is not installed.
+        AppFailedToStart: it exited, or the app was not served in time.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        *,
+        name: str | None = None,
+        program: Program = "uvicorn",
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        cwd: Path | None = None,
+        startup_timeout_seconds: float = 20.0,
+    ) -> None:
+        self.name = name or app
+        self.app = app
+        self.program = program
+        self.workers = workers
+        with reserved_port() as port:
+            self.port = port
+            self.url = f"http://{LOOPBACK}:{port}"
+            line = command(program, app, port=port, workers=workers, arguments=arguments)
+            self._process = OwnedProcess(line, env={**os.environ, **(env or {})}, cwd=cwd)
+            try:
+                self._wait_until_ready(startup_timeout_seconds)
+            except BaseException:
+                self.stop()
+                raise
+
+    def processes(self) -> list[psutil.Process]:
+        """The program and all it has started: a parent, if it has one, and the workers."""
+        return self._process.tree()
+
+    def cpu_seconds(self) -> float:
+        """CPU time that the living processes have used, in seconds.
+
+        Exact to the nanosecond on Linux, to 10 ms elsewhere. A worker that ends takes its
+        share along, so compare readings only while the same processes live.
+
+        Raises:
+            ServerStopped: no process lives.
+        """
+        return sum(_cpu_seconds(process) for process in self._living())
+
+    def pss_bytes(self) -> int:
+        """Memory of all processes: shared pages are divided among those that share them.
+
+        Proportional set size on Linux; elsewhere the pages that each has for itself.
+
+        Raises:
+            ServerStopped: no process lives.
+        """
+        total = 0
+        for process in self._living():
+            with suppress(psutil.Error):
+                memory = process.memory_full_info()
+                total += getattr(memory, "pss", memory.uss)
+        return total
+
+    def output_tail(self, lines: int = 20) -> str:
+        """The last lines that the program printed."""
+        return self._process.output_tail(lines)
+
+    def stop(self) -> None:
+        """End all processes: asked first, killed after three seconds. Safe to call again."""
+        self._process.stop(grace_seconds=_STOP_GRACE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = self.url if self._process.running else "stopped"
+        return f"<ProcessServer {self.name} ({self.program} x {self.workers}): {state}>"
+
+    def _living(self) -> list[psutil.Process]:
+        living = self.processes()
+        if not living:
+            raise ServerStopped(f'The server of "{self.name}" has ended; start a new one.')
+        return living
+
+    def _wait_until_ready(self, timeout_seconds: float) -> None:
+        start = time.monotonic()
+        traceback_seen: float | None = None
+        while not self._is_ready():
+            now = time.monotonic()
+            if not self._process.running:
+                raise self._failed("ended while it started")
+            if traceback_seen is None and "Traceback (most recent" in self.output_tail(200):
+                traceback_seen = now
+            if traceback_seen is not None and now - traceback_seen > _AFTER_TRACEBACK_SECONDS:
+                raise self._failed("failed to start")
+            if now - start > timeout_seconds:
+                raise self._failed(f"was not ready within {timeout_seconds:g} s")
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _is_ready(self) -> bool:
+        # Asked only once all workers listen: the answer then comes from this tree, and the
+        # question waits in nobody's queue.
+        ready = accepting(self._process.tree(), self.port) >= self.workers
+        return ready and answers(self.port, timeout_seconds=1.0)
+
+    def _failed(self, what: str) -> AppFailedToStart:
+        return AppFailedToStart(
+            f'"{self.name}" ({self.program}) {what}. It printed last:\n'
+            f"{own_output(self.output_tail(200)) or '(nothing)'}\n"
+            "Try to import the app in a notebook cell; its error shows there in full."
+        )
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of one process with all its threads; 0 once it has ended."""
+    try:
+        if psutil.LINUX:
+            # The clock of another process, as clock_getcpuclockid(3) numbers it.
+            return time.clock_gettime((~process.pid << 3) | 2)
+        times = process.cpu_times()
+        return times.user + times.system
+    except (OSError, psutil.Error):
+        return 0.0
