@@ -1,0 +1,161 @@
+"""The lab end to end: real servers, real load, and what a lesson gets to see."""
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from fastapi import FastAPI, HTTPException
+
+from course_app.errors import CourseError
+from course_app.lab import Lab, get, uniform
+from course_app.measure.statistics import Verdict
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_PACE", "quick")
+        yield
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
+
+
+def waiting(milliseconds: float, answer: str = "done") -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    async def root() -> dict[str, str]:
+        await asyncio.sleep(milliseconds / 1000)
+        return {"answer": answer}
+
+    return app
+
+
+def connecting(lab: Lab) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/users/{user_id}")
+    async def read_user(user_id: int) -> dict[str, object]:
+        connection = await asyncpg.connect(lab.postgres_dsn)
+        try:
+            row = await connection.fetchrow("SELECT id, name FROM users WHERE id = $1", user_id)
+        finally:
+            await connection.close()
+        if row is None:
+            raise HTTPException(404)
+        return dict(row)
+
+    return app
+
+
+def test_a_measurement_counts_statements_and_sessions_exactly(lab: Lab) -> None:
+    one_user = get("/users/{user_id}", user_id=uniform(1, lab.users))
+    measured = lab.measure(connecting(lab), one_user, concurrency=4, seconds=0.2)
+    assert measured.counts["SQL statements"] == 1
+    assert measured.counts["PostgreSQL sessions"] == 1
+    assert measured.counts["rows"] == 1
+    assert not measured.wrong
+
+
+def test_three_times_the_waiting_is_found_to_be_faster_and_never_the_contrary(lab: Lab) -> None:
+    apps = {"30 ms": waiting(30), "10 ms": waiting(10)}
+    comparison = lab.compare(apps, "/", concurrency=4, at_least=3**0.5)
+    assert comparison.verdict(at_least=3**0.5) is not Verdict.NOT_FASTER
+    assert comparison.speedup().estimate == pytest.approx(3, rel=0.4)
+
+
+def test_the_same_app_twice_is_not_faster(lab: Lab) -> None:
+    app = waiting(10)
+    comparison = lab.compare({"one": app, "same": app}, "/", concurrency=4)
+    assert comparison.verdict() is not Verdict.FASTER
+
+
+def test_different_answers_give_no_speedup_but_an_example(lab: Lab) -> None:
+    apps = {"right": waiting(10, "right"), "wrong": waiting(0, "wrong")}
+    comparison = lab.compare(apps, "/", concurrency=2)
+    assert comparison.wrong[0].variant == "wrong"
+    assert "No comparison" in comparison.message
+    assert '"wrong"' in str(comparison)
+    assert comparison.verdict() is Verdict.CANNOT_TELL
+    with pytest.raises(ValueError, match="answers were wrong"):
+        comparison.speedup()
+
+
+def test_a_wrong_status_gives_no_speedup_either(lab: Lab) -> None:
+    failing = FastAPI()
+
+    @failing.get("/")
+    async def root() -> None:
+        raise HTTPException(503)
+
+    comparison = lab.compare(
+        {"right": waiting(5), "failing": failing}, "/", concurrency=2, same_answers=False
+    )
+    assert comparison.wrong
+    assert comparison.wrong[0].variant == "failing"
+    assert "503" in comparison.wrong[0].got
+
+
+def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
+    def working(rounds: int) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/")
+        async def root() -> int:
+            return sum(range(rounds)) * 0
+
+        return app
+
+    apps = {"thrice": working(150_000), "once": working(50_000)}
+    comparison = lab.compare(apps, "/", metric="cpu")
+    assert comparison.protocol == "requests"
+    assert comparison.speedup().estimate == pytest.approx(3, rel=0.25)
+
+
+def test_a_sweep_of_concurrency_shows_where_waiting_stops_to_scale(lab: Lab) -> None:
+    swept = lab.sweep({"waiting": waiting(20)}, "/", values=[1, 8], windows=1)
+    assert swept.growth("waiting", 1, 8).estimate == pytest.approx(8, rel=0.5)
+
+
+def test_counts_of_the_event_loop_tell_blocking_from_waiting(lab: Lab) -> None:
+    import time
+
+    blocking = FastAPI()
+
+    @blocking.get("/")
+    async def root() -> None:
+        time.sleep(0.05)
+
+    blocked = lab.measure(blocking, "/", concurrency=2, seconds=0.2)
+    waited = lab.measure(waiting(50), "/", concurrency=2, seconds=0.2)
+    assert blocked.counts["max loop lag"] > 40
+    assert blocked.counts["loop unresponsive"] > waited.counts["loop unresponsive"]
+    assert waited.counts["max requests in flight"] == 2
+
+
+def test_asyncio_run_works_while_a_loop_runs_as_in_a_notebook() -> None:
+    async def cell() -> int:
+        return asyncio.run(asyncio.sleep(0, 41)) + 1
+
+    assert asyncio.run(cell()) == 42
+
+
+def test_starting_a_second_lab_ends_the_first() -> None:
+    first = Lab()
+    second = Lab()
+    try:
+        with pytest.raises((CourseError, OSError, asyncpg.PostgresError)):
+            asyncio.run(asyncpg.connect(first.postgres_dsn))
+    finally:
+        second.close()
+
+
+def test_a_verdict_shows_the_claim_in_our_words(lab: Lab) -> None:
+    verdict = lab.verdict(10, "holds", "Because.", {"measured": True})
+    assert verdict.text
+    assert verdict.stands
