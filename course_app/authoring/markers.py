@@ -1,0 +1,112 @@
+"""Two texts out of one: an exercise with its answers (a solution) and without them.
+
+Three markers, each a comment that fills a line of its own at the left margin::
+
+    # blank:
+    app = FastAPI()  # make it connect once, not per request
+    # solution:
+    app = FastAPI(lifespan=pool_while_running)
+    # end solution
+
+The exercise gets what stands between ``# blank:`` and ``# solution:``, the solution gets what
+stands between ``# solution:`` and ``# end solution``; all else stands in both. Either part
+may be empty, and either may hold whole cells: an explanation that only the solution shows
+begins with its own ``# %% [markdown]``.
+"""
+
+import re
+from dataclasses import dataclass
+
+from course_app.errors import CourseError
+
+BLANK, SOLUTION, END = "# blank:", "# solution:", "# end solution"
+
+#: Which marker may follow in which part, and the part that it begins.
+_NEXT = {"both": (BLANK, "blank"), "blank": (SOLUTION, "solution"), "solution": (END, "both")}
+
+#: A line that is, or was meant to be, a marker.
+_ALIKE = re.compile(r"\s*#+\s*(blank|solution|end[ _-]*solution)\s*:?\s*", re.IGNORECASE)
+
+#: Shorter lines (`else:`, `return None`) say nothing about an answer.
+_TELLING_CHARACTERS = 12
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One source, taken apart.
+
+    ``answers`` maps each line that gives an answer away to its line number: long enough to
+    say something, and not also part of the exercise.
+    """
+
+    exercise: str
+    solution: str
+    answers: dict[str, int]
+
+
+def split(text: str, name: str) -> Sides:
+    """Take the text of an exercise's source apart; ``name`` is its file, for messages.
+
+    Raises:
+        CourseError: a marker is misspelt, indented, nested or has no partner.
+    """
+    part, opened = "both", 0
+    lines: dict[str, list[tuple[int, str]]] = {"both": [], "blank": [], "solution": []}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not _ALIKE.fullmatch(line):
+            lines[part].append((number, line))
+            continue
+        part = _part_after(line, part, f"{name}:{number}")
+        opened = number if part == "blank" else opened
+    if part != "both":
+        raise CourseError(f"{name}:{opened}: this block has no `{END}`. Add that line.")
+    return Sides(
+        exercise=_joined(lines["both"] + lines["blank"]),
+        solution=_joined(lines["both"] + lines["solution"]),
+        answers=_answers(lines),
+    )
+
+
+def leaks(sides: Sides, exercise: str) -> list[str]:
+    """The answers that occur in the text of an exercise, also as parts of its lines."""
+    return [answer for answer in sides.answers if answer in exercise]
+
+
+def _part_after(line: str, part: str, where: str) -> str:
+    marker = line.rstrip()
+    if marker != marker.lstrip():
+        raise CourseError(
+            f"{where}: the marker `{marker.strip()}` is indented. "
+            "Move it to the left margin and mark the whole definition."
+        )
+    if marker not in (BLANK, SOLUTION, END):
+        raise CourseError(
+            f"{where}: `{marker}` looks like a marker. "
+            f"Write `{BLANK}`, `{SOLUTION}` or `{END}`, or change the words."
+        )
+    expected, following = _NEXT[part]
+    if marker != expected:
+        raise CourseError(
+            f"{where}: `{marker}` stands where only `{expected}` can. Blocks are not nested, "
+            f"and each is `{BLANK}`, `{SOLUTION}`, `{END}` in this order."
+        )
+    return following
+
+
+def _joined(lines: list[tuple[int, str]]) -> str:
+    return "".join(f"{line}\n" for _, line in sorted(lines))
+
+
+def _answers(lines: dict[str, list[tuple[int, str]]]) -> dict[str, int]:
+    shown = {_bare(line) for _, line in lines["both"] + lines["blank"]}
+    found: dict[str, int] = {}
+    for number, line in lines["solution"]:
+        answer = _bare(line)
+        if len(answer) >= _TELLING_CHARACTERS and answer not in shown:
+            found.setdefault(answer, number)
+    return found
+
+
+def _bare(line: str) -> str:
+    """Without the comment sign that prose has in the source but not in a notebook."""
+    return "" if line.startswith("# %%") else line.strip().removeprefix("# ")
