@@ -195,6 +195,7 @@ def start(command: list[str], output: int) -> int:
 
 def guard(keeper_pid: int, control: int, report: int, command: list[str]) -> None:
     """The inner process: runs the command and tells the owner about it."""
+    os.setsid()  # what is sent to the keeper's process group must not end its guard too
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     watch = Watch(keeper_pid, control)
     try:
