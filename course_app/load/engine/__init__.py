@@ -1,0 +1,1 @@
+"""The inside of the generator process; nothing here runs in its owner."""

@@ -1,0 +1,156 @@
+"""The generator process: takes commands from its owner until the owner ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+import time
+from array import array
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from course_app.load.description import restore_workload
+from course_app.load.engine.connection import Target
+from course_app.load.engine.models import Alternate, Closed, Open, Sample
+from course_app.load.engine.recorder import Recorder
+from course_app.load.engine.stream import Stream
+from course_app.load.engine.window import OwnerGone, Window
+from course_app.load.limits import LoadError, NoAnswer
+from course_app.load.wire import PipeClosed, read_frame, write_frame
+
+PARENT_LOOK_MS = 1000
+
+Reply: TypeAlias = "tuple[dict[str, Any], dict[str, array[int] | bytes]]"
+
+
+class Commands:
+    """What the owner may ask for; each method answers one command."""
+
+    def __init__(self, owner: int) -> None:
+        self._owner = owner
+        self._targets: dict[int, Target] = {}
+
+    def connect(
+        self,
+        *,
+        target: int,
+        address: list[Any],
+        host: str,
+        workload: list[dict[str, Any]],
+        seed: int,
+        concurrency: int,
+        prepared_requests: int,
+        number_requests: bool,
+        timeout_seconds: float,
+        first_number: int,
+    ) -> Reply:
+        stream = Stream(restore_workload(workload), seed, host, prepared_requests, first_number)
+        opened = Target(
+            address=(address[0], address[1]),
+            stream=stream,
+            numbered=number_requests,
+            timeout_ns=int(timeout_seconds * 1e9),
+        )
+        opened.open(concurrency)
+        self._targets[target] = opened
+        return {}, {}
+
+    def disconnect(self, *, target: int) -> Reply:
+        if (closed := self._targets.pop(target, None)) is not None:
+            closed.close()
+        return {}, {}
+
+    def closed(self, *, target: int, **options: Any) -> Reply:
+        return self._run([target], Closed(self._targets[target], self._owner, **options))
+
+    def open(self, *, target: int, **options: Any) -> Reply:
+        return self._run([target], Open(self._targets[target], self._owner, **options))
+
+    def alternate(self, *, targets: list[int], seconds: float) -> Reply:
+        known = [self._targets[target] for target in targets]
+        return self._run(targets, Alternate(known, self._owner, seconds=seconds))
+
+    def sample(self, *, target: int, count: int) -> Reply:
+        sampled = self._targets[target]
+        window = Sample(sampled, self._owner, sampled.stream.sample(count))
+        window.run()
+        if window.recorders[0].examples:
+            example = window.recorders[0].examples[0]
+            raise NoAnswer(f"{example['request_line']}: {example['got']}.")
+        bodies = {str(index): body for index, body in enumerate(window.bodies)}
+        return {"responses": window.responses, "next": [sampled.stream.number]}, {**bodies}
+
+    def _run(self, targets: list[int], window: Closed | Open | Alternate) -> Reply:
+        streams = [self._targets[target].stream for target in targets]
+        for stream in streams:
+            stream.prepare()
+        gc.collect()
+        window.run()
+        ends_ns = min(window.ended_ns, window.closes_ns)
+        reply = {
+            "start_ns": window.opens_ns,
+            "end_ns": ends_ns,
+            "targets": [_summary(each, window, ends_ns) for each in window.recorders],
+            "first": [stream.first for stream in streams],
+            "next": [stream.number for stream in streams],
+        }
+        arrays: dict[str, array[int] | bytes] = {}
+        for position, (stream, recorder) in enumerate(zip(streams, window.recorders, strict=True)):
+            columns = {**recorder.columns, "kinds": stream.kinds}
+            arrays |= {f"{position} {name}": column for name, column in columns.items()}
+        return reply, arrays
+
+
+def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]:
+    ended = (*recorder.columns["end_ns"], *recorder.carried_ns)
+    return {
+        "answered_in_window": sum(window.opens_ns <= end_ns <= ends_ns for end_ns in ended),
+        "examples": recorder.examples,
+        "errors": recorder.errors,
+        "bytes_received": recorder.bytes_received,
+        "bytes_sent": recorder.bytes_sent,
+        "reconnects": recorder.reconnects,
+        "missed": recorder.missed,
+        "max_backlog": recorder.max_backlog,
+        "cpu_seconds": recorder.cpu_ns / 1e9,
+    }
+
+
+def serve(owner: int, replies: int) -> None:
+    """Answer commands until the owner ends. Raises OwnerGone or PipeClosed then."""
+    commands = Commands(owner)
+    parent = os.getppid()
+    poller = select.poll()
+    poller.register(owner, select.POLLIN)
+    while True:
+        while not poller.poll(PARENT_LOOK_MS):
+            if os.getppid() != parent:
+                raise OwnerGone
+        header, _ = read_frame(owner)
+        reply, arrays = answer(commands, header)
+        write_frame(replies, {**reply, "cpu_seconds": time.process_time()}, arrays)
+
+
+def answer(commands: Commands, header: Mapping[str, Any]) -> Reply:
+    """Do what one command asks for; a refusal is an answer too."""
+    try:
+        reply: Reply = getattr(commands, header["command"])(**header["options"])
+        return reply
+    except LoadError as error:
+        return {"error": type(error).__name__, "message": str(error)}, {}
+
+
+def main() -> None:
+    """Serve the owner at the other ends of standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replies = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    gc.freeze()
+    gc.disable()  # a collection within a window would be the generator's own latency
+    try:
+        serve(sys.stdin.fileno(), replies)
+    except (OwnerGone, PipeClosed):
+        os._exit(0)

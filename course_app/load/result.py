@@ -1,0 +1,149 @@
+"""What a window of load gave: raw nanosecond stamps, errors with examples, what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHOWN_PERCENTILES = (50.0, 90.0, 99.0)
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer, whole. Header names are in lower case; ``request_text`` is what was sent."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    request_text: str
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """The body, parsed as JSON."""
+        return json.loads(self.body)
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, or None."""
+        return next((value for each, value in self.headers if each == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class ErrorExample:
+    """One wrong or missing answer.
+
+    ``kind`` is ``status``, ``body``, ``lost`` (the connection), ``timeout``, ``garbage`` or
+    ``refused``; ``status`` is None where none came.
+    """
+
+    kind: str
+    request_line: str
+    expected: str
+    status: int | None
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.request_line}: expected {self.expected}, got {self.got}"
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """The answers to one window of load.
+
+    The arrays hold one element for each request that *started* in the window and was answered
+    rightly, in the order of the answers (also those answered just after the window's end: leaving
+    them out would favour fast answers). Stamps are nanoseconds of ``time.perf_counter_ns``, which
+    on Linux and macOS is one clock for all processes.
+
+    intended_ns: int64, when the request should have been sent (closed model: when it was)
+    start_ns, end_ns: int64, when it was sent and its answer complete
+    request_number: int64, its number in the target's stream (the ``x-request-number`` header)
+    request_index: int64, which of the workload's requests it was
+    status: int64, the answer's status
+    missed: arrivals of the open model that were never sent, because the backlog was full or the
+        server gone
+    """
+
+    intended_ns: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
+    end_ns: NDArray[np.int64]
+    request_number: NDArray[np.int64]
+    request_index: NDArray[np.int64]
+    status: NDArray[np.int64]
+    window_start_ns: int
+    window_seconds: float
+    answered_in_window: int
+    concurrency: int
+    rate: float | None
+    error_count: int
+    errors: tuple[ErrorExample, ...]
+    errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    reconnects: int = 0
+    missed: int = 0
+    max_backlog: int = 0
+    generator_cpu_seconds: float = 0.0
+
+    @property
+    def completed(self) -> int:
+        """How many requests of the window were answered rightly."""
+        return len(self.end_ns)
+
+    @property
+    def throughput(self) -> float:
+        """Right answers per second that came within the window."""
+        return self.answered_in_window / self.window_seconds if self.window_seconds else 0.0
+
+    @property
+    def latency_ms(self) -> NDArray[np.float64]:
+        """Milliseconds from when each request should have been sent to its answer."""
+        return (self.end_ns - self.intended_ns) / 1e6
+
+    @property
+    def service_ms(self) -> NDArray[np.float64]:
+        """Milliseconds from when each request was sent to its answer."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+    @property
+    def generator_busy(self) -> float:
+        """Share of one core that the generator used; near 1 it limits what it measures."""
+        return self.generator_cpu_seconds / self.window_seconds if self.window_seconds else 0.0
+
+    def percentile(self, q: float) -> float:
+        """The ``q``-th percentile of the latency in milliseconds; NaN without an answer."""
+        return float(np.percentile(self.latency_ms, q)) if self.completed else float("nan")
+
+    def status_counts(self) -> dict[int, int]:
+        """How often each status came among the right answers."""
+        statuses, counts = np.unique(self.status, return_counts=True)
+        return dict(zip(statuses.tolist(), counts.tolist(), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The window in numbers, ready for JSON (without the raw arrays)."""
+        counted = (
+            "completed throughput window_seconds concurrency rate error_count bytes_received "
+            "bytes_sent reconnects missed max_backlog generator_cpu_seconds generator_busy"
+        )
+        return {
+            **{name: getattr(self, name) for name in counted.split()},
+            "latency_ms": self._percentiles(self.latency_ms),
+            "service_ms": self._percentiles(self.service_ms),
+            "errors": [str(example) for example in self.errors],
+            "errors_by_kind": dict(self.errors_by_kind),
+        }
+
+    def _percentiles(self, values_ms: NDArray[np.float64]) -> dict[str, float] | None:
+        if not len(values_ms):
+            return None
+        shown = np.percentile(values_ms, SHOWN_PERCENTILES).tolist()
+        named = {f"p{q:g}": value for q, value in zip(SHOWN_PERCENTILES, shown, strict=True)}
+        return {**named, "max": float(values_ms.max())}
