@@ -4,12 +4,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
+UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
 
 .PHONY: help lab setup test test-slow clean
 
+# An environment knows its own path: in a folder that was moved or copied it is made anew.
+ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(STAMP)
+endif
+
 help:
 	@echo "make lab    set everything up and open JupyterLab on the course"
-	@echo "make test   set everything up and run the tests"
+	@echo "make test   set everything up and run the tests (make test-slow: the long proofs)"
 	@echo "make clean  remove the environment and everything built"
 
 lab: setup
@@ -27,10 +33,10 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $(STAMP)
+	@printf '%s\n' "$(CURDIR)" > $(STAMP)
 
 clean:
 	rm -rf .venv build

@@ -1,0 +1,119 @@
+"""The rules of the house that a reviewer should not have to look for."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = PROJECT / "course_app"
+
+#: Rooms from the lowest to the highest: each imports only from rooms that stand before it.
+ROOMS = (
+    ("errors",),
+    ("processes", "network"),
+    ("services",),
+    ("dataset", "serving", "load"),
+    ("measure",),
+    ("plots",),
+    ("apps",),
+    ("claims", "progress"),
+    ("lab",),
+    ("grading",),
+    ("exercises",),
+    ("authoring", "bench"),
+    ("cli",),
+)
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+
+#: Made of parts, so that this file passes its own test.
+REGISTRIES = tuple(
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("anaconda", "org"),
+        ("deb", "debian", "org"),
+        ("proxy", "golang", "org"),
+    )
+)
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git clone")
+    files = [PROJECT / name for name in listed.stdout.split("\0") if name]
+    return [file for file in files if file.is_file()]
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_rooms(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of each import of our own package, those inside functions too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: imports name the whole path here"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "course_app" and len(parts) > 1 and not parts[1].startswith("_"):
+                yield getattr(node, "lineno", 0), parts[1]
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert rooms <= set(RANK), "give new rooms a place in ROOMS"
+
+
+def test_a_room_imports_only_from_rooms_below_it() -> None:
+    wrong = [
+        f"{file.relative_to(PROJECT)}:{line}: {room_of(file)} imports {room}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if room_of(file) != "__init__"
+        for line, room in imported_rooms(file)
+        if room != room_of(file) and RANK[room] >= RANK[room_of(file)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_file_names_a_package_registry() -> None:
+    wrong = [
+        f"{file.relative_to(PROJECT)} names {host}"
+        for file in tracked_files()
+        for host in REGISTRIES
+        if host.encode() in file.read_bytes()
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.timeout(300)
+def test_the_package_is_strictly_typed() -> None:
+    run("mypy", "--strict")
+
+
+def test_code_and_notebooks_are_linted() -> None:
+    run("ruff", "check", ".")
+
+
+def test_code_and_notebooks_are_formatted() -> None:
+    run("ruff", "format", "--check", ".")

@@ -1,0 +1,243 @@
+"""What a newcomer's first commands rest on: pinned requirements, environments, `make`."""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+PROJECT = Path(__file__).resolve().parent.parent
+OURS = canonicalize_name("fastapi-performance-course")
+
+#: Of a first set-up with a warm package cache, on the slowest machine that is likely.
+SETUP_SECONDS = 600
+
+
+def declared() -> list[Requirement]:
+    """What `pyproject.toml` asks for, the extras included, on this platform."""
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    return [requirement for requirement in map(Requirement, lines) if applies(requirement)]
+
+
+def pinned() -> dict[NormalizedName, Requirement]:
+    """The lines of `requirements.txt` that apply to this platform."""
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(r.name): r for r in requirements if applies(r)}
+
+
+def applies(requirement: Requirement, extras: frozenset[str] = frozenset()) -> bool:
+    marker = requirement.marker
+    environment: dict[str, str] = {key: str(v) for key, v in default_environment().items()}
+    return marker is None or any(
+        marker.evaluate({**environment, "extra": extra}) for extra in (extras or {""})
+    )
+
+
+def required() -> set[NormalizedName]:
+    """All that the declared requirements lead to, by the metadata of what is installed."""
+    found: dict[NormalizedName, set[str]] = {}
+    queue = declared()
+    while queue:
+        wanted = queue.pop()
+        name = canonicalize_name(wanted.name)
+        if name in found and wanted.extras <= found[name]:
+            continue
+        extras = found.setdefault(name, set())
+        extras |= wanted.extras
+        lines = metadata.requires(name) or []
+        needs = map(Requirement, lines)
+        queue += [need for need in needs if applies(need, frozenset(extras | {""}))]
+    return set(found)
+
+
+def test_the_pinned_requirements_are_those_of_the_project() -> None:
+    pins = pinned()
+    for requirement in declared():
+        pin = pins.get(canonicalize_name(requirement.name))
+        assert pin is not None, f"{requirement} is not pinned: compile requirements.txt again"
+        version = next(iter(pin.specifier)).version
+        assert requirement.specifier.contains(version, prereleases=True), f"{pin} is too old"
+
+
+def test_nothing_is_pinned_that_nothing_needs_and_all_that_is_needed_is_pinned() -> None:
+    assert set(pinned()) == required()
+
+
+def test_every_pin_is_exact_and_installed_here() -> None:
+    for name, pin in pinned().items():
+        assert [specifier.operator for specifier in pin.specifier] == ["=="], str(pin)
+        assert pin.specifier.contains(metadata.version(name), prereleases=True), str(pin)
+
+
+def environment_file() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    return content
+
+
+def pip_section() -> list[str]:
+    sections = [d["pip"] for d in environment_file()["dependencies"] if isinstance(d, dict)]
+    assert len(sections) == 1
+    lines: list[str] = sections[0]
+    return lines
+
+
+def test_conda_gives_python_and_pip_and_nothing_else() -> None:
+    content = environment_file()
+    assert set(content) == {"name", "channels", "dependencies"}
+    assert content["channels"] == ["conda-forge"]
+    names = [d.split("=")[0] for d in content["dependencies"] if isinstance(d, str)]
+    assert names == ["python", "pip"]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The project's tracked files as they are now, in a folder whose path has a space."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git clone")
+    folder = tmp_path / "a fresh clone"
+    for name in filter(None, listed.stdout.split("\0")):
+        if (PROJECT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, target)
+    return folder
+
+
+def run(*command: str, cwd: Path, **options: Any) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SETUP_SECONDS,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
+    return done.stdout
+
+
+def installed(python: Path) -> dict[NormalizedName, str]:
+    """Names and versions in an environment, but for the project itself."""
+    listed = run(sys.executable, "-m", "uv", "pip", "list", "--quiet", "--format", "json",
+                 "--python", str(python), cwd=PROJECT)  # fmt: skip
+    found = {canonicalize_name(p["name"]): p["version"] for p in json.loads(listed)}
+    assert OURS in found
+    return {name: version for name, version in found.items() if name != OURS}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SETUP_SECONDS)
+def test_the_environment_for_binder_is_the_project_s(clone: Path) -> None:
+    python = clone / "binder" / "bin" / "python"
+    uv = (sys.executable, "-m", "uv")
+    run(*uv, "venv", "--quiet", "--python", sys.executable, str(python.parent.parent), cwd=clone)
+    words = [word for line in pip_section() for word in line.split()]
+    run(*uv, "pip", "install", "--quiet", "--python", str(python), *words, cwd=clone)
+    versions = {name: next(iter(pin.specifier)).version for name, pin in pinned().items()}
+    assert installed(python) == versions
+    assert run(str(python), "-c", "import course_app; print(course_app.__file__)", cwd=clone)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3 * SETUP_SECONDS)
+def test_set_up_is_done_once_and_again_where_it_must(clone: Path) -> None:
+    make = ("make", "setup", f"PYTHON={sys.executable}")
+    assert "Setting up" in run(*make, cwd=clone)
+    assert "Setting up" not in run(*make, cwd=clone), "nothing has changed"
+
+    (clone / ".venv" / ".complete").unlink()  # as an interrupted set-up leaves it
+    (clone / ".venv" / "bin" / "course").unlink()
+    assert "Setting up" in run(*make, cwd=clone)
+
+    moved = clone.rename(clone.parent / "moved elsewhere")
+    assert "Setting up" in run(*make, cwd=moved)
+    assert "course build" in run(".venv/bin/course", "--help", cwd=moved)
+
+
+def test_an_old_python_is_refused_with_what_to_do(clone: Path) -> None:
+    old = clone / "old-python"
+    old.write_text(
+        f"#!/bin/sh\nshift\nexec '{sys.executable}' -c "
+        "\"import sys; sys.version_info = (3, 9); sys.version = '3.9.1 old'; $1\"\n"
+    )
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "setup", "PYTHON=./old-python"],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "make PYTHON=python3.12" in done.stderr
+    assert not (clone / ".venv").exists()
+
+
+def ordinary_user() -> pwd.struct_passwd:
+    """Somebody without rights; the tests must run as root to become that."""
+    if os.geteuid() != 0:
+        pytest.skip("all the other tests run as an ordinary user already")
+    return pwd.getpwnam("nobody")
+
+
+def python_for(user: Mapping[str, Any]) -> str:
+    """A Python that the user may run."""
+    check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+    for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        try:
+            subprocess.run([candidate, "-c", check], check=True, capture_output=True, **user)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return candidate
+    pytest.skip("no Python 3.11 with venv that an ordinary user may run")
+
+
+@pytest.fixture
+def home_of_nobody() -> Iterator[Path]:
+    """A folder that belongs to an ordinary user, on a path that user can walk."""
+    user = ordinary_user()
+    home = Path("/var/tmp") / f"course of nobody {os.getpid()}"
+    home.mkdir(mode=0o700)
+    os.chown(home, user.pw_uid, user.pw_gid)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3 * SETUP_SECONDS)
+def test_an_ordinary_user_sets_up_and_gets_a_lab(clone: Path, home_of_nobody: Path) -> None:
+    user = ordinary_user()
+    place = home_of_nobody / "the course"
+    shutil.copytree(clone, place)
+    for path in (place, *place.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL_ENV", "XDG_", "UV_"))}
+    options: dict[str, Any] = {
+        "user": user.pw_uid,
+        "group": user.pw_gid,
+        "extra_groups": [],
+        "env": {**kept, "HOME": str(home_of_nobody), "PATH": "/usr/local/bin:/usr/bin:/bin"},
+    }
+    run("make", "setup", f"PYTHON={python_for(options)}", cwd=place, **options)
+    run(".venv/bin/python", "-m", "pytest", "tests/services", "-x", cwd=place, **options)
