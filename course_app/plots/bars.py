@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
 from course_app.measure.comparison import Comparison
+from course_app.measure.prediction import Prediction
 from course_app.measure.statistics import Interval, Verdict
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
@@ -37,6 +38,10 @@ _SEPARATOR = "  ·  "
 _WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 
 
+#: A factor or the learner's prediction for the last variant, or factors by variant's name.
+Predicted = float | Prediction | Mapping[str, float] | None
+
+
 @dataclass(frozen=True)
 class Bar:
     """One bar: a factor, its interval where there is one, a prediction, and what was counted."""
@@ -53,7 +58,7 @@ def plot_comparison(
     *,
     title: str | None = None,
     metric: str | None = None,
-    predicted: float | Mapping[str, float] | None = None,
+    predicted: Predicted = None,
     counters: int | Sequence[str] = _COUNTERS,
 ) -> Figure:
     """Speed-ups of a comparison as bars with 99 % intervals; the baseline is 1.
@@ -73,7 +78,9 @@ def plot_comparison(
     for i, variant in enumerate(result.variants[1:], start=1):
         interval = result.speedup(variant.name, metric)
         wanted = expected.get(variant.name)
-        bars.append(Bar(variant.name, interval.estimate, interval, wanted, _below(result, i, labels)))
+        bars.append(
+            Bar(variant.name, interval.estimate, interval, wanted, _below(result, i, labels))
+        )
     return plot_bars(bars, title=message)
 
 
@@ -163,7 +170,7 @@ def _finish_axes(
     axes: Axes, bars: Sequence[Bar], low: float, high: float, logarithmic: bool
 ) -> None:
     axes.axvline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
-    axes.set_yticks(range(len(bars)), [_wrapped(bar.name) for bar in bars])
+    axes.set_yticks(range(len(bars)), [wrapped(bar.name) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(len(bars) - 1 + 0.75, -0.65)
@@ -185,7 +192,8 @@ def _range(bars: Sequence[Bar]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def _wrapped(name: str) -> str:
+def wrapped(name: str) -> str:
+    """A variant's name in lines short enough to stand beside its row."""
     return textwrap.fill(name, _NAME_CHARACTERS)
 
 
@@ -204,12 +212,11 @@ def _message(result: Comparison, metric: str | None) -> str:
     return f"{subject} is not faster than {base}: {speedup}"
 
 
-def _predictions(
-    result: Comparison, predicted: float | Mapping[str, float] | None
-) -> Mapping[str, float]:
+def _predictions(result: Comparison, predicted: Predicted) -> Mapping[str, float]:
     if predicted is None or isinstance(predicted, Mapping):
         return predicted or {}
-    return {result.variants[-1].name: float(predicted)}
+    value = predicted.value if isinstance(predicted, Prediction) else float(predicted)
+    return {result.variants[-1].name: value}
 
 
 def _labels(result: Comparison, counters: int | Sequence[str]) -> list[str]:

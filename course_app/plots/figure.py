@@ -12,11 +12,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from course_app.plots.style import INK, blank
+from course_app.plots.style import INK, blank, renderer_of
 
 #: The stand-in for an SVG is small; a scatter is the picture itself and is sharp.
 _FALLBACK_DPI = 100
@@ -93,7 +92,7 @@ def finish(canvas: Canvas, title: str, *, scatter: bool = False) -> Figure:
 
 
 def _broken(canvas: Canvas, title: str, room_pixels: float) -> str:
-    renderer = FigureCanvasAgg(canvas).get_renderer()
+    renderer = renderer_of(canvas)
     for characters in range(120, 20, -1):
         lines = textwrap.fill(title, characters, break_long_words=False, break_on_hyphens=False)
         probe = canvas.text(0, 0, lines, fontsize=_TITLE_SIZE, fontweight="bold")

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
-from course_app.plots.style import MUTED
+from course_app.plots.style import MUTED, renderer_of
 
 _GAP_POINTS = 9.0
 _WIDEST_CHARACTERS = 22
@@ -33,7 +32,7 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
     assert canvas is not None
     notes = [_note(axes, label) for label in labels]
     canvas.draw_without_rendering()
-    renderer = FigureCanvasAgg(canvas).get_renderer()
+    renderer = renderer_of(canvas)
     heights = [note.get_window_extent(renderer).height + _LINE_GAP_PIXELS for note in notes]
     wanted = [float(axes.transData.transform((label.x, label.y))[1]) for label in labels]
     box = axes.get_window_extent(renderer)
@@ -49,7 +48,7 @@ def make_room(axes: Axes, texts: Sequence[Annotation]) -> None:
     """Move the right end of the x axis until all the texts are inside of it."""
     canvas = axes.figure.get_figure(root=True)
     assert canvas is not None
-    renderer = FigureCanvasAgg(canvas).get_renderer()
+    renderer = renderer_of(canvas)
     for _ in range(8):
         canvas.draw_without_rendering()
         box = axes.get_window_extent(renderer)

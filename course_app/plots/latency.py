@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 
 from course_app.load import LoadResult
 from course_app.measure.measurement import Measurement
-from course_app.measure.statistics import Floats, significant
+from course_app.measure.statistics import Floats
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import (
     linear_ticks,
+    listed,
     log_ticks,
     look,
     styled,
@@ -117,5 +118,5 @@ def _finish_axes(axes: Axes, found: Mapping[str, Floats]) -> None:
 
 
 def _message(found: Mapping[str, Floats]) -> str:
-    said = (f"{name} {significant(float(np.percentile(ms, 99)))} ms" for name, ms in found.items())
-    return f"1 request in 100 takes longer than: {', '.join(said)}"
+    tails = {name: float(np.percentile(ms, 99)) for name, ms in found.items()}
+    return f"1 request in 100 takes longer than: {listed(tails, 'ms')}"

@@ -4,7 +4,7 @@ Colour never carries a difference alone: each series also has a marker, a line s
 hatch. Figures are made without pyplot, so nothing is shown twice and no state is shared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -32,7 +33,7 @@ HATCHES = ("", "//", "\\\\", "x", "--", "||", "+")
 #: WCAG 2 asks for this contrast between text and background.
 TEXT_CONTRAST = 4.5
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "figure.figsize": SIZE_INCHES,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -101,6 +102,12 @@ def blank() -> Canvas:
     return Canvas(figsize=SIZE_INCHES, layout=layout)
 
 
+def renderer_of(canvas: Canvas) -> RendererAgg:
+    """What measures texts in pixels."""
+    renderer: RendererAgg = FigureCanvasAgg(canvas).get_renderer()  # type: ignore[no-untyped-call]
+    return renderer
+
+
 def readable(color: str) -> str:
     """The colour, darkened until text in it can be read on white."""
     red, green, blue = to_rgb(color)
@@ -130,16 +137,17 @@ def number(value: float) -> str:
 
 def linear_ticks(axis: Axis, most: int = 6, *, whole: bool = False) -> None:
     """A handful of round numbers."""
-    axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10], integer=whole))
+    steps = [1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10]
+    axis.set_major_locator(MaxNLocator(most, steps=steps, integer=whole, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """1, 10, 100; also 2 and 5 where the axis spans less than three decades."""
-    decades = high / max(low, 1e-12)
-    subs = (1.0, 2.0, 5.0) if decades < 1e3 else (1.0,)
-    if decades < 8:
-        subs = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+def log_ticks(axis: Axis, low: float, high: float, *, few: bool = False) -> None:
+    """1, 10, 100; also 2 and 5 where the axis spans less than three decades and has room."""
+    span = high / max(low, 1e-12)
+    subs = [1.0] if few or span > 1e3 else [1.0, 2.0, 5.0]
+    if span < 8 and not few:
+        subs = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0]
     axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=12))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
@@ -149,6 +157,15 @@ def ticks_up_to(axis: Axis, last: float) -> None:
     """Keep the ticks that data can reach, where the axis is longer to make room for text."""
     low, high = sorted(axis.get_view_interval())
     axis.set_ticks([t for t in axis.get_majorticklocs() if low <= t <= min(high, last)])
+
+
+def listed(values: Mapping[str, float], unit: str) -> str:
+    """Names with their values; of more than three, the lowest and the highest."""
+    said = {name: f"{number(float(f'{value:.2g}'))} {unit}" for name, value in values.items()}
+    if len(said) <= 3:
+        return ", ".join(f"{name} {text}" for name, text in said.items())
+    ends = (min(values, key=lambda n: values[n]), max(values, key=lambda n: values[n]))
+    return " to ".join(f"{said[name]} ({name})" for name in ends)
 
 
 def only_grid(axes: Axes, direction: str) -> None:

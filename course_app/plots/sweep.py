@@ -97,9 +97,7 @@ def plot_lines(
         for x, text in (marks or {}).items():
             _mark(axes, x, text)
         ends = [(name, points[-1]) for name, points in lines.items()]
-        label_ends(
-            axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)]
-        )
+        label_ends(axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)])
         return finish(canvas, title)
 
 
@@ -178,7 +176,7 @@ def _step_ticks(axes: Axes, steps: Sequence[float]) -> None:
 
 def _mark(axes: Axes, x: float, text: str) -> None:
     axes.axvline(x, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
-    left, right = axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))
+    left, _ = axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))
     axes.annotate(
         text,
         xy=(x, 1.0),
