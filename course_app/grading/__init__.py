@@ -1,0 +1,138 @@
+"""Grading: rubrics in, scorecards out. How to write an exercise, on one screen.
+
+An exercise is a module of :mod:`course_app.exercises` that declares ``exercise``::
+
+    READS = mix(
+        get("/users/{id}", id=uniform(1, 100_000), weight=9),
+        get("/users/{id}", id=uniform(200_000, 900_000), expect_status=404),
+    )
+
+    class OpensConnections(Failure):
+        '''Requests still open connections of their own.'''      # what the learner reads
+        hint = "Who could open connections before the first request comes?"
+
+    @contract(points=3)                      # then: mechanism, speed, hygiene, in this order
+    def same_answers(exam: Exam) -> Evidence:
+        '''Every answer is as before, also for users who do not exist.'''     # its title
+        return exam.same_answers(READS)
+
+    @mechanism(points=4)
+    def no_sessions(exam: Exam) -> Evidence:
+        '''No request opens a connection to PostgreSQL.'''
+        sessions = exam.count(exam.learner, READS)["PostgreSQL sessions"]
+        observed, wanted = f"{sessions:.2f} sessions a request", "none"
+        if sessions > 0.05:
+            raise OpensConnections(observed, wanted)
+        return Evidence(observed, wanted)
+
+    @speed(points=3)
+    def faster(exam: Exam) -> Evidence:
+        '''At least half of the reference's gain, 16 requests at a time.'''
+        return exam.speed(READS, concurrency=16)
+
+    exercise = Exercise(
+        slug="04_connection_pooling",
+        title="Connect once, not for each request",
+        baseline=create_baseline,            # def create_baseline(postgres_dsn: str) -> FastAPI
+        reference=create_reference,
+        rubric=(same_answers, no_sessions, faster),
+        hints=("...", "..."),
+        wrong_answers=(WrongAnswer("pool per request", create_many_pools, OpensConnections),),
+    )
+
+Factories are plain functions of a module; they ask for ``postgres_dsn`` and ``valkey_url`` by name.
+A criterion returns :class:`Evidence` or raises a :class:`Failure`; whatever else it raises counts
+as our fault, *could not check*. It sends requests, whose values are new for each call, by
+
+* ``exam.same_answers(traffic, count)``: equal to the reference's (``same=`` compares your way);
+* ``exam.ask(candidate, traffic, count)``: whole responses, one request after another;
+* ``exam.load(candidate, traffic, requests=, concurrency=)``: any wrong answer is a failure;
+* ``exam.count(candidate, traffic)``: statements, sessions, cache hits, bytes, CPU a request;
+* ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
+* ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``.
+
+Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
+and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``connections()`` and
+``connections_after(seconds)``, and has a database of its own: ``workspace.owner_dsn``. Draw from
+``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
+Points add up to ten. ``course verify`` proves the exercise.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from course_app.grading.evidence import (
+    CannotTell,
+    CouldNotCheck,
+    Evidence,
+    Failure,
+    Kind,
+    NotAttempted,
+    Outcome,
+)
+from course_app.grading.rubric import (
+    Criterion,
+    Exercise,
+    WrongAnswer,
+    contract,
+    hygiene,
+    mechanism,
+    speed,
+)
+
+if TYPE_CHECKING:
+    from course_app.grading.candidate import Candidate
+    from course_app.grading.engine import Checker
+    from course_app.grading.exam import Exam
+    from course_app.grading.limits import Limits
+    from course_app.grading.progress import ProgressStore, Standing
+    from course_app.grading.scorecard import CriterionResult, Scorecard
+    from course_app.grading.verify import Proof, verify
+
+__all__ = [
+    "Candidate",
+    "CannotTell",
+    "Checker",
+    "CouldNotCheck",
+    "Criterion",
+    "CriterionResult",
+    "Evidence",
+    "Exam",
+    "Exercise",
+    "Failure",
+    "Kind",
+    "Limits",
+    "NotAttempted",
+    "Outcome",
+    "ProgressStore",
+    "Proof",
+    "Scorecard",
+    "Standing",
+    "WrongAnswer",
+    "contract",
+    "hygiene",
+    "mechanism",
+    "speed",
+    "verify",
+]
+
+# A submission's process imports this package too, and must not pay for what it does not use.
+_ELSEWHERE = {
+    "Candidate": "candidate",
+    "Checker": "engine",
+    "CriterionResult": "scorecard",
+    "Exam": "exam",
+    "Limits": "limits",
+    "ProgressStore": "progress",
+    "Proof": "verify",
+    "Scorecard": "scorecard",
+    "Standing": "progress",
+    "verify": "verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)

@@ -1,0 +1,160 @@
+"""The set-up of a check: candidates launched when needed, connections, and who is to blame."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import redis
+
+from course_app.grading.candidate import Candidate
+from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
+from course_app.grading.failures import StoppedAnswering, WrongUnderLoad
+from course_app.grading.limits import Limits
+from course_app.load import Generator, LoadResult, Request, Target, Workload, as_workload
+from course_app.load.limits import LoadError
+from course_app.measure.probes import Probe
+from course_app.measure.probes.postgres import PostgresProbe
+from course_app.measure.probes.valkey import ValkeyProbe
+
+Traffic = str | Request | Workload
+Launch = Callable[[str], Candidate]
+
+
+class Bench:
+    """Candidates by role, the generator, and a source of values that nobody can foresee.
+
+    Args:
+        launch: makes the candidate of a role.
+        seed: what ``random`` and all values in requests follow from.
+    """
+
+    def __init__(self, launch: Launch, generator: Generator, limits: Limits, seed: int) -> None:
+        self.generator = generator
+        self.limits = limits
+        self.seed = seed
+        self.random = random.Random(seed)
+        self._launch = launch
+        self._candidates: dict[str, Candidate] = {}
+        self._probes: dict[str, list[Probe]] = {}
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def learner(self) -> Candidate:
+        """The app that is judged."""
+        return self.candidate("learner")
+
+    @property
+    def reference(self) -> Candidate:
+        """A good answer."""
+        return self.candidate("reference")
+
+    @property
+    def baseline(self) -> Candidate:
+        """The app that the learner started from."""
+        return self.candidate("baseline")
+
+    def candidate(self, role: str) -> Candidate:
+        """The candidate of that role; launched when it is first asked for."""
+        if role not in self._candidates:
+            candidate = self._candidates[role] = self._launch(role)
+            self._stack.callback(candidate.close)
+        return self._candidates[role]
+
+    def new_seed(self) -> int:
+        """A seed for a stream of requests that has not been sent yet."""
+        return self.random.getrandbits(31)
+
+    @contextlib.contextmanager
+    def target(
+        self,
+        candidate: Candidate,
+        traffic: Traffic,
+        concurrency: int,
+        seed: int,
+        prepared: int = 1024,
+    ) -> Iterator[Target]:
+        """Connections of the generator to a candidate."""
+        with self.blaming(candidate):
+            target = self.generator.connect(
+                candidate.url,
+                as_workload(traffic),
+                concurrency=concurrency,
+                seed=seed,
+                prepared_requests=prepared,
+                timeout_seconds=self.limits.request_seconds,
+            )
+            try:
+                yield target
+            finally:
+                with contextlib.suppress(LoadError):
+                    self.generator.disconnect(target)
+
+    @contextlib.contextmanager
+    def blaming(self, candidate: Candidate) -> Iterator[None]:
+        """Turn what goes wrong with a candidate into the learner's failure, or into ours."""
+        try:
+            yield
+        except LoadError as error:
+            if candidate.role != "learner":
+                raise CouldNotCheck(f"The {candidate.role} does not answer: {error}") from error
+            candidate.check_alive()
+            self.not_written_yet()
+            raise StoppedAnswering(str(error), "an answer") from error
+        except (Failure, NotAttempted) as problem:
+            if candidate.role != "learner":
+                raise CouldNotCheck(f"The {candidate.role} does not run: {problem}") from problem
+            raise
+
+    def refuse_errors(self, candidate: Candidate, result: LoadResult) -> None:
+        """Raise WrongUnderLoad (CouldNotCheck for our own apps) if a request failed."""
+        if not result.error_count:
+            return
+        example = str(result.errors[0]) if result.errors else "no answer"
+        if candidate.role != "learner":
+            raise CouldNotCheck(f"The {candidate.role} itself answers wrongly: {example}")
+        candidate.check_alive()
+        self.not_written_yet()
+        if not result.completed and set(result.errors_by_kind) == {"timeout"}:
+            raise StoppedAnswering(example, f"an answer within {self.limits.request_seconds:g} s")
+        share = f"{result.error_count} of {result.error_count + result.completed} requests"
+        raise WrongUnderLoad(f"{share}: {example}", "every request answered as expected")
+
+    def not_written_yet(self) -> None:
+        """Raises NotAttempted if the learner's handler says that it is not written."""
+        if "NotImplementedError" in self.learner.log_tail():
+            raise NotAttempted
+
+    def probes(self, candidate: Candidate) -> list[Probe]:
+        """Probes on the candidate's own services; they count nothing before they are started."""
+        if candidate.role not in self._probes:
+            self._probes[candidate.role] = list(self._make_probes(candidate))
+        return self._probes[candidate.role]
+
+    def require_services(self) -> None:
+        """Raises CouldNotCheck if a candidate's PostgreSQL or Valkey does not answer any more."""
+        for candidate in self._candidates.values():
+            space = candidate.workspace
+            try:
+                if space.owner_dsn:
+                    psycopg.connect(space.owner_dsn, connect_timeout=3).close()
+                if space.valkey_url:
+                    redis.Redis.from_url(space.valkey_url, socket_timeout=3).ping()
+            except (psycopg.Error, redis.RedisError) as error:
+                raise CouldNotCheck(f"The services went away during the check: {error}") from error
+
+    def close(self) -> None:
+        """End all candidates."""
+        self._stack.close()
+
+    def _make_probes(self, candidate: Candidate) -> Iterator[Any]:
+        space = candidate.workspace
+        if space.owner_dsn:
+            postgres = PostgresProbe(space.owner_dsn)
+            self._stack.callback(postgres.close)
+            yield postgres
+        if space.valkey_url:
+            valkey = ValkeyProbe(space.valkey_url)
+            self._stack.callback(valkey.close)
+            yield valkey

@@ -1,0 +1,197 @@
+"""An app under check, as criteria see it: an address, its services, its costs.
+
+There are two kinds: served by a thread of this process (the notebook's door) and in a
+process of its own (the instructor's door). Criteria use only what both have.
+"""
+
+import io
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+import psutil
+import psycopg
+
+from course_app.grading.answers import ASGIApp, NotAnAnswer, make_app
+from course_app.grading.evidence import CouldNotCheck, NotAttempted
+from course_app.grading.failures import DoesNotStart, WrongKindOfAnswer
+from course_app.grading.limits import Limits
+from course_app.grading.workspace import Workspace
+from course_app.serving import AppFailedToStart, ThreadServer
+
+T = TypeVar("T")
+
+_CONNECTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+class Candidate(ABC):
+    """The learner's app, the reference or the baseline.
+
+    Args:
+        role: ``learner``, ``reference`` or ``baseline``.
+        workspace: its own database and Valkey.
+    """
+
+    def __init__(self, role: str, workspace: Workspace) -> None:
+        self.role = role
+        self.workspace = workspace
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it answers. It may be another address after a restart."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the app with its lifespan.
+
+        Raises:
+            NotAttempted: there is no answer yet.
+            Failure: it cannot be started; the reference's failure is CouldNotCheck.
+        """
+
+    @abstractmethod
+    def stop(self) -> float:
+        """Shut the app down as a deployment does, lifespan included; returns the seconds it took.
+
+        The process around it lives on, so what the app left open is still open.
+        """
+
+    @abstractmethod
+    def cpu_seconds(self) -> float:
+        """CPU that serving has used so far."""
+
+    @abstractmethod
+    def memory_bytes(self) -> int:
+        """Memory of the process around the app; only differences mean something."""
+
+    @abstractmethod
+    def log_tail(self) -> str:
+        """The end of what the app printed, errors of handlers included."""
+
+    @abstractmethod
+    def check_alive(self) -> None:
+        """Raises the failure that explains why nothing answers any more, if there is one."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+
+    def restart(self) -> None:
+        """Stop, then start again: what the app kept in memory is gone."""
+        self.stop()
+        self.start()
+
+    def connections(self) -> int:
+        """Connections that are open to the app's database now, but for the check's own.
+
+        Raises:
+            CouldNotCheck: PostgreSQL does not answer.
+        """
+        try:
+            with psycopg.connect(self.workspace.owner_dsn or "", autocommit=True) as connection:
+                row = connection.execute(_CONNECTIONS).fetchone()
+        except psycopg.OperationalError as error:
+            raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
+        return int(row[0]) if row else 0
+
+    def connections_after(self, seconds: float, most: int = 0) -> int:
+        """Wait until at most ``most`` connections are open, for so long; returns how many are."""
+        deadline = time.monotonic() + seconds
+        while (still := self.connections()) > most and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return still
+
+
+class ThreadCandidate(Candidate):
+    """An app served by a thread of this process, so that a notebook's own objects answer."""
+
+    def __init__(
+        self, role: str, workspace: Workspace, answer: object, limits: Limits, log: "TailBuffer"
+    ) -> None:
+        super().__init__(role, workspace)
+        self._answer = answer
+        self._limits = limits
+        self._log = log
+        self._server: ThreadServer | None = None
+
+    @property
+    def url(self) -> str:
+        return self._running().url
+
+    def start(self) -> None:
+        app = self._made()
+        try:
+            self._server = ThreadServer(
+                app, name=self.role, startup_timeout_seconds=self._limits.start_seconds
+            )
+        except AppFailedToStart as error:
+            if isinstance(error.original, NotImplementedError):
+                raise NotAttempted from error
+            raise DoesNotStart(str(error), "an app that starts") from error
+
+    def stop(self) -> float:
+        began = time.monotonic()
+        if self._server is not None:
+            self._server.stop()
+        return time.monotonic() - began
+
+    def cpu_seconds(self) -> float:
+        # All threads but this one: `def` handlers work in a pool of threads of their own.
+        return time.process_time() - time.thread_time()
+
+    def memory_bytes(self) -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    def log_tail(self) -> str:
+        return self._log.getvalue()
+
+    def check_alive(self) -> None:
+        """A thread that ended cannot say why: the requests that failed do."""
+
+    def close(self) -> None:
+        self.stop()
+
+    def _running(self) -> ThreadServer:
+        if self._server is None:
+            self.start()
+        assert self._server is not None
+        return self._server
+
+    def _made(self) -> ASGIApp:
+        return explained(lambda: make_app(self._answer, self.workspace.given))
+
+
+def explained(make: Callable[[], T]) -> T:
+    """Call ``make``, turning what it raises into what a learner can act on."""
+    try:
+        return make()
+    except NotAnAnswer as error:
+        raise WrongKindOfAnswer(str(error), "an ASGI app, or create_app") from error
+    except NotAttempted:
+        raise
+    except Exception as error:
+        raise DoesNotStart(
+            f"create_app raised {type(error).__name__}: {error}", "an app"
+        ) from error
+
+
+class TailBuffer(io.TextIOBase):
+    """Takes everything that is printed and keeps the end of it."""
+
+    def __init__(self, most_characters: int = 20_000) -> None:
+        self._most = most_characters
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        """Keep the end of what has been written so far."""
+        self._text = (self._text + text)[-self._most :]
+        return len(text)
+
+    def getvalue(self) -> str:
+        """What has been kept."""
+        return self._text

@@ -1,0 +1,145 @@
+"""Runs a rubric on an answer and writes the scorecard. One engine behind both doors."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from course_app.grading.blanks import looks_blank
+from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
+from course_app.grading.exam import Exam, Progress
+from course_app.grading.limits import Limits
+from course_app.grading.remote import ProcessCandidate
+from course_app.grading.rubric import Exercise
+from course_app.grading.running import Runner, not_attempted
+from course_app.grading.scorecard import Scorecard
+from course_app.grading.workspace import Workspaces
+from course_app.load import Generator
+from course_app.measure.noise import NoiseMeter
+
+if TYPE_CHECKING:
+    from course_app.services import Services
+
+
+def silent(_text: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+@dataclass
+class Checker:
+    """Checks answers against running services; keeps one generator for many checks.
+
+    Args:
+        services: gives running services with the data set; asked only if an exercise needs any.
+        isolated: serve each app in a process of its own, behind walls, instead of in a thread.
+        limits: bounds for each submission.
+    """
+
+    services: "Callable[[], Services]"
+    isolated: bool = False
+    limits: Limits = field(default_factory=Limits)
+    generator: Generator = field(default_factory=Generator)
+
+    def __post_init__(self) -> None:
+        self._workspaces = Workspaces(self.services)
+
+    def check(
+        self,
+        exercise: Exercise,
+        answer: object,
+        *,
+        values: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        progress: Progress = silent,
+    ) -> Scorecard:
+        """Check one answer.
+
+        Args:
+            answer: an app or a factory of one; where apps are isolated, the path of a notebook or
+                Python file, or a function of a module.
+            values: what is handed in beside the app; read from the file where there is one.
+            seed: draws the same values again; a new one each time if not given.
+        """
+        seed = secrets.randbits(31) if seed is None else seed
+        began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+        meter = NoiseMeter()
+        meter.resume()
+        log = TailBuffer()
+        notes: tuple[str, ...] = ()
+        if isinstance(answer, Path) and looks_blank(answer):
+            results = not_attempted(exercise)
+        else:
+            with self._exam(exercise, answer, values or {}, seed, progress, log) as exam:
+                results = Runner(exercise, exam).run()
+                notes = _notes(exam, log)
+        meter.pause()
+        return Scorecard(
+            exercise=exercise.slug,
+            title=exercise.title,
+            results=tuple(results),
+            seed=seed,
+            started_at=started_at,
+            seconds=time.monotonic() - began,
+            notes=(str(meter.report()), *notes),
+            log=log.getvalue(),
+        )
+
+    def close(self) -> None:
+        """End the generator."""
+        self.generator.close()
+
+    def __enter__(self) -> "Checker":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _exam(
+        self,
+        exercise: Exercise,
+        answer: object,
+        values: Mapping[str, Any],
+        seed: int,
+        progress: Progress,
+        log: TailBuffer,
+    ) -> Iterator[Exam]:
+        answers = {
+            "learner": answer,
+            "reference": exercise.reference,
+            "baseline": exercise.baseline,
+        }
+        with contextlib.ExitStack() as stack:
+
+            def launch(role: str) -> Candidate:
+                space = stack.enter_context(self._workspaces.open(exercise.needs))
+                if self.isolated:
+                    names = tuple(exercise.values)
+                    return ProcessCandidate(role, space, answers[role], self.limits, names)
+                return ThreadCandidate(role, space, answers[role], self.limits, log)
+
+            exam = Exam(
+                launch,
+                self.generator,
+                limits=self.limits,
+                seed=seed,
+                values=values,
+                progress=progress,
+            )
+            stack.callback(exam.close)
+            if not self.isolated:
+                stack.enter_context(contextlib.redirect_stdout(log))
+                stack.enter_context(contextlib.redirect_stderr(log))
+            yield exam
+
+
+def _notes(exam: Exam, log: TailBuffer) -> tuple[str, ...]:
+    learner = exam.learner
+    if not isinstance(learner, ProcessCandidate):
+        return ()
+    log.write(learner.log_tail())
+    return (f"Served in a process of its own ({', '.join(learner.walls) or 'no limits known'}).",)

@@ -1,0 +1,195 @@
+"""What a criterion works with: the three apps, and ways to ask, count and compare them."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from course_app.grading.bench import Bench, Launch, Traffic
+from course_app.grading.candidate import Candidate
+from course_app.grading.evidence import CouldNotCheck, Evidence
+from course_app.grading.failures import DifferentAnswer
+from course_app.grading.limits import Limits
+from course_app.load import Generator, LoadResult, Response, Workload, as_workload
+from course_app.measure.answers import Same, excerpt, same_answer
+from course_app.measure.probes import Counts, Reading
+
+Progress = Callable[[str], None]
+
+
+class Exam(Bench):
+    """One check in progress: ``learner``, ``reference`` and ``baseline``, and what to do with them.
+
+    All requests come from the course's load generator, whatever they are for, and values are
+    drawn anew for each use.
+
+    Args:
+        values: what was handed in beside the app, by name.
+        progress: takes a few words between two measurements.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        generator: Generator,
+        *,
+        limits: Limits,
+        seed: int,
+        values: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        super().__init__(launch, generator, limits, seed)
+        self.values = values
+        self.progress = progress
+
+    def ask(self, candidate: Candidate, traffic: Traffic, count: int = 1) -> list[Response]:
+        """Send ``count`` requests one after another."""
+        return self._answers(candidate, as_workload(traffic), count, self.new_seed())
+
+    def same_answers(self, traffic: Traffic, count: int = 40, *, same: Same = True) -> Evidence:
+        """The learner's and the reference's answers to the same requests are equal.
+
+        Args:
+            same: a function of two responses, for answers that may differ (in a time stamp, say).
+
+        Raises:
+            DifferentAnswer: with the first request that was answered differently.
+            CouldNotCheck: the reference's own status is not one that the workload expects.
+        """
+        workload, seed = as_workload(traffic), self.new_seed()
+        got = self._answers(self.learner, workload, count, seed)
+        wanted = self._answers(self.reference, workload, count, seed)
+        _require_expected(workload, wanted)
+        self.compare(got, wanted, same)
+        return Evidence(f"{count} of {count} equal", "the reference's answers")
+
+    def compare(
+        self, got: Sequence[Response], wanted: Sequence[Response], same: Same = True
+    ) -> None:
+        """Compare answers one by one. Raises DifferentAnswer for the first that differs."""
+        if same is False:
+            return
+        equal = same_answer if same is True else same
+        for mine, theirs in zip(got, wanted, strict=True):
+            if not equal(mine, theirs):
+                self.learner.check_alive()
+                self.not_written_yet()
+                line = mine.request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")
+                raise DifferentAnswer(f"{line}: {excerpt(mine)}", excerpt(theirs))
+
+    def load(
+        self,
+        candidate: Candidate,
+        traffic: Traffic,
+        *,
+        requests: int | None = None,
+        seconds: float | None = None,
+        concurrency: int = 16,
+    ) -> LoadResult:
+        """Send requests, ``concurrency`` at a time.
+
+        Raises:
+            WrongUnderLoad: the learner's app answered one of them with a status or a body that
+                the workload does not expect, or not at all.
+        """
+        with self.target(candidate, traffic, concurrency, self.new_seed()) as target:
+            result = self.generator.closed(target, requests=requests, seconds=seconds)
+        self.refuse_errors(candidate, result)
+        return result
+
+    def count(
+        self,
+        candidate: Candidate,
+        traffic: Traffic,
+        *,
+        requests: int = 200,
+        concurrency: int = 8,
+        warmup_requests: int | None = None,
+    ) -> Counts:
+        """Count what requests cause, per request.
+
+        Names of counts: ``"SQL statements"``, ``"rows"``, ``"buffers"``, ``"PostgreSQL
+        sessions"``, ``"PostgreSQL connections open"``, ``"Valkey commands"``, ``"cache hits"``,
+        ``"cache misses"`` (see :mod:`course_app.measure.probes`), ``"HTTP bytes received"``
+        and ``"CPU"`` in µs.
+
+        Args:
+            warmup_requests: sent before counting, so that pools are open and caches are warm;
+                two for each connection if not given.
+
+        Raises:
+            WrongUnderLoad: as for :meth:`load`.
+        """
+        warmup = 2 * concurrency if warmup_requests is None else warmup_requests
+        probes = self.probes(candidate)
+        with self.target(candidate, traffic, concurrency, self.new_seed()) as target:
+            if warmup:
+                self.refuse_errors(candidate, self.generator.closed(target, requests=warmup))
+            for probe in probes:
+                probe.start()
+            cpu_before = candidate.cpu_seconds()
+            result = self.generator.closed(target, requests=requests)
+            cpu_seconds = candidate.cpu_seconds() - cpu_before
+            readings = [reading for probe in reversed(probes) for reading in probe.stop()]
+        self.refuse_errors(candidate, result)
+        readings.append(Reading("HTTP bytes received", float(result.bytes_received), unit="B"))
+        readings.append(Reading("CPU", cpu_seconds * 1e6, unit="µs"))
+        return Counts(result.completed, tuple(readings))
+
+    def most_connections(
+        self, candidate: Candidate, traffic: Traffic, *, requests: int = 400, concurrency: int = 200
+    ) -> int:
+        """The greatest number of PostgreSQL connections seen while requests are served."""
+        seen: list[int] = []
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.01):
+                seen.append(candidate.connections())
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            self.load(candidate, traffic, requests=requests, concurrency=concurrency)
+        finally:
+            done.set()
+            thread.join()
+        return max(seen, default=0)
+
+    def speed(
+        self,
+        traffic: Traffic,
+        *,
+        concurrency: int = 16,
+        metric: str = "p50",
+        same: Same = True,
+        bar: float | None = None,
+    ) -> Evidence:
+        """At least half of the reference's gain over the baseline, on a logarithmic scale.
+
+        Args:
+            metric: ``p50`` (what a client waits) or ``cpu`` (what a request costs the server).
+            same: as for :meth:`same_answers`; answers are compared under load, too.
+            bar: the share that passes; one half if not given.
+
+        Raises:
+            TooLittleGain: clearly less than that.
+            CannotTell: the machine is too noisy for a verdict.
+        """
+        # scipy takes half a second to import, which a submission's process need not spend
+        from course_app.grading.race import Race
+
+        return Race(self, as_workload(traffic), concurrency, metric, same).run(bar)
+
+    def _answers(
+        self, candidate: Candidate, workload: Workload, count: int, seed: int
+    ) -> list[Response]:
+        with self.target(candidate, workload, 1, seed, prepared=count) as target:
+            return list(self.generator.sample(target, count))
+
+
+def _require_expected(workload: Workload, answers: Sequence[Response]) -> None:
+    expected = {status for request in workload.requests for status in request.expect_status}
+    for answer in answers:
+        if answer.status not in expected:
+            line = answer.request_text.partition("\r\n")[0]
+            raise CouldNotCheck(f"The reference itself answers {line} with {excerpt(answer)}.")

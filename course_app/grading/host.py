@@ -1,0 +1,124 @@
+"""Runs one submission: the program inside of the walls.
+
+Started as ``python -m course_app.grading.host SOCKET``. It takes orders from the grader over
+that socket, one JSON object a line, and answers each in the same way. It holds nothing that
+is worth stealing: points are given on the other side, from what can be seen there.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from course_app.grading.answers import ANSWER_NAMES, NotAnAnswer, is_blank, make_app
+from course_app.grading.evidence import NotAttempted
+from course_app.grading.limits import Limits, enclose
+from course_app.grading.source import Loaded, NotRunnable, load_file, load_function
+from course_app.serving import AppFailedToStart, ThreadServer
+
+Reply = dict[str, Any]
+_MOST_VALUE_CHARACTERS = 200_000
+_MOST_ERROR_CHARACTERS = 4_000
+
+
+class Host:
+    """Carries out orders; ``load`` first."""
+
+    def __init__(self) -> None:
+        self._answer: object = None
+        self._given: Mapping[str, str] = {}
+        self._limits = Limits()
+        self._server: ThreadServer | None = None
+
+    def load(self, order: Mapping[str, Any]) -> Reply:
+        """Raise the walls, then run the submission's code."""
+        self._limits = Limits(**order["limits"])
+        self._given = order["given"]
+        walls = enclose(self._limits, Path.cwd(), order["ports"])
+        try:
+            loaded = _load(order)
+        except NotRunnable as error:
+            return {"state": "broken", "text": str(error)}
+        return {**self._found(loaded, order["values"]), "walls": walls}
+
+    def start(self, _order: Mapping[str, Any]) -> Reply:
+        """Make the app and serve it."""
+        try:
+            app = make_app(self._answer, self._given)
+            self._server = ThreadServer(
+                app, name="app", startup_timeout_seconds=self._limits.start_seconds
+            )
+        except NotAttempted:
+            return {"state": "blank"}
+        except NotAnAnswer as error:
+            return {"state": "no answer", "text": str(error)}
+        except AppFailedToStart as error:
+            blank = isinstance(error.original, NotImplementedError)
+            return {"state": "blank" if blank else "failed", "text": str(error)}
+        except Exception:
+            return {"state": "failed", "text": _shortened(traceback.format_exc())}
+        return {"state": "started", "url": self._server.url}
+
+    def stop(self, _order: Mapping[str, Any]) -> Reply:
+        """Shut the app down; this process stays."""
+        began = time.monotonic()
+        if self._server is not None:
+            self._server.stop()
+        return {"state": "stopped", "seconds": time.monotonic() - began}
+
+    def _found(self, loaded: Loaded, values: list[str]) -> Reply:
+        names = loaded.namespace
+        answers = [names[n] for n in ANSWER_NAMES if n in names and not is_blank(names[n])]
+        if not answers:
+            if loaded.error:
+                return {"state": "broken", "text": loaded.error}
+            return {"state": "blank"}
+        self._answer = answers[0]
+        return {"state": "loaded", "values": {n: _as_json(names.get(n)) for n in values}}
+
+
+def _load(order: Mapping[str, Any]) -> Loaded:
+    if "function" in order:
+        return load_function(order["function"])
+    return load_file(Path(order["file"]), order["given"])
+
+
+def _as_json(value: object) -> Any:
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return json.loads(text) if len(text) <= _MOST_VALUE_CHARACTERS else None
+
+
+def _shortened(text: str) -> str:
+    return text[-_MOST_ERROR_CHARACTERS:]
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer orders until the grader hangs up."""
+    host = Host()
+    orders = {"load": host.load, "start": host.start, "stop": host.stop}
+    with connection.makefile("rwb") as lines:
+        for line in lines:
+            order = json.loads(line)
+            reply = orders[order["do"]](order)
+            lines.write(json.dumps(reply).encode() + b"\n")
+            lines.flush()
+
+
+def main() -> None:
+    """Connect to the grader and serve it; then end at once, whatever threads still do."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(sys.argv[1])
+    serve(connection)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The speed criterion: baseline, learner and reference in turns, until there is a verdict.
+
+Windows are short and go round: baseline, learner, reference, then back. The learner's is
+always in the middle, so that a machine that gets slower or faster in the course of a
+round changes both halves of the contrast alike; in every other round the order is reversed.
+"""
+
+import threading
+from contextlib import ExitStack
+
+import numpy as np
+
+from course_app.grading.candidate import Candidate
+from course_app.grading.evidence import CannotTell, CouldNotCheck, Evidence, Number
+from course_app.grading.exam import Exam
+from course_app.grading.failures import TooLittleGain
+from course_app.grading.share import BAR, GainShare
+from course_app.load import Generator, LoadResult, Target, Workload
+from course_app.measure.answers import Same
+from course_app.measure.noise import NoiseMeter
+from course_app.measure.pace import paced
+
+# The protocol of comparisons (measure.compare), with a third side.
+WINDOW_SECONDS = 0.25
+WINDOW_WARMUP_SECONDS = 0.03
+FEWEST_ROUNDS = 6
+MOST_ROUNDS = 16
+_REQUESTS_PER_WINDOW = 4
+_LONGEST_WINDOW_SECONDS = 1.0
+
+_ANSWERS_UNDER_LOAD = 16
+_SPOT_CHECKS = 2
+_ROLES = ("baseline", "learner", "reference")
+
+
+class Race:
+    """One measurement of the learner's share of the reference's gain."""
+
+    def __init__(
+        self, exam: Exam, workload: Workload, concurrency: int, metric: str, same: Same
+    ) -> None:
+        if metric not in ("p50", "cpu"):
+            raise ValueError(f'metric is "p50" or "cpu", not {metric!r}')
+        self._exam = exam
+        self._workload = workload
+        self._concurrency = concurrency
+        self._metric = metric
+        self._same = same
+        self._meter = NoiseMeter()
+        self._values: dict[str, list[float]] = {role: [] for role in _ROLES}
+
+    def run(self, bar: float | None = None) -> Evidence:
+        """Measure until the share is clearly above or below the bar.
+
+        Raises:
+            TooLittleGain, CannotTell: see :meth:`Exam.speed`.
+            DifferentAnswer, WrongUnderLoad: fast, but wrong.
+        """
+        bar = BAR if bar is None else bar
+        self._check_under_load()
+        seed = self._exam.new_seed()
+        with ExitStack() as stack:
+            targets = {
+                role: stack.enter_context(
+                    self._exam.target(candidate, self._workload, self._concurrency, seed)
+                )
+                for role, candidate in self._candidates().items()
+            }
+            seconds = self._warm_up(targets)
+            self._meter.resume()
+            for number in range(MOST_ROUNDS):
+                if number >= FEWEST_ROUNDS and self._share().verdict(bar) is not None:
+                    break
+                self._exam.progress(
+                    f"speed, round {number + 1} of {FEWEST_ROUNDS} to {MOST_ROUNDS}"
+                )
+                self._round(targets, seconds, number)
+            self._meter.pause()
+        return self._decide(bar)
+
+    def _candidates(self) -> dict[str, Candidate]:
+        return {role: self._exam.candidate(role) for role in _ROLES}
+
+    def _check_under_load(self) -> None:
+        """Answers must be right while there is load, too: an app could tell the difference."""
+        if self._same is False:
+            return
+        exam, seed = self._exam, self._exam.new_seed()
+        with exam.target(exam.reference, self._workload, 1, seed) as target:
+            wanted = exam.generator.sample(target, _ANSWERS_UNDER_LOAD)
+        with (
+            Generator() as side,
+            exam.target(exam.learner, self._workload, self._concurrency, exam.new_seed()) as busy,
+            exam.blaming(exam.learner),
+        ):
+            target = side.connect(
+                exam.learner.url,
+                self._workload,
+                seed=seed,
+                timeout_seconds=exam.limits.request_seconds,
+            )
+            results: list[LoadResult] = []
+            load = threading.Thread(
+                target=lambda: results.append(exam.generator.closed(busy, seconds=0.4))
+            )
+            load.start()
+            try:
+                got = side.sample(target, _ANSWERS_UNDER_LOAD)
+            finally:
+                load.join()
+        for result in results:
+            exam.refuse_errors(exam.learner, result)
+        exam.compare(got, wanted, self._same)
+
+    def _warm_up(self, targets: dict[str, Target]) -> float:
+        """Let pools open and caches fill; returns a window's length in seconds."""
+        slowest_ms = 0.0
+        for role, target in targets.items():
+            result = self._exam.generator.closed(target, requests=3 * self._concurrency)
+            self._exam.refuse_errors(self._exam.candidate(role), result)
+            slowest_ms = max(slowest_ms, result.percentile(50))
+        wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * slowest_ms / 1e3)
+        return paced(min(wanted, _LONGEST_WINDOW_SECONDS))
+
+    def _round(self, targets: dict[str, Target], seconds: float, number: int) -> None:
+        for role in _ROLES if number % 2 == 0 else reversed(_ROLES):
+            self._values[role].append(self._window(role, targets[role], seconds))
+        if self._same is not False:
+            # Between the windows, so that an app cannot know when its answers are looked at.
+            self._exam.same_answers(self._workload, _SPOT_CHECKS, same=self._same)
+
+    def _window(self, role: str, target: Target, seconds: float) -> float:
+        candidate = self._exam.candidate(role)
+        before = candidate.cpu_seconds()
+        with self._exam.blaming(candidate):
+            result = self._exam.generator.closed(
+                target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
+            )
+        cpu_us = (candidate.cpu_seconds() - before) / max(result.completed, 1) * 1e6
+        self._exam.refuse_errors(candidate, result)
+        if not result.completed:
+            raise CouldNotCheck(f"The {role} answered nothing within {seconds:g} s.")
+        return result.percentile(50) if self._metric == "p50" else max(cpu_us, 0.1)
+
+    def _share(self) -> GainShare:
+        baseline, learner, reference = (np.array(self._values[role]) for role in _ROLES)
+        return GainShare(baseline, learner, reference)
+
+    def _decide(self, bar: float) -> Evidence:
+        share = self._share()
+        interval, speedup, reference = share.interval(), share.speedup, share.reference_speedup
+        observed = (
+            f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}] of the reference's "
+            f"gain: {speedup.factor} faster than the baseline, the reference {reference.factor}"
+        )
+        wanted = f"{bar:g} or more"
+        numbers: dict[str, Number] = {
+            **{f"share_{key}": value for key, value in interval.to_dict().items()},
+            **{f"speedup_{key}": value for key, value in speedup.to_dict().items()},
+            **{f"reference_speedup_{key}": value for key, value in reference.to_dict().items()},
+            "metric": self._metric,
+            "rounds": len(self._values["learner"]),
+        }
+        verdict = share.verdict(bar)
+        if verdict is None:
+            reason = f"cannot tell: {observed}. {self._meter.report()}"
+            raise CannotTell(reason, wanted, numbers=numbers)
+        if not verdict:
+            raise TooLittleGain(observed, wanted, numbers=numbers)
+        return Evidence(observed, wanted, numbers)

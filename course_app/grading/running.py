@@ -1,0 +1,130 @@
+"""Runs the criteria of a rubric one after another and turns what they raise into results."""
+
+import contextlib
+import time
+from dataclasses import replace
+
+from course_app.grading.evidence import (
+    CannotTell,
+    CouldNotCheck,
+    Evidence,
+    Failure,
+    Kind,
+    NotAttempted,
+    Outcome,
+)
+from course_app.grading.exam import Exam
+from course_app.grading.remote import ProcessCandidate
+from course_app.grading.rubric import Criterion, Exercise
+from course_app.grading.scorecard import CriterionResult
+
+_CONTRACT_FIRST = "Not run: contract first. The answers have to be right before the rest counts."
+_NOTHING_ANSWERS = "Not run: nothing answers any more."
+
+
+class Runner:
+    """Runs one rubric on one exam."""
+
+    def __init__(self, exercise: Exercise, exam: Exam) -> None:
+        self._exercise = exercise
+        self._exam = exam
+        self._gate_closed = False
+        self._dead = False
+        self._broken = ""
+
+    def run(self) -> list[CriterionResult]:
+        """The results of all criteria, in the order of the rubric."""
+        self._read_values()
+        results = [self._timed(criterion) for criterion in self._exercise.rubric[:1]]
+        if all(result.outcome is Outcome.NOT_ATTEMPTED for result in results):
+            return not_attempted(self._exercise)
+        return [*results, *(self._timed(criterion) for criterion in self._exercise.rubric[1:])]
+
+    def _timed(self, criterion: Criterion) -> CriterionResult:
+        if self._broken:
+            return _result(criterion, Outcome.COULD_NOT_CHECK, self._broken)
+        if self._dead:
+            return _result(criterion, Outcome.NOT_RUN, _NOTHING_ANSWERS)
+        if self._gate_closed and criterion.kind is not Kind.CONTRACT:
+            return _result(criterion, Outcome.NOT_RUN, _CONTRACT_FIRST)
+        self._exam.progress(criterion.title)
+        began = time.monotonic()
+        result = self._judged(criterion)
+        if criterion.kind is Kind.CONTRACT and result.outcome is not Outcome.PASSED:
+            self._gate_closed = True
+        return replace(result, seconds=time.monotonic() - began)
+
+    def _judged(self, criterion: Criterion) -> CriterionResult:
+        try:
+            return self._attempt(criterion)
+        except CouldNotCheck as error:
+            return self._could_not_check(criterion, str(error))
+        except Exception as error:
+            # A mistake in the criterion or in the grader is not the learner's.
+            return self._could_not_check(criterion, f"{type(error).__name__}: {error}")
+
+    def _attempt(self, criterion: Criterion) -> CriterionResult:
+        try:
+            evidence = criterion.check(self._exam)
+            if not isinstance(evidence, Evidence):
+                raise CouldNotCheck(f"{criterion.name} gave no evidence.")
+        except NotAttempted:
+            return _result(criterion, Outcome.NOT_ATTEMPTED)
+        except CannotTell as doubt:
+            self._exam.require_services()
+            result = _result(criterion, Outcome.CANNOT_TELL, doubt.observed, doubt.wanted)
+            return replace(result, numbers=doubt.numbers)
+        except Failure as failure:
+            # With a database gone every answer is wrong, and it is not the learner's fault.
+            self._exam.require_services()
+            self._dead = failure.fatal
+            return _failed(criterion, failure)
+        result = _result(criterion, Outcome.PASSED, evidence.observed, evidence.wanted)
+        return replace(result, earned=criterion.points, numbers=dict(evidence.numbers))
+
+    def _could_not_check(self, criterion: Criterion, why: str) -> CriterionResult:
+        try:
+            self._exam.require_services()
+        except CouldNotCheck as error:
+            why = self._broken = str(error)
+        return _result(criterion, Outcome.COULD_NOT_CHECK, why)
+
+    def _read_values(self) -> None:
+        """What a submission's file hands in beside the app."""
+        learner = self._exam.learner
+        if self._exercise.values and isinstance(learner, ProcessCandidate):
+            # A submission that does not load says so again to the first criterion.
+            with contextlib.suppress(Failure, NotAttempted):
+                learner.load()
+                self._exam.values = learner.values
+
+
+def not_attempted(exercise: Exercise) -> list[CriterionResult]:
+    """The results of an exercise that has not been begun."""
+    return [_result(criterion, Outcome.NOT_ATTEMPTED) for criterion in exercise.rubric]
+
+
+def _failed(criterion: Criterion, failure: Failure) -> CriterionResult:
+    result = _result(criterion, Outcome.FAILED, failure.observed, failure.wanted)
+    return replace(
+        result,
+        earned=criterion.points * min(max(failure.credit, 0.0), 1.0),
+        failure=type(failure).__name__,
+        summary=failure.summary(),
+        hint=failure.hint,
+        numbers=failure.numbers,
+    )
+
+
+def _result(
+    criterion: Criterion, outcome: Outcome, observed: str = "", wanted: str = ""
+) -> CriterionResult:
+    return CriterionResult(
+        name=criterion.name,
+        title=criterion.title,
+        kind=criterion.kind,
+        points=criterion.points,
+        outcome=outcome,
+        observed=observed,
+        wanted=wanted,
+    )

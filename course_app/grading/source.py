@@ -1,0 +1,143 @@
+"""Running a submission's code: a notebook, a Python file, or a function of the course.
+
+An answer is found by its name at the end, so copied, deleted or reordered cells do no harm,
+and a cell that fails is only of interest if there is no answer without it.
+"""
+
+import ast
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import json
+import linecache
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from course_app.grading.inert import silence_the_lab
+
+#: A submission's module is called so, in tracebacks too.
+MODULE_NAME = "submission"
+_MOST_FILE_BYTES = 50_000_000
+_MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+
+
+class NotRunnable(Exception):
+    """The file cannot be run at all; the text says why, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The names that are defined after the code has run, and the first error on the way."""
+
+    namespace: Mapping[str, Any]
+    error: str = field(default="")
+
+
+def describe_function(function: Any) -> dict[str, str]:
+    """A function of the course in a form that another process can find it by.
+
+    Raises:
+        ValueError: it has no name of its own in a module (a lambda, a nested function).
+    """
+    name = getattr(function, "__qualname__", "")
+    if not name.isidentifier():
+        raise ValueError(f"{function!r} must be a function of a module, so that a process finds it")
+    file = inspect.getsourcefile(function) or ""
+    return {"module": function.__module__, "file": file, "name": name}
+
+
+def load_function(where: Mapping[str, str]) -> Loaded:
+    """Import a function of the course as ``create_app``."""
+    try:
+        module = importlib.import_module(where["module"])
+    except ModuleNotFoundError:
+        module = _import_file(Path(where["file"]), where["module"])
+    return Loaded({"create_app": getattr(module, where["name"])})
+
+
+def load_file(path: Path, given: Mapping[str, str]) -> Loaded:
+    """Run a notebook's code cells, or a Python file.
+
+    Args:
+        given: addresses of the services, which ``Lab()`` hands out in there.
+
+    Raises:
+        NotRunnable: the file is missing, too big or not what its name says.
+    """
+    silence_the_lab(given)
+    cells = list(read_cells(path))
+    module = ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    error = ""
+    for number, code in enumerate(cells, start=1):
+        error = error or _run(code, f"cell {number}", module.__dict__)
+    return Loaded(module.__dict__, error)
+
+
+def read_cells(path: Path) -> Iterable[str]:
+    """The code cells of a notebook, or the whole of a Python file.
+
+    Raises:
+        NotRunnable: see :func:`load_file`.
+    """
+    try:
+        if path.stat().st_size > _MOST_FILE_BYTES:
+            raise NotRunnable(f"{path.name} is larger than {_MOST_FILE_BYTES // 10**6} MB.")
+        text = path.read_text(encoding="utf-8")
+        return [text] if path.suffix == ".py" else _notebook_cells(text)
+    except OSError as error:
+        raise NotRunnable(f"{path.name} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise NotRunnable(f"{path.name} is not a notebook.") from error
+
+
+def plain(code: str) -> str:
+    """A cell without its magics and shell commands, with the same number of lines."""
+    return _MAGIC.sub(r"\1pass", code)
+
+
+def _notebook_cells(text: str) -> list[str]:
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    sources = [cell["source"] for cell in cells]
+    return [source if isinstance(source, str) else "".join(source) for source in sources]
+
+
+def _run(code: str, name: str, namespace: dict[str, Any]) -> str:
+    """Run one cell; returns its error as text, or nothing."""
+    code = plain(code)
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    try:
+        compiled = compile(code, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        result = eval(compiled, namespace)
+        if inspect.iscoroutine(result):
+            asyncio.run(_finish(result))
+    except BaseException as error:  # exit() in a cell, too, only ends the cell
+        return _own_lines(error, name)
+    return ""
+
+
+async def _finish(result: Any) -> None:
+    await result
+
+
+def _own_lines(error: BaseException, name: str) -> str:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
+    last = "".join(traceback.format_exception_only(error)).strip()
+    return "".join([*traceback.format_list(frames[-3:]), last])
+
+
+def _import_file(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

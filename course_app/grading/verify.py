@@ -1,0 +1,160 @@
+"""Proof that an exercise judges rightly: what must pass passes, what must fail fails its way."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from course_app.grading.engine import Checker
+from course_app.grading.evidence import Failure, Kind, Outcome
+from course_app.grading.rubric import Exercise
+from course_app.grading.scorecard import Scorecard
+
+#: A busy machine may say "cannot tell"; then the same answer is checked again.
+TRIES = 3
+
+_BLANK = "def create_app(*services):\n    ...  # your answer\n"
+_KINDS = list(Kind)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One thing that was tried on an exercise. ``problem`` is empty if it held."""
+
+    exercise: str
+    what: str
+    problem: str = ""
+    card: Scorecard | None = None
+
+    @property
+    def held(self) -> bool:
+        """Did it come out as it must?"""
+        return not self.problem
+
+    def __str__(self) -> str:
+        sign = "✓" if self.held else "✗"
+        seconds = f" ({self.card.seconds:.1f} s)" if self.card else ""
+        return f"{sign} {self.exercise}: {self.what}{seconds}" + (
+            f": {self.problem}" if self.problem else ""
+        )
+
+
+def verify(
+    checker: Checker,
+    exercise: Exercise,
+    *,
+    blank: Path | None = None,
+    solution: Path | None = None,
+) -> Iterator[Proof]:
+    """Yield one proof after another; those on the declaration come first and cost nothing.
+
+    Args:
+        checker: an isolated one.
+        blank: the notebook that learners get; an empty ``create_app`` if not given.
+        solution: the notebook with the answers; the exercise's reference if not given.
+    """
+    yield from (Proof(exercise.slug, "declaration", problem) for problem in defects(exercise))
+    with _file(blank, _BLANK) as path:
+        yield _proof(checker, exercise, "blank is not attempted", path, _is_not_attempted)
+    right = solution or exercise.reference
+    yield _proof(checker, exercise, "solution gets full points", right, _has_full_points)
+    for wrong in exercise.wrong_answers:
+        yield _proof(
+            checker,
+            exercise,
+            f"wrong answer '{wrong.name}' earns {wrong.failure.__name__}",
+            wrong.answer,
+            _fails_with(wrong.failure),
+        )
+
+
+def defects(exercise: Exercise) -> list[str]:
+    """What is missing from an exercise's declaration, a sentence each; empty if nothing is."""
+    found = []
+    kinds = [_KINDS.index(criterion.kind) for criterion in exercise.rubric]
+    if not kinds or kinds[0] != 0:
+        found.append("The rubric has no contract criterion, so wrong answers could be fast ones.")
+    if kinds != sorted(kinds):
+        found.append("The rubric's order must be contract, mechanism, speed, hygiene.")
+    for criterion in exercise.rubric:
+        if not criterion.title:
+            found.append(f"Criterion {criterion.name} has no docstring, which is its title.")
+        if criterion.points < 0:
+            found.append(f"Criterion {criterion.name} has negative points.")
+    found += [_missing(cls, "hint") for cls in failure_kinds(exercise) if not cls.hint.strip()]
+    found += [_missing(cls, "docstring") for cls in failure_kinds(exercise) if not cls.summary()]
+    if not exercise.hints:
+        found.append("The exercise has no hints.")
+    if not exercise.wrong_answers:
+        found.append("The exercise has no known wrong answers, so nothing shows that it can fail.")
+    return found
+
+
+def failure_kinds(exercise: Exercise) -> list[type[Failure]]:
+    """Failures that the exercise's own modules define, and those its wrong answers must earn."""
+    modules = {criterion.check.__module__ for criterion in exercise.rubric}
+    own = [
+        value
+        for name in sorted(modules)
+        for value in vars(sys.modules[name]).values()
+        if isinstance(value, type) and issubclass(value, Failure) and value.__module__ in modules
+    ]
+    return list(dict.fromkeys([*own, *(wrong.failure for wrong in exercise.wrong_answers)]))
+
+
+def _missing(failure: type[Failure], what: str) -> str:
+    return f"Failure {failure.__name__} has no {what}."
+
+
+def _proof(
+    checker: Checker,
+    exercise: Exercise,
+    what: str,
+    answer: Any,
+    judge: Callable[[Scorecard], str],
+) -> Proof:
+    for _ in range(TRIES):
+        card = checker.check(exercise, answer)
+        if not card.open_points:
+            break
+    return Proof(exercise.slug, what, judge(card), card)
+
+
+def _is_not_attempted(card: Scorecard) -> str:
+    return "" if card.outcome is Outcome.NOT_ATTEMPTED else f"it is {_told(card)}"
+
+
+def _has_full_points(card: Scorecard) -> str:
+    return "" if card.passed else f"it is {_told(card)}"
+
+
+def _fails_with(failure: type[Failure]) -> Callable[[Scorecard], str]:
+    def judge(card: Scorecard) -> str:
+        first = next(iter(card.failures()), None)
+        if first is None:
+            return f"it is {_told(card)}"
+        if first.failure != failure.__name__:
+            return f"its first failure is {first.failure}: {first.observed}"
+        return "" if first.hint == failure.hint else "the hint shown is not that failure's"
+
+    return judge
+
+
+def _told(card: Scorecard) -> str:
+    told = next((r for r in card.results if r.outcome is not Outcome.PASSED), None)
+    why = f" ({told.name}: {told.failure or told.outcome}; {told.observed})" if told else ""
+    return f"{card.outcome}{why}"
+
+
+@contextmanager
+def _file(path: Path | None, text: str) -> Iterator[Path]:
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        written = Path(folder) / "blank.py"
+        written.write_text(text, encoding="utf-8")
+        yield written

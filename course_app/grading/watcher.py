@@ -1,0 +1,118 @@
+"""Watches what a submission uses from outside, and ends it where it uses too much.
+
+The operating system's own limits hold for single processes; this holds for all of them together.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from course_app.grading.evidence import Failure
+from course_app.grading.failures import TookTooLong, TooManyProcesses, TooMuchMemory, TooMuchOutput
+from course_app.grading.limits import Limits
+from course_app.processes import OwnedProcess
+
+# Memory can be filled at some 2 GB a second, so looks must be short after each other; they cost
+# about 20 µs. Walking through all processes costs milliseconds, so it is done when their
+# number has grown, and once in a while.
+_LOOK_SECONDS = 0.05
+_WALK_SECONDS = 0.5
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Watcher:
+    """Looks after one submission until :meth:`close`; ``failure`` is set when it had to act."""
+
+    def __init__(self, process: OwnedProcess, output: Path, limits: Limits) -> None:
+        self.failure: Failure | None = None
+        self._process = process
+        self._output = output
+        self._limits = limits
+        self._deadline = time.monotonic() + limits.check_seconds
+        self._walked = 0.0
+        self._processes_then = _number_of_processes()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(_LOOK_SECONDS):
+            self.failure = self._look()
+            if self.failure is not None:
+                end_tree(self._process)
+                return
+
+    def _look(self) -> Failure | None:
+        limits = self._limits
+        if time.monotonic() > self._deadline:
+            return TookTooLong("the check ran out of time", f"{limits.check_seconds:g} s at most")
+        if _size(self._output) > limits.output_bytes:
+            most = f"{limits.output_bytes // 10**6} MB at most"
+            return TooMuchOutput(f"more than {most.split(' at')[0]} printed", most)
+        if _resident_bytes(self._process.pid) > limits.memory_bytes:
+            return self._too_much_memory()
+        grown = _number_of_processes() - self._processes_then > limits.processes // 2
+        if grown or time.monotonic() - self._walked > _WALK_SECONDS:
+            return self._walk()
+        return None
+
+    def _walk(self) -> Failure | None:
+        self._walked = time.monotonic()
+        tree = self._process.tree()
+        if len(tree) > self._limits.processes:
+            most = f"{self._limits.processes} at most"
+            return TooManyProcesses(f"{len(tree)} processes", most)
+        if sum(_private_bytes(process) for process in tree) > self._limits.memory_bytes:
+            return self._too_much_memory()
+        return None
+
+    def _too_much_memory(self) -> Failure:
+        most = f"{self._limits.memory_bytes // 2**20} MiB"
+        return TooMuchMemory(f"more than {most}", f"{most} at most")
+
+
+def end_tree(process: OwnedProcess) -> None:
+    """End a submission that must not get any time to react: freeze all of it, then kill."""
+    tree = process.tree()
+    for step in (signal.SIGSTOP, signal.SIGKILL):
+        for each in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(step)
+    process.stop(grace_seconds=0)
+
+
+def _number_of_processes() -> int:
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc"))
+    return 0
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+def _private_bytes(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        memory = process.memory_info()
+        return int(memory.rss - getattr(memory, "shared", 0))
+    return 0

@@ -1,0 +1,147 @@
+"""A fresh database and an empty Valkey for one app under check.
+
+Each app gets its own, so that counters can be read without asking who caused them, and a
+PostgreSQL user of its own, who can neither reset the counters nor look into other databases.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+import redis
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from course_app.services import Services
+
+#: The server takes 100 connections in all; whatever an app does, the check needs some too.
+MOST_CONNECTIONS = 60
+
+_GIVE_AWAY = """
+SELECT format('ALTER %s %I.%I OWNER TO %I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+    nspname, relname, %(user)s::text)
+FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = 'public' AND relkind IN ('r', 'S', 'v', 'm')
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('e', 'a', 'i'))
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What one app works with.
+
+    ``postgres_dsn`` is what the app is given; ``owner_dsn`` leads to the same database with
+    the rights to read its counters.
+    """
+
+    postgres_dsn: str | None = None
+    owner_dsn: str | None = None
+    valkey_url: str | None = None
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """What a factory may ask for."""
+        given = {"postgres_dsn": self.postgres_dsn, "valkey_url": self.valkey_url}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of the services in it."""
+        return tuple(port for url in self.given.values() if (port := urlsplit(url).port))
+
+
+class Workspaces:
+    """Opens workspaces. Valkey's few database numbers are used again and again.
+
+    Args:
+        services: gives running services; asked each time.
+    """
+
+    def __init__(self, services: "Callable[[], Services]") -> None:
+        self._current = services
+        self._services: Services | None = None
+        self._free_valkeys: list[str] = []
+
+    @contextlib.contextmanager
+    def open(self, needs: Sequence[str]) -> Iterator[Workspace]:
+        """A workspace with what ``needs`` names; gone when the context is left."""
+        with contextlib.ExitStack() as stack:
+            owner = dsn = valkey = None
+            if needs:
+                self._follow()
+            if "postgres_dsn" in needs:
+                owner = self._running.new_database()
+                dsn = self._with_own_user(owner, stack)
+                stack.callback(self._running.drop_database, owner)
+            if "valkey_url" in needs:
+                valkey = stack.enter_context(self._valkey())
+            yield Workspace(dsn, owner, valkey)
+
+    @property
+    def _running(self) -> "Services":
+        assert self._services is not None
+        return self._services
+
+    def _follow(self) -> None:
+        """Use the services that run now: a notebook may have opened its lab anew."""
+        services = self._current()
+        if services is not self._services:
+            self._services, self._free_valkeys = services, []
+
+    def _with_own_user(self, owner_dsn: str, stack: contextlib.ExitStack) -> str:
+        """The database's address for a user who owns its tables and nothing else."""
+        user, password = f"app_{secrets.token_hex(6)}", secrets.token_urlsafe(12)
+        try:
+            with psycopg.connect(owner_dsn, autocommit=True) as connection:
+                _make_user(connection, user, password)
+        except psycopg.errors.InsufficientPrivilege:
+            # Somebody else's server, where we may not make users: the app works as we do.
+            return owner_dsn
+        stack.callback(_drop_user, self._running.postgres_dsn, user)
+        return _with_user(owner_dsn, user, password)
+
+    @contextlib.contextmanager
+    def _valkey(self) -> Iterator[str]:
+        url = (
+            self._free_valkeys.pop() if self._free_valkeys else self._running.new_valkey_database()
+        )
+        try:
+            yield url
+        finally:
+            with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url) as client:
+                client.flushdb()
+                self._free_valkeys.append(url)
+
+
+def _make_user(
+    connection: "psycopg.Connection[tuple[object, ...]]", user: str, password: str
+) -> None:
+    name = sql.Identifier(user)
+    database = sql.Identifier(connection.info.dbname)
+    for command in (
+        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} CONNECTION LIMIT {}").format(
+            name, sql.Literal(password), sql.Literal(MOST_CONNECTIONS)
+        ),
+        sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database),
+        sql.SQL("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO {}").format(database, name),
+        sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(name),
+    ):
+        connection.execute(command)
+    for (statement,) in connection.execute(_GIVE_AWAY, {"user": user}).fetchall():
+        connection.execute(str(statement).encode())
+
+
+def _drop_user(dsn: str, user: str) -> None:
+    # Fails where the services are gone, and the user with them.
+    with contextlib.suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(user)))
+
+
+def _with_user(dsn: str, user: str, password: str) -> str:
+    parts = urlsplit(dsn)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{address}"))

@@ -1,0 +1,247 @@
+"""The learner's door: check an answer, take a hint, see the solution and the progress.
+
+Everything is one display each, and nothing goes to standard error.
+"""
+
+import atexit
+import difflib
+import html
+import inspect
+import pkgutil
+import sys
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+
+from course_app.errors import CourseError
+from course_app.grading import Exercise
+from course_app.grading.engine import Checker
+from course_app.grading.evidence import Outcome
+from course_app.grading.progress import ProgressStore, Standing
+from course_app.grading.scorecard import Scorecard
+from course_app.measure.result import html_table, text_table
+from course_app.progress import ProgressLine
+from course_app.services import Services, start_services
+
+_COLUMNS = ("exercise", "points", "of", "attempts", "hints", "state")
+
+
+class UnknownExercise(CourseError):
+    """There is no exercise of that name."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text with a heading; ``code`` is shown as such."""
+
+    heading: str
+    body: str
+    code: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n{self.body}"
+
+    def _repr_html_(self) -> str:
+        tag = "pre" if self.code else "div"
+        heading = f"<strong>{html.escape(self.heading)}</strong>"
+        return f"<div>{heading}<{tag}>{html.escape(self.body)}</{tag}></div>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(str(self))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the learner stands in every exercise that was tried."""
+
+    standings: tuple[Standing, ...]
+
+    @property
+    def message(self) -> str:
+        """Points and exercises passed, in a sentence."""
+        if not self.standings:
+            return "No exercise has been tried yet."
+        passed = sum(standing.passed for standing in self.standings)
+        points = sum(standing.best_points for standing in self.standings)
+        return f"{passed} of {len(self.standings)} exercises tried are passed, {points:g} points."
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One exercise a row."""
+        return [
+            (
+                standing.exercise,
+                f"{standing.best_points:g}",
+                f"{standing.possible:g}",
+                str(len(standing.attempts)),
+                str(standing.hints_shown),
+                "passed" if standing.passed else "open",
+            )
+            for standing in self.standings
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{text_table(_COLUMNS, self.rows())}".rstrip()
+
+    def _repr_html_(self) -> str:
+        return html_table(self.message, _COLUMNS, self.rows(), ())
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(str(self))
+
+
+def check(exercise: str, answer: object = None, **values: Any) -> Scorecard:
+    """Check an answer here and now, against real servers; the last value of a cell shows it.
+
+    Args:
+        exercise: its name, such as ``"04_connection_pooling"``; the number is enough.
+        answer: your ``create_app`` (or your ``app``, where the exercise needs no database).
+        values: what else the exercise asks for, by name.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    known = load_exercise(exercise)
+    with ProgressLine(f"Checking {known.slug}") as progress:
+        card = _checker().check(known, answer, values=values, progress=progress)
+    _record(card)
+    return card
+
+
+def check_file(path: Path, exercise: str | None = None) -> Scorecard:
+    """Check a notebook or Python file in a process of its own.
+
+    Args:
+        exercise: the file's name tells which one it is, if not given.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    known = load_exercise(exercise or path.stem)
+    with (
+        ProgressLine(f"Checking {path.name}") as progress,
+        Checker(_services, isolated=True) as checker,
+    ):
+        card = checker.check(known, path, progress=progress)
+    _record(card)
+    return card
+
+
+def hint(exercise: str, number: int | None = None) -> Text:
+    """The next hint; with ``number`` that one again.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    known, store = load_exercise(exercise), ProgressStore()
+    standing = store.standing(known.slug)
+    most = len(known.hints)
+    wanted = min(max(number or standing.hints_shown + 1, 1), most)
+    shown = max(standing.hints_shown, wanted)
+    store.update(known.slug, lambda now: replace(now, hints_shown=max(now.hints_shown, shown)))
+    _tell(store)
+    more = (
+        f"{most - wanted} more" if wanted < most else "the last one; solution(...) shows an answer"
+    )
+    return Text(f"Hint {wanted} of {most} ({more})", known.hints[wanted - 1])
+
+
+def solution(exercise: str) -> Text:
+    """A good answer. Compare it with yours; there may be better ones.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    known, store = load_exercise(exercise), ProgressStore()
+    store.update(known.slug, lambda now: replace(now, solution_shown=True))
+    _tell(store)
+    return Text(known.title, inspect.getsource(known.reference), code=True)
+
+
+def progress() -> Progress:
+    """Where you stand in every exercise that you tried."""
+    store = ProgressStore()
+    standings = tuple(store.all())
+    _tell(store)
+    return Progress(standings)
+
+
+def reset(exercise: str) -> Text:
+    """Forget points, attempts and hints of one exercise.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    known = load_exercise(exercise)
+    done = ProgressStore().reset(known.slug)
+    return Text(
+        known.slug, "Forgotten: you start anew." if done else "There was nothing to forget."
+    )
+
+
+def load_exercise(name: str) -> Exercise:
+    """The exercise of that name; its number is enough.
+
+    Raises:
+        UnknownExercise: there is none; the message lists those that resemble it.
+    """
+    number, _, word = name.partition("_")
+    modules = _module_names()
+    if word in modules:
+        return _exercise(word)
+    slugs = {_exercise(module).slug: module for module in modules}
+    for slug, module in slugs.items():
+        if number.isdigit() and not word and slug.startswith(f"{int(number):02d}_"):
+            return _exercise(module)
+    close = difflib.get_close_matches(name, slugs, n=3, cutoff=0.3) or sorted(slugs)
+    raise UnknownExercise(f"There is no exercise {name!r}. Did you mean {', '.join(close)}?")
+
+
+def _module_names() -> list[str]:
+    package = import_module("course_app.exercises")
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
+def _exercise(module: str) -> Exercise:
+    exercise = import_module(f"course_app.exercises.{module}").exercise
+    assert isinstance(exercise, Exercise)
+    return exercise
+
+
+@cache
+def _checker() -> Checker:
+    """One for the whole notebook, so that the second check starts at once."""
+    checker = Checker(_services)
+    atexit.register(checker.close)
+    return checker
+
+
+def _services() -> Services:
+    """Those of the open lab, if there is one: a check needs databases, not servers of its own."""
+    lab = getattr(sys.modules.get("course_app.lab"), "Lab", None)
+    running = getattr(lab, "_open", None)
+    services = running.services if running is not None else _own_services()
+    assert isinstance(services, Services)
+    return services
+
+
+@cache
+def _own_services() -> Services:
+    return start_services()
+
+
+def _record(card: Scorecard) -> None:
+    """Keep every attempt that came to a verdict."""
+    if card.outcome in (Outcome.NOT_ATTEMPTED, Outcome.COULD_NOT_CHECK):
+        return
+    store = ProgressStore()
+    store.record(card)
+    _tell(store)
+
+
+def _tell(store: ProgressStore) -> None:
+    for message in store.messages:
+        display(Text("Progress", message))  # type: ignore[no-untyped-call]
