@@ -4,16 +4,13 @@ Every call blocks in a pipe read until the measurement is done, so that the serv
 has the interpreter to itself.
 """
 
-# uvloop binds asyncio's task class when it is imported. nest_asyncio replaces that class by
-# a slower one for the whole process, so uvloop has to come first.
-import uvloop  # noqa: F401, I001  isort: skip
-import nest_asyncio
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+import nest_asyncio
+import uvloop  # noqa: F401  see below
 from IPython.display import display
 
 import course_app.plots  # noqa: F401  registers the figures
@@ -35,7 +32,7 @@ from course_app.load import (
     uniform,
     zipf,
 )
-from course_app.measure.answers import Same
+from course_app.measure.answers import Same, reads_only
 from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
 from course_app.measure.comparison import Comparison
@@ -50,11 +47,13 @@ from course_app.measure.probes.valkey import ValkeyProbe
 from course_app.measure.statistics import WORTH_A_CHANGE, Interval
 from course_app.measure.subject import Subject
 from course_app.measure.sweep import Sweep, sweep
+from course_app.measure.tap import WireTap
 from course_app.measure.timeline import Timeline, timeline
 from course_app.measure.trace import Trace, trace
+from course_app.network import Wire
 from course_app.progress import ProgressLine
-from course_app.serving import ProcessServer, ThreadServer
 from course_app.services import start_services
+from course_app.serving import ProcessServer, ThreadServer
 
 __all__ = [
     "Lab",
@@ -70,7 +69,9 @@ __all__ = [
     "zipf",
 ]
 
-# So that `asyncio.run(...)` in a lesson means the same in a notebook and in a script.
+# So that `asyncio.run(...)` in a lesson means the same in a notebook and in a script. It puts a
+# slow task class written in Python in the place of asyncio's own. uvloop keeps the class that
+# it finds when it is imported, so it has to be imported before, and servers stay fast.
 nest_asyncio.apply()
 
 Server = ThreadServer | ProcessServer
@@ -111,7 +112,7 @@ class Lab:
         self._stack.callback(self._postgres.close)
         self._stack.callback(self._valkey.close)
         self.card = machine_card(self.services.postgres_version, self.services.valkey_version)
-        display(self.card)
+        display(self.card)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Stop everything that the lab started. The end of the process does it too."""
@@ -182,7 +183,7 @@ class Lab:
                 responses that says so. By default true for traffic that only reads.
         """
         workload = as_workload(traffic)
-        same: Same = workload.reads_only if same_answers is None else same_answers
+        same: Same = reads_only(workload) if same_answers is None else same_answers
         stamps: Stamps = []
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
@@ -270,6 +271,29 @@ class Lab:
         with ProgressLine("Tracing one request"):
             return trace(self.generator, app, as_workload(traffic))
 
+    @contextmanager
+    def wire_tap(self) -> Iterator[WireTap]:
+        """Count what passes between apps and PostgreSQL or Valkey.
+
+        Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through the
+        tap; apps must connect there.
+        """
+        with self._by_way_of(0.0) as wire:
+            yield WireTap(self.generator, wire)
+
+    @contextmanager
+    def network_delay(self, milliseconds: float) -> Iterator[None]:
+        """Move PostgreSQL and Valkey away: every round trip takes that much longer.
+
+        Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through a
+        proxy that delays; apps must connect there. With zero nothing stands between.
+        """
+        if milliseconds == 0:
+            yield
+            return
+        with self._by_way_of(milliseconds):
+            yield
+
     def predict(self, value: float, what: str) -> Prediction:
         """Commit to a number before it is measured: change it, run the cell, go on."""
         prediction = Prediction(value, what)
@@ -325,6 +349,16 @@ class Lab:
             target = self.generator.connect(app.url, workload, concurrency=concurrency)
             stack.callback(self.generator.disconnect, target)
             yield Subject(name, app, target, gauge, self._probes(app, gauge))
+
+    @contextmanager
+    def _by_way_of(self, delay_ms: float) -> Iterator[Wire]:
+        direct = self.postgres_dsn, self.valkey_url
+        with Wire({"postgres": direct[0], "valkey": direct[1]}, delay_ms) as wire:
+            self.postgres_dsn, self.valkey_url = wire.url("postgres"), wire.url("valkey")
+            try:
+                yield wire
+            finally:
+                self.postgres_dsn, self.valkey_url = direct
 
     def _probes(self, server: Server, gauge: InFlight | None) -> list[Probe]:
         probes: list[Probe] = [self._postgres, self._valkey]

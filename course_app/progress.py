@@ -49,7 +49,7 @@ class ProgressLine:
     def _update(self, text: str) -> None:
         line = _Line(text)
         if self._handle is None:
-            self._handle = display(line, display_id=True)
+            self._handle = display(line, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(line)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from course_app.load import Generator, LoadResult, Response
+from course_app.load import Generator, LoadResult, Response, Workload
 from course_app.measure.subject import Subject
 
 #: The first requests of the stream that are compared answer by answer.
@@ -33,9 +33,14 @@ class WrongAnswer:
         return asdict(self)
 
 
+def reads_only(workload: Workload) -> bool:
+    """Whether the traffic changes nothing, so that two apps must answer it alike."""
+    return all(request.method in ("GET", "HEAD") for request in workload.requests)
+
+
 def errors_of(name: str, load: LoadResult) -> list[WrongAnswer]:
     """The generator's own examples of wrong statuses, missing texts and lost connections."""
-    return [WrongAnswer(name, e.request, e.expected, e.got) for e in load.errors]
+    return [WrongAnswer(name, e.request_line, e.expected, e.got) for e in load.errors]
 
 
 def compare_answers(

@@ -220,7 +220,7 @@ def _comparison(
 ) -> Comparison:
     target = sides[0].subject.target
     return Comparison(
-        workload=target.description,
+        workload=target.workload.describe(),
         concurrency=1 if protocol == "requests" else target.concurrency,
         metric=metric,
         protocol=protocol,

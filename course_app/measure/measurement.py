@@ -119,7 +119,7 @@ def measure(
     meter.pause()
     return Measurement(
         name=subject.name,
-        workload=subject.target.description,
+        workload=subject.target.workload.describe(),
         load=load,
         counts=counts,
         cpu_us_per_request=cpu_us,

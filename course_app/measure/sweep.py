@@ -186,7 +186,7 @@ def sweep(
             name: tuple(_point(v, found[name][v], counts.get((name, v))) for v in values)
             for name in series
         },
-        workload=subject.target.description,
+        workload=subject.target.workload.describe(),
         noise=meter.report(),
         wrong=tuple(wrong[:5]),
     )

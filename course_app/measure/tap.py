@@ -1,0 +1,37 @@
+"""What one request costs on the wire: round trips, connections, bytes."""
+
+from course_app.load import Generator, Request, Workload
+from course_app.measure.probes.asgi import ASGIApp
+from course_app.network import Wire, WireCounts
+from course_app.serving import ThreadServer
+
+COUNTED_REQUESTS = 50
+
+
+class WireTap:
+    """Counts what passes between an app and its servers, by way of a proxy that adds no delay.
+
+    The app has to reach its servers through the wire's URLs, from its start on.
+    """
+
+    def __init__(self, generator: Generator, wire: Wire) -> None:
+        self._generator = generator
+        self._wire = wire
+
+    def count(
+        self, app: ASGIApp, traffic: str | Request | Workload, *, server: str = "postgres"
+    ) -> WireCounts:
+        """Serve the app, warm it up, and count one request after another.
+
+        Returns:
+            Connections, round trips and bytes **per request**.
+        """
+        with ThreadServer(app) as running:
+            target = self._generator.connect(running.url, traffic)
+            try:
+                self._generator.closed(target, requests=COUNTED_REQUESTS)
+                self._wire.reset()
+                self._generator.closed(target, requests=COUNTED_REQUESTS)
+                return self._wire.counts(server).per(COUNTED_REQUESTS)
+            finally:
+                self._generator.disconnect(target)
