@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from course_app.authoring.machine_paths import scrub
 from course_app.authoring.notebook import canonical
 from course_app.errors import CourseError
 
@@ -80,7 +80,7 @@ def execute(
 
     Raises:
         CellFailed: a cell failed.
-        CourseError: an output holds a path of this machine.
+        CourseError: no kernel started.
         KeyboardInterrupt: the run was interrupted; its kernel is gone.
     """
     executed = copy.deepcopy(notebook)
@@ -107,8 +107,13 @@ def execute(
             reason = _reason(error, cell_seconds)
             said = _last_lines(log.read_text()) if isinstance(error, DeadKernelError) else ""
             raise CellFailed(name, canonical(executed), len(done), reason, said) from None
+        except (NoSuchKernel, RuntimeError) as error:
+            said = _last_lines(log.read_text()) if log.exists() else ""
+            raise CourseError(
+                f"{name}: no kernel started ({error}). Set the environment up again with "
+                f"`make setup`.\n{said}".rstrip()
+            ) from None
     _tidy(executed)
-    scrub(executed, root, name)
     return canonical(executed)
 
 

@@ -1,0 +1,124 @@
+"""What a report takes out of an executed notebook: verdicts, figures, the machine card."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+from nbformat import NotebookNode
+
+from course_app.measure.claim import VERDICT_MIME
+from course_app.measure.machine import MACHINE_MIME
+from course_app.measure.statistics import significant
+
+#: What the report says of a claim that no lesson of the run gave a verdict on.
+NOT_MEASURED = "not measured in this run"
+
+_LABEL = re.compile(r'aria-label="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that a verdict rests on: it held, it did not, or (None) nobody can tell."""
+
+    text: str
+    held: bool | None
+
+    @property
+    def mark(self) -> str:
+        """A sign and its word: colour and sign are never the only difference."""
+        return {True: "✓ held", False: "✗ did not hold", None: "? cannot tell"}[self.held]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A lesson's verdict on a claim. ``number`` holds its unit and interval, as text."""
+
+    claim: str
+    verdict: str
+    because: str
+    number: str
+    conditions: tuple[Condition, ...]
+
+    @property
+    def kind(self) -> str:
+        """The verdict as one word that a style sheet can name."""
+        return self.verdict.replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its message, its picture as a data URI, its width in pixels if known."""
+
+    title: str
+    uri: str
+    width: int | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one executed lesson says. ``verdicts`` holds the last one on each claim."""
+
+    verdicts: tuple[Verdict, ...]
+    pictures: tuple[Picture, ...]
+    machine: Mapping[str, Any] | None
+
+
+def findings(notebook: NotebookNode) -> Findings:
+    """Read all outputs of a notebook."""
+    verdicts: dict[str, Verdict] = {}
+    pictures: list[Picture] = []
+    machine: Mapping[str, Any] | None = None
+    for output in outputs(notebook):
+        data = output.get("data", {})
+        if VERDICT_MIME in data:
+            verdict = _verdict(data[VERDICT_MIME])
+            verdicts[verdict.claim] = verdict
+        machine = data.get(MACHINE_MIME, machine)
+        if (found := picture(output)) is not None:
+            pictures.append(found)
+    return Findings(tuple(verdicts.values()), tuple(pictures), machine)
+
+
+def outputs(notebook: NotebookNode) -> Iterator[Any]:
+    """All outputs of all cells, in order."""
+    for cell in notebook.cells:
+        yield from cell.get("outputs", ())
+
+
+def picture(output: Any) -> Picture | None:
+    """The picture of an output, if it has one; vector before pixels."""
+    data, metadata = output.get("data", {}), output.get("metadata", {})
+    pixels = metadata.get("image/png", {})
+    if svg := data.get("image/svg+xml"):
+        label = _LABEL.search(svg)
+        title = unescape(label.group(1)) if label else data.get("text/plain", "")
+        encoded = base64.b64encode(svg.encode()).decode()
+        return Picture(title, f"data:image/svg+xml;base64,{encoded}", pixels.get("width"))
+    if png := data.get("image/png"):
+        title = pixels.get("alt") or data.get("text/plain", "")
+        return Picture(title, f"data:image/png;base64,{''.join(png.split())}", pixels.get("width"))
+    return None
+
+
+def _verdict(data: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        claim=str(data["claim"]),
+        verdict=str(data["verdict"]),
+        because=str(data.get("because", "")),
+        number=_number(data),
+        conditions=tuple(Condition(c["text"], c["held"]) for c in data.get("conditions", ())),
+    )
+
+
+def _number(data: Mapping[str, Any]) -> str:
+    """``9.1x [8.5, 9.8]``; a number given as text has its unit already."""
+    unit = str(data.get("unit") or "")
+    number = data.get("number", "")
+    text = number if isinstance(number, str) else f"{significant(number)}{unit}"
+    if interval := data.get("interval"):
+        low, high = interval
+        text += f" [{significant(low)}, {significant(high)}]"
+    return text.strip()
