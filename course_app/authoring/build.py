@@ -5,13 +5,15 @@ it may hold a learner's work.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course_app.authoring.contents import Course, Lesson
+from course_app.authoring.execute import Progress, execute
+from course_app.authoring.machine_paths import scrub
 from course_app.authoring.markers import leaks, split
 from course_app.authoring.notebook import (
     as_text,
@@ -60,23 +62,59 @@ def plan(course: Course, lessons: Sequence[Lesson]) -> list[Planned]:
     return [x for lesson in lessons for x in (*_lesson(course, lesson), *_exercise(course, lesson))]
 
 
+def edited(planned: Planned) -> bool:
+    """The file on disk has cells that neither a build wrote nor its source has now.
+
+    Raises:
+        CourseError: the file is no notebook.
+    """
+    if not planned.target.exists():
+        return False
+    old = read_notebook(planned.target)
+    return edited_by_hand(old) and _sources(old) != _sources(planned.notebook)
+
+
+def executed(planned: Planned, course: Course, cell_seconds: float, progress: Progress) -> Planned:
+    """The same notebook with the outputs of a run, fit to be committed.
+
+    Raises:
+        CourseError: a cell failed, or an output holds a path of this machine.
+    """
+    name = planned.lesson.slug
+    notebook = execute(
+        planned.notebook,
+        name=name,
+        root=course.root,
+        cell_seconds=cell_seconds,
+        progress=progress,
+    )
+    scrub(notebook, course.root, name)
+    return replace(planned, notebook=notebook)
+
+
 def write(planned: Planned, *, force: bool = False) -> Outcome:
-    """Bring one file in line with its source. Outputs stay as long as the code does.
+    """Bring one file in line with its source. Outputs on disk stay as long as the code does,
+    unless the planned notebook brings its own.
 
     Args:
         force: overwrite also what was edited by hand or cannot be read.
+
+    Raises:
+        CourseError: the file on disk is no notebook.
     """
     if not planned.target.exists():
         return _save(planned, Outcome.WRITTEN)
     try:
+        if edited(planned) and not force:
+            return Outcome.KEPT
         old = read_notebook(planned.target)
     except CourseError:
         if force:
             return _save(planned, Outcome.WRITTEN)
         raise
-    if edited_by_hand(old) and _sources(old) != _sources(planned.notebook) and not force:
-        return Outcome.KEPT
-    lost = planned.tree == LESSONS and not keep_outputs(old, planned.notebook) and has_outputs(old)
+    if planned.tree != LESSONS or has_outputs(planned.notebook):
+        return _save(planned, Outcome.WRITTEN)
+    lost = not keep_outputs(old, planned.notebook) and has_outputs(old)
     return _save(planned, Outcome.OUTPUTS_DROPPED if lost else Outcome.WRITTEN)
 
 

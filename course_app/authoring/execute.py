@@ -52,8 +52,8 @@ class CellFailed(CourseError):
         self, name: str, notebook: NotebookNode, cell_number: int, reason: str, details: str = ""
     ) -> None:
         super().__init__(
-            f"{name}, cell {cell_number} failed: {reason}. Correct the lesson in content/; "
-            "if the machine may be the cause, `course doctor` says what to do."
+            f"{name}, cell {cell_number} failed: {reason}. If the machine may be the cause, "
+            f"`course doctor` says what to do; if not, correct content/lessons/{name}.py."
         )
         cell = notebook.cells[cell_number]
         self.notebook = notebook

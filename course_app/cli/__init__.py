@@ -1,0 +1,42 @@
+"""The ``course`` command: one module for each of its subcommands.
+
+A subcommand is a function; its docstring is its help. Whatever is slow to import is imported
+inside of the functions, so that ``course --help`` answers at once.
+"""
+
+import sys
+
+import typer
+
+from course_app.cli.bench import bench
+from course_app.cli.build import build
+from course_app.cli.console import print_error
+from course_app.cli.doctor import doctor
+from course_app.cli.lab import lab
+from course_app.cli.run import run
+from course_app.errors import CourseError
+
+#: What a shell reports for a command that was interrupted.
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="course",
+    help="FastAPI performance, measured: open the course, run it, check this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (lab, run, doctor, build, bench):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line. A CourseError ends it with one clear sentence and status 1."""
+    try:
+        app()
+    except CourseError as error:
+        print_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)

@@ -1,0 +1,231 @@
+"""The single checks of ``course doctor``: each finds one fact and says what to do about it."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from course_app.errors import CourseError
+
+#: The server and the load generator need a core each, or they measure one another.
+_ENOUGH_CORES = 2
+#: A lab uses about 0.3 GiB, JupyterLab and a browser tab about 1 GiB more.
+_ENOUGH_MEMORY_GIB = 1.0
+#: The prepared data set takes 0.2 GB, each lab's copy as much again.
+_ENOUGH_DISK_GIB = 1.0
+#: A generator above this share of a core may itself be what limits a measurement.
+_BUSY_GENERATOR = 0.9
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found. ``state`` is ``ok``, ``note`` (it works, less well) or ``problem``."""
+
+    name: str
+    state: str
+    found: str
+    advice: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """All fields."""
+        return asdict(self)
+
+
+def all_checks() -> list[tuple[str, Callable[[], Check]]]:
+    """Each check's name and function, the quick ones first."""
+    checks = {
+        "Python": python,
+        "Packages": packages,
+        "Cores": cores,
+        "Memory": memory,
+        "Disk": disk,
+        "Settings": settings,
+        "Services": services,
+        "Load generator": generator,
+        "Noise": noise,
+    }
+    return list(checks.items())
+
+
+def perform(name: str, check: Callable[[], Check]) -> Check:
+    """The check's result; a problem if it cannot even be made."""
+    try:
+        return check()
+    except CourseError as error:
+        return Check(name, "problem", "does not work", str(error))
+    except Exception as error:  # an installation can be broken in ways that nobody foresaw
+        advice = "Set the environment up again: `make setup`."
+        return Check(name, "problem", f"{type(error).__name__}: {error}", advice)
+
+
+def python() -> Check:
+    """The interpreter and the operating system."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if platform.system() == "Windows":
+        advice = "Windows has no Valkey and no uvloop: install WSL2 and run the course inside it."
+        return Check("Python", "problem", found, advice)
+    return Check("Python", "ok", found)
+
+
+def packages() -> Check:
+    """Installed versions against the pinned ones."""
+    from course_app.authoring.contents import find_course
+
+    main = ", ".join(f"{x} {importlib.metadata.version(x)}" for x in ("fastapi", "uvicorn"))
+    pins = _pins(find_course().root / "requirements.txt")
+    wrong = [
+        f"{name} {have} instead of {want}"
+        for name, want in pins.items()
+        if (have := _installed(name)) not in (want, None)
+    ]
+    if not wrong:
+        return Check("Packages", "ok", f"{main}; as pinned in requirements.txt")
+    some = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+    return Check("Packages", "note", some, "Install the tested versions: `make setup`.")
+
+
+def cores() -> Check:
+    """Cores that this process may use, by affinity and by a container's quota."""
+    from course_app.measure.noise import usable_cores
+
+    usable, quota = float(usable_cores()), _cpu_quota()
+    limit = min(usable, quota or usable)
+    found = f"{usable:.0f} usable" + (f", limited to {quota:.1f} by a quota" if quota else "")
+    if limit >= _ENOUGH_CORES:
+        return Check("Cores", "ok", found)
+    advice = (
+        "Server, load generator and database share less than two cores: expect wide intervals "
+        "and many a `cannot tell`. Give the machine or container two cores or more."
+    )
+    return Check("Cores", "note", found, advice)
+
+
+def memory() -> Check:
+    """Memory that is free, also within a container's limit."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    limit = _memory_limit_bytes()
+    free = min(found.available, limit or found.available) / _GIB
+    text = f"{free:.1f} GiB free of {found.total / _GIB:.1f} GiB"
+    if free >= _ENOUGH_MEMORY_GIB:
+        return Check("Memory", "ok", text)
+    advice = "Close other programs or other notebooks' kernels: a lab needs up to 1 GiB."
+    return Check("Memory", "problem", text, advice)
+
+
+def disk() -> Check:
+    """Room where the data set is prepared and copied."""
+    import platformdirs
+
+    folders = {Path(tempfile.gettempdir()), Path(platformdirs.user_cache_dir())}
+    free = {folder: shutil.disk_usage(_existing(folder)).free / _GIB for folder in folders}
+    folder, least = min(free.items(), key=lambda item: item[1])
+    text = f"{least:.1f} GiB free in {folder}"
+    if least >= _ENOUGH_DISK_GIB:
+        return Check("Disk", "ok", text)
+    return Check("Disk", "problem", text, f"Free {_ENOUGH_DISK_GIB:.0f} GiB there.")
+
+
+def settings() -> Check:
+    """Environment variables that change what the course does."""
+    known = ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL", "COURSE_MONGODB_URL", "COURSE_PACE")
+    given = [name for name in known if os.environ.get(name)]
+    if os.environ.get("COURSE_PACE") == "quick":
+        advice = "COURSE_PACE=quick shortens measurements: unset it for narrow intervals."
+        return Check("Settings", "note", ", ".join(given), advice)
+    return Check("Settings", "ok", ", ".join(given) or "none given")
+
+
+def services() -> Check:
+    """Start PostgreSQL and Valkey, and stop them again."""
+    from course_app.services import start_services
+
+    with start_services() as started:
+        how = "embedded" if started.embedded else "your own servers"
+        found = (
+            f"PostgreSQL {started.postgres_version}, Valkey {started.valkey_version} "
+            f"({how}) ready in {started.ready_seconds:.1f} s"
+        )
+    return Check("Services", "ok", found)
+
+
+def generator() -> Check:
+    """How fast the smallest app answers, and how busy that keeps the load generator."""
+    from course_app.apps.hello import app
+    from course_app.load import Generator
+    from course_app.serving import ThreadServer
+
+    with ThreadServer(app) as server, Generator() as load:
+        target = load.connect(server.url, "/hello", concurrency=16)
+        result = load.closed(target, seconds=1.0, warmup_seconds=0.2)
+    found = (
+        f"the smallest app answers {result.throughput:,.0f} requests/s, which takes the "
+        f"generator {result.generator_busy:.0%} of a core"
+    )
+    if result.error_count:
+        return Check("Load generator", "problem", found, f"Answers were wrong: {result.errors[0]}")
+    if result.generator_busy < _BUSY_GENERATOR:
+        return Check("Load generator", "ok", found)
+    advice = "It may limit what it measures: stop other programs, or read ratios only."
+    return Check("Load generator", "note", found, advice)
+
+
+def noise() -> Check:
+    """How much of the machine others use now."""
+    from course_app.measure.noise import measure_noise
+
+    report = measure_noise(1.0)
+    found = f"{report.badge}: others use {report.others_cores:.1f} of {report.cores} cores"
+    if report.badge == "calm":
+        return Check("Noise", "ok", found)
+    advice = "Close browsers' tabs, other kernels and builds; measure when the machine is calm."
+    return Check("Noise", "note", found, advice)
+
+
+def _pins(requirements: Path) -> dict[str, str]:
+    """``name==version`` lines that hold on every platform."""
+    if not requirements.is_file():
+        return {}
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    found = (re.fullmatch(r"([\w.-]+)==([\w.+!-]+)", line.strip()) for line in lines)
+    return {match[1]: match[2] for match in found if match}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_quota() -> float | None:
+    """Cores that a container may use; None without a limit (Linux, cgroup 2)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _memory_limit_bytes() -> int | None:
+    """What a container may still use; None without a limit (Linux, cgroup 2)."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        return None if limit == "max" else max(0, int(limit) - used)
+    except (OSError, ValueError):
+        return None
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

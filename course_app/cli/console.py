@@ -1,0 +1,74 @@
+"""What the subcommands share: the lessons argument, where things are printed, and errors."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+Lessons = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NN]...", help="Lessons, by number or slug; all if none is named."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, nothing else.")]
+CellLimit = Annotated[
+    float, typer.Option("--cell-timeout", metavar="SECONDS", help="The longest a cell may take.")
+]
+
+
+def output() -> "Console":
+    """Where results go."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def status() -> "Console":
+    """Where progress and errors go, so that results can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_error(error: Exception) -> None:
+    """The error's sentence. It is not wrapped: a program may look for it."""
+    status().print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """JSON on standard output."""
+    print(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def progress_bar() -> "Progress":
+    """A bar with the remaining time that keeps out of a measurement's way."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=status(),
+        # Drawing more often would take time from the servers that are being measured.
+        refresh_per_second=1,
+        transient=True,
+    )
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

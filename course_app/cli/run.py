@@ -1,0 +1,93 @@
+"""``course run``: execute lessons and report this machine's verdicts."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from course_app.cli.console import (
+    CellLimit,
+    Json,
+    Lessons,
+    output,
+    print_json,
+    progress_bar,
+    status,
+)
+from course_app.errors import CourseError
+
+if TYPE_CHECKING:
+    from course_app.authoring.contents import Course, Lesson
+    from course_app.authoring.report import Report
+    from course_app.authoring.run import LessonRun
+
+
+def run(lessons: Lessons = None, json: Json = False, cell_timeout: CellLimit = 120.0) -> None:
+    """Execute lessons one after another and write build/report/index.html.
+
+    A lesson that fails is shown as failed, and the rest goes on. Leave the machine alone
+    meanwhile: the lessons measure.
+    """
+    from course_app.authoring.contents import find_course
+    from course_app.authoring.pages import write_report
+    from course_app.authoring.report import make_report
+
+    course = find_course()
+    chosen = [x for x in course.select(lessons or []) if course.source("lessons", x).is_file()]
+    if not chosen:
+        raise CourseError("Nothing to run: content/lessons holds no text for these lessons yet.")
+    runs = _run(course, chosen, cell_timeout)
+    report = make_report(course, runs)
+    index = write_report(report)
+    if json:
+        print_json({**report.to_dict(), "report": str(index)})
+    else:
+        _print_summary(report)
+        output().print(f"Report: {index}", soft_wrap=True)
+    if any(run.failure for run in runs):
+        raise typer.Exit(1)
+
+
+def _run(course: "Course", lessons: "Sequence[Lesson]", limit: float) -> "list[LessonRun]":
+    """Run them under one bar; each lesson takes as much of it as it took last time."""
+    from course_app.authoring.run import expected_seconds, run_lessons
+
+    runs = []
+    expected = expected_seconds(course, lessons)
+    before = 0.0
+    with progress_bar() as bar:
+        task = bar.add_task("starting", total=sum(expected.values()))
+
+        def show(lesson: "Lesson", done: int, cells: int) -> None:
+            share = expected[lesson.slug] * done / cells
+            bar.update(task, description=lesson.slug, completed=before + share)
+
+        for run in run_lessons(course, lessons, cell_seconds=limit, progress=show):
+            before += expected[run.lesson.slug]
+            runs.append(run)
+            _print_run(run)
+    return runs
+
+
+def _print_run(run: "LessonRun") -> None:
+    from rich.markup import escape
+
+    how = "[red]failed[/] after" if run.failure else "[green]passed[/] in"
+    status().print(f"{run.lesson.slug}: {how} {run.seconds:.0f} s")
+    if run.failure:
+        status().print(f"  {escape(str(run.failure))}", soft_wrap=True)
+
+
+def _print_summary(report: "Report") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("Claim", "The guide says", "Verdict", "Number"):
+        table.add_column(name)
+    for row in report.rows:
+        for _, verdict in row.verdicts:
+            table.add_row(row.claim.id, row.claim.says, verdict.verdict, verdict.number)
+    if table.rows:
+        output().print(table)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items())
+    output().print(f"Claims: {counts}.")
