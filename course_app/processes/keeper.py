@@ -1,8 +1,8 @@
 """The keeper: runs one command, and ends it with everything it ever started.
 
-A program of its own, ``python -I -S keeper.py OWNER_PID COUNT FOLDER... COMMAND...``, made only of
-a few standard modules, because each server start waits for it. It runs as two processes, keeper
-and guard; each does the other's work when the other is killed:
+A program of its own, ``python -I -S keeper.py OWNER_PID GRACE_SECONDS COUNT FOLDER...
+COMMAND...``, made of a few standard modules only, because each server start waits for it. It runs
+as two processes, keeper and guard; each does the other's work when the other is killed:
 
     owner --pipe--> keeper --pipe--> guard --> command and its descendants
 
@@ -28,8 +28,6 @@ PR_SET_CHILD_SUBREAPER = 36
 # How often a keeper looks whether its parent still is its parent: a forked copy of the owner
 # can hold the pipe open after the owner's death.
 PARENT_CHECK_SECONDS = 0.5
-# Nobody waits for a polite end once the owner is gone; all must be over within 3 seconds.
-ORPHANED_GRACE_SECONDS = 1.0
 TERMINATED_GRACE_SECONDS = 3.0
 # What the command left behind gets this long after SIGTERM, and again after SIGKILL.
 LEFTOVER_SECONDS = 0.7
@@ -45,10 +43,11 @@ def prctl(option: int, value: int) -> None:
 class Watch:
     """What a keeper waits for: a child's end, a request to stop, or the loss of its parent."""
 
-    def __init__(self, parent_pid: int, control: int) -> None:
+    def __init__(self, parent_pid: int, control: int, orphaned_grace_seconds: float) -> None:
         self.grace_seconds: float | None = None
         self._parent_pid = parent_pid
         self._control = control
+        self._orphaned_grace_seconds = orphaned_grace_seconds
         self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else _plain_pipe()
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -73,9 +72,9 @@ class Watch:
                 os.read(self._woken, 4096)
         if self._control in ready:
             line = os.read(self._control, 64)
-            self._request(float(line.split()[0]) if line.strip() else ORPHANED_GRACE_SECONDS)
+            self._request(float(line.split()[0]) if line.strip() else self._orphaned_grace_seconds)
         if os.getppid() != self._parent_pid:
-            self._request(ORPHANED_GRACE_SECONDS)
+            self._request(self._orphaned_grace_seconds)
 
 
 def _plain_pipe() -> tuple[int, int]:
@@ -193,11 +192,10 @@ def start(command: list[str], output: int) -> int:
     return pid
 
 
-def guard(keeper_pid: int, control: int, report: int, command: list[str]) -> None:
+def guard(watch: Watch, report: int, command: list[str]) -> None:
     """The inner process: runs the command and tells the owner about it."""
     os.setsid()  # what is sent to the keeper's process group must not end its guard too
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    watch = Watch(keeper_pid, control)
     try:
         child = Child(start(command, 2))
     except OSError as error:
@@ -226,8 +224,8 @@ def remove(folders: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    owner_pid, count = int(arguments[0]), int(arguments[1])
-    folders, command = arguments[2 : 2 + count], arguments[2 + count :]
+    owner_pid, grace_seconds, count = int(arguments[0]), float(arguments[1]), int(arguments[2])
+    folders, command = arguments[3 : 3 + count], arguments[3 + count :]
     report = os.dup(1)
     os.dup2(2, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -237,7 +235,7 @@ def main(arguments: list[str]) -> None:
     if pid == 0:
         os.close(ask)
         os.close(0)
-        guard(keeper_pid, control, report, command)
+        guard(Watch(keeper_pid, control, grace_seconds), report, command)
         remove(folders)
         os._exit(0)
     os.close(report)
@@ -248,7 +246,7 @@ def main(arguments: list[str]) -> None:
             os.write(ask, f"{grace_seconds}\n".encode())
         return grace_seconds + 3 * LEFTOVER_SECONDS
 
-    keep(Child(pid), Watch(owner_pid, 0), ask_to_stop)
+    keep(Child(pid), Watch(owner_pid, 0, grace_seconds), ask_to_stop)
     remove(folders)
 
 

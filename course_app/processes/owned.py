@@ -38,6 +38,7 @@ class OwnedProcess:
         output: file for standard output and error, written anew; an unnamed temporary file by
             default. Either way `output_tail` reads it.
         remove: folders the keeper removes after the end, whatever the end was.
+        orphaned_grace_seconds: time between SIGTERM and SIGKILL when this process has ended.
 
     Raises:
         OSError: the command cannot be executed (FileNotFoundError, PermissionError, ...).
@@ -52,13 +53,14 @@ class OwnedProcess:
         cwd: Path | None = None,
         output: Path | None = None,
         remove: Sequence[Path] = (),
+        orphaned_grace_seconds: float = 1.0,
     ) -> None:
         require_posix()
         self.command = tuple(os.fspath(part) for part in command)
         # open as long as this object, for output_tail
         self._output: IO[bytes] = output.open("w+b") if output else tempfile.TemporaryFile()  # noqa: SIM115
         self._keeper = subprocess.Popen(
-            self._keeper_command(remove),
+            self._keeper_command(remove, orphaned_grace_seconds),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
@@ -69,10 +71,11 @@ class OwnedProcess:
         self._returncode: int | None = None
         self.pid, self._guard_pid = self._await_start()
 
-    def _keeper_command(self, remove: Sequence[Path]) -> list[str]:
+    def _keeper_command(self, remove: Sequence[Path], grace_seconds: float) -> list[str]:
         folders = [os.fspath(folder.absolute()) for folder in remove]
         program = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__)]
-        return [*program, str(os.getpid()), str(len(folders)), *folders, *self.command]
+        numbers = [str(os.getpid()), str(grace_seconds), str(len(folders))]
+        return [*program, *numbers, *folders, *self.command]
 
     def _await_start(self) -> tuple[int, int]:
         assert self._keeper.stdout is not None

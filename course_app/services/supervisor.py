@@ -1,0 +1,191 @@
+"""The supervisor: the one process that starts a lab's servers, and ends them.
+
+A program of its own, run on a lab's folder as an `OwnedProcess`, whose keeper ends everything and
+removes the folder in every case. The job is either "serve" (copy the prepared
+cluster, start both servers, report, wait) or "prepare" (make the prepared cluster). The report is
+a file in the lab's folder, because passwords belong into no command line and no output.
+"""
+
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from course_app.services import cluster
+from course_app.services.binaries import Account, Binaries
+from course_app.services.copying import write_back
+from course_app.services.errors import (
+    DamagedCache,
+    NoRoomOnDisk,
+    ServicesDidNotStart,
+    ServicesError,
+    is_no_room,
+)
+from course_app.services.postgres import LAB_SETTINGS, USER, PostgresServer
+from course_app.services.valkey import ValkeyServer
+
+JOB = "job.json"
+REPORT = "report.json"
+# Before an error as JSON in the output: the folder is removed by the time the owner looks.
+ERROR_MARK = "supervisor-error: "
+# A full disk has no room for an error report either.
+NO_ROOM_EXIT_CODE = 28
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the supervisor is to do; travels as JSON."""
+
+    mode: str
+    prepared: str
+    postgres_binaries: str
+    valkey_binary: str
+    postgres: bool = True
+    valkey: bool = True
+    dataset: bool = True
+    account: tuple[int, int] | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the supervisor started; travels as JSON. Ports are 0 for a server not asked for."""
+
+    postgres_port: int = 0
+    postgres_password: str = ""
+    postgres_version: str = ""
+    postgres_pid: int = 0
+    template: int = 0
+    valkey_port: int = 0
+    valkey_password: str = ""
+    valkey_version: str = ""
+    valkey_pid: int = 0
+
+
+class Supervisor:
+    """Holds the servers of one lab; `stop` ends them, also in the middle of a start."""
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder, self.job = folder, job
+        self.account = Account(*job.account) if job.account else None
+        found = Binaries(Path(job.postgres_binaries), Path(job.valkey_binary))
+        self.binaries = found.for_account(self.account, folder)
+        self.servers: list[PostgresServer | ValkeyServer] = []
+
+    def private_folder(self, name: str) -> Path:
+        path = self.folder / name
+        path.mkdir(mode=0o700)
+        if self.account:
+            os.chown(path, self.account.uid, self.account.gid)
+        return path
+
+    def prepare(self) -> None:
+        """Make the prepared cluster."""
+        work = self.private_folder("prepare")
+        cluster.build(self.binaries, work, Path(self.job.prepared), self.account)
+
+    def serve(self) -> Report:
+        """Start what the job asks for."""
+        facts: dict[str, Any] = {}
+        if self.job.valkey:
+            facts |= self._start_valkey()
+        if self.job.postgres:
+            facts |= self._start_postgres()
+        return Report(**facts)
+
+    def _start_valkey(self) -> dict[str, Any]:
+        folder = self.private_folder("valkey")
+        server = ValkeyServer(self.binaries, folder, secrets.token_hex(16), self.account)
+        self.servers.append(server)
+        return {
+            "valkey_port": server.port,
+            "valkey_password": server.password,
+            "valkey_version": server.version,
+            "valkey_pid": server.process.pid,
+        }
+
+    def _start_postgres(self) -> dict[str, Any]:
+        data = self.private_folder("postgres") / "data"
+        prepared = Path(self.job.prepared)
+        dataset, account = self.job.dataset, self.account
+        manifest = cluster.copy_cluster(prepared, data, dataset=dataset, account=account)
+        try:
+            server = PostgresServer(self.binaries, data, manifest.password, account, LAB_SETTINGS)
+            self.servers.append(server)
+            password = secrets.token_hex(16)
+            server.sql("postgres", f"ALTER ROLE {USER} PASSWORD '{password}';")
+        except ServicesDidNotStart as error:
+            # The programs are the ones it was made with, so the files are the first suspect.
+            raise DamagedCache(str(error)) from error
+        return {
+            "postgres_port": server.port,
+            "postgres_password": password,
+            "postgres_version": manifest.postgres_version,
+            "postgres_pid": server.process.pid,
+            "template": manifest.template,
+        }
+
+    def write_back(self) -> None:
+        """Write the copied data set to the disk now, while nobody measures yet."""
+        base = self.folder / "postgres" / "data" / "base"
+        write_back(path for path in base.rglob("*") if path.is_file())
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+
+def main(folder: str) -> None:
+    """Do the job that lies in the folder; ends with the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    lab = Path(folder)
+    try:
+        _work(lab, Job(**json.loads((lab / JOB).read_text())))
+    except ServicesError as error:
+        _fail(error)
+    except OSError as error:
+        if is_no_room(error):
+            sys.exit(NO_ROOM_EXIT_CODE)
+        _fail(ServicesDidNotStart(f"The lab's servers could not be set up: {error}."))
+
+
+def _work(folder: Path, job: Job) -> None:
+    supervisor = Supervisor(folder, job)
+    try:
+        if job.mode == "prepare":
+            supervisor.prepare()
+            return
+        _write(folder / REPORT, asdict(supervisor.serve()))
+        threading.Thread(target=supervisor.write_back, daemon=True).start()
+        while True:
+            signal.pause()
+    finally:
+        supervisor.stop()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _fail(error: ServicesError) -> None:
+    if isinstance(error, NoRoomOnDisk):
+        sys.exit(NO_ROOM_EXIT_CODE)
+    print(ERROR_MARK + json.dumps({"kind": type(error).__name__, "message": str(error)}))
+    sys.exit(1)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Complete or not there."""
+    new = path.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(content))
+    new.rename(path)
