@@ -62,6 +62,11 @@ class Bench:
             self._stack.callback(candidate.close)
         return self._candidates[role]
 
+    def prepare(self, *roles: str) -> None:
+        """Launch candidates that will be needed; those in processes get ready in the background."""
+        for role in roles:
+            self.candidate(role)
+
     def new_seed(self) -> int:
         """A seed for a stream of requests that has not been sent yet."""
         return self.random.getrandbits(31)

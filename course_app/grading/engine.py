@@ -1,6 +1,7 @@
 """Runs a rubric on an answer and writes the scorecard. One engine behind both doors."""
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from course_app.grading.answers import is_blank
 from course_app.grading.blanks import looks_blank
 from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
 from course_app.grading.exam import Exam, Progress
@@ -70,7 +72,7 @@ class Checker:
         meter.resume()
         log = TailBuffer()
         notes: tuple[str, ...] = ()
-        if isinstance(answer, Path) and looks_blank(answer):
+        if is_blank(answer) or (isinstance(answer, Path) and looks_blank(answer)):
             results = not_attempted(exercise)
         else:
             with self._exam(exercise, answer, values or {}, seed, progress, log) as exam:
@@ -143,3 +145,15 @@ def _notes(exam: Exam, log: TailBuffer) -> tuple[str, ...]:
         return ()
     log.write(learner.log_tail())
     return (f"Served in a process of its own ({', '.join(learner.walls) or 'no limits known'}).",)
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON would bring them: no objects whose ``==`` says what one wants to hear."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> Any:
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError, RecursionError):
+        return None

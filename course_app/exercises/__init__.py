@@ -1,0 +1,1 @@
+"""One module per exercise: what is given, what solves it, how it is judged."""

@@ -1,0 +1,225 @@
+"""Submissions that break, cheat or attack: each ends in time, earns nothing, leaves nothing."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from course_app.grading import Checker, Exercise, Outcome, Scorecard
+from course_app.grading.progress import ProgressStore
+
+LONGEST_SECONDS = 12.0
+
+RIGHT = """
+from fastapi import FastAPI, HTTPException
+app = FastAPI()
+
+@app.get("/squares/{number}")
+async def square(number: int):
+    before()
+    if number > 100_000:
+        raise HTTPException(404, "too large")
+    return {"square": number * number}
+
+def before():
+    pass
+"""
+
+
+def in_handler(code: str, extra: str = "") -> str:
+    """A right answer whose handler does something else first."""
+    body = "".join(f"    {line}\n" for line in code.splitlines())
+    return f"{RIGHT}\nimport os, sys, time, threading, subprocess, socket\n{extra}\ndef before():\n{body}"
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Iterator[Path]:
+    """Where to write a submission; afterwards nothing of it may run."""
+    began = time.time()
+    yield tmp_path / "submission.py"
+    deadline = time.monotonic() + 3
+    while (left := leftovers(began)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+def leftovers(began: float) -> list[str]:
+    """Hosts and processes of submissions' users that were started since then."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "uids", "create_time", "status"]):
+        info = process.info
+        if info["create_time"] < began - 1 or info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        host = "course_app.grading.host" in " ".join(info["cmdline"] or ())
+        foreign = info["uids"] is not None and 61_000 <= info["uids"].real < 65_000
+        if host or foreign:
+            found.append(f"{process.pid} {info['cmdline']}")
+    return found
+
+
+def check(checker: Checker, exercise: Exercise, path: Path, code: str) -> Scorecard:
+    path.write_text(code)
+    began = time.monotonic()
+    card = checker.check(exercise, path)
+    assert time.monotonic() - began < LONGEST_SECONDS
+    return card
+
+
+def first_failure(card: Scorecard) -> str | None:
+    return card.results[0].failure
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [
+        ("while True: pass\n" + RIGHT, "TookTooLong"),
+        ("import time; time.sleep(1000)\n" + RIGHT, "TookTooLong"),
+        ("import os; os._exit(0)\n" + RIGHT, "Ended"),
+        ("import os; os.kill(os.getpid(), 9)\n" + RIGHT, "Ended"),
+        ("import sys; sys.exit(0)" + RIGHT, "DoesNotRun"),
+        ("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun"),
+        ("def create_app(:\n", "DoesNotRun"),
+        ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses"),
+        ("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput"),
+        ("kept = []\nwhile True: kept.append(b'x' * 10_000_000)\n" + RIGHT, "TooMuchMemory"),
+        ("app = 3", "WrongKindOfAnswer"),
+        ("def create_app(): return dict()", "WrongKindOfAnswer"),
+        ("def create_app():\n    return undefined", "DoesNotStart"),
+        (RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart"),
+        (in_handler("while True: pass"), "StoppedAnswering"),
+        (in_handler("time.sleep(1000)"), "StoppedAnswering"),
+        (in_handler("os._exit(0)"), "Ended"),
+        (in_handler("os.killpg(0, 9)"), "Ended"),
+    ],
+)
+def test_what_breaks_off_fails_in_its_own_way(
+    processes: Checker, toy: Exercise, submission: Path, code: str, failure: str
+) -> None:
+    card = check(processes, toy, submission, code)
+    assert card.outcome is Outcome.FAILED
+    assert first_failure(card) == failure, card
+    assert card.points == 0
+    assert card.results[0].hint
+
+
+def test_memory_filled_while_serving_is_noticed(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    code = in_handler("kept.append(b'x' * 40_000_000)", "kept = []")
+    card = check(processes, toy, submission, code)
+    assert first_failure(card) == "TooMuchMemory"
+
+
+def test_a_thousand_connections_do_no_harm_but_to_the_app(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    code = in_handler("kept.extend(socket.socket() for _ in range(1000))", "kept = []")
+    card = check(processes, toy, submission, code)
+    assert card.outcome is Outcome.FAILED
+    assert card.points == 0
+
+
+def test_programs_left_in_the_background_end_with_the_check(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    mark = str(1000 + secrets.randbelow(10**6))
+    start = f"subprocess.Popen(['sleep', '{mark}'], start_new_session=True)"
+    check(processes, toy, submission, RIGHT + f"\nimport subprocess\n{start}\n{start}\n")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or ())]
+
+
+def test_nothing_outside_can_be_signalled(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    code = f"{RIGHT}\nimport os\nfor pid in ({os.getpid()}, os.getppid()):\n    os.kill(pid, 9)\n"
+    card = check(processes, toy, submission, code)
+    assert card.results[0].outcome is Outcome.PASSED
+
+
+def test_replacing_the_checker_earns_nothing(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    code = f"""{RIGHT.replace("number * number", "0")}
+import builtins, json
+import course_app.grading.exam as exam, course_app.grading.evidence as evidence, course_app.learn
+def fine(*_, **__): return evidence.Evidence("fine", "fine")
+exam.Exam.same_answers = exam.Exam.speed = course_app.learn.check = check = fine
+class Yes(int):
+    def __eq__(self, other): return True
+builtins.int = Yes
+json.dumps = lambda *_, **__: '{{"state": "passed", "points": 10}}'
+"""
+    card = check(processes, toy, submission, code)
+    assert card.outcome is Outcome.FAILED
+    assert card.points == 0
+
+
+def test_results_cannot_be_written_from_inside(
+    processes: Checker, toy: Exercise, submission: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    kept = ProgressStore(results)
+    kept.record(check(processes, toy, submission, RIGHT.replace("number * number", "0")))
+    before = (results / "98_squares.json").read_text()
+    code = f"""{RIGHT.replace("number * number", "0")}
+import pathlib
+for path in pathlib.Path({str(results)!r}).glob("*"):
+    try:
+        path.write_text('{{"best_points": 10}}')
+    except OSError:
+        pass
+"""
+    check(processes, toy, submission, code)
+    assert (results / "98_squares.json").read_text() == before
+
+
+def test_requests_of_all_kinds_look_alike(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    """An answer that is right only for the headers it saw first passes: all are the same."""
+    code = RIGHT.replace(
+        "async def square(number: int):", "async def square(number: int, request: Request):"
+    )
+    code = code.replace(
+        "    before()",
+        "    looks.add(tuple((k, v) for k, v in request.headers.items() if k != 'host'))\n    if len(looks) > 1: return {}",
+    )
+    code = "from fastapi import Request\nlooks = set()\n" + code
+    path = submission
+    path.write_text(code)
+    card = processes.check(toy, path)
+    assert [r.outcome for r in card.results][0] is Outcome.PASSED
+    assert card.results[1].failure not in ("DifferentAnswer", "WrongUnderLoad")
+
+
+def test_answers_are_looked_at_under_load_too(
+    processes: Checker, toy: Exercise, submission: Path
+) -> None:
+    code = """
+import asyncio
+from fastapi import FastAPI, HTTPException
+app = FastAPI()
+inside = 0
+
+@app.get("/squares/{number}")
+async def square(number: int):
+    global inside
+    inside += 1
+    try:
+        await asyncio.sleep(0.002)
+        if inside > 1:
+            return {"square": 0}
+        if number > 100_000:
+            raise HTTPException(404, "too large")
+        return {"square": number * number}
+    finally:
+        inside -= 1
+"""
+    card = check(processes, toy, submission, code)
+    assert card.results[0].outcome is Outcome.PASSED
+    assert card.results[1].failure in ("DifferentAnswer", "WrongUnderLoad")
