@@ -82,7 +82,7 @@ class ProcessServer:
         Raises:
             ServerStopped: no process lives.
         """
-        return sum(_cpu_seconds(process) for process in self._living())
+        return sum(cpu_seconds(process) for process in self._living())
 
     def pss_bytes(self) -> int:
         """Memory of all processes: shared pages are divided among those that share them.
@@ -157,7 +157,7 @@ class ProcessServer:
         )
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
     """CPU time of one process with all its threads; 0 once it has ended."""
     try:
         if psutil.LINUX:
