@@ -4,7 +4,6 @@ The protocols and their numbers of pairs were chosen by simulation on recorded n
 verdicts stay below one in a thousand for effects 1.5 times away from the bar.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -83,21 +82,21 @@ def compare_windows(
     sides, wrong = _prepare(generator, subjects, same_answers, progress)
     meter = NoiseMeter([tid for s in subjects for tid in s.thread_ids()])
     seconds = _window_seconds(sides)
-    busy = 0.0
-    began = time.perf_counter()
+    busy = wall = 0.0
     meter.resume()
     for number in range(0 if wrong else most_rounds):
         if number >= FEWEST_ROUNDS and _settled(sides, metric, at_least):
             break
         progress(f"round {number + 1} of {FEWEST_ROUNDS} to {most_rounds}")
         for side in sides if number % 2 == 0 else reversed(sides):
-            busy += _one_window(generator, side, seconds)
+            load = _one_window(generator, side, seconds)
+            busy += load.generator_cpu_seconds
+            wall += load.window_seconds
         wrong = [example for side in sides for example in side.wrong]
         if wrong:
             break
     meter.pause()
-    share = busy / max(time.perf_counter() - began, 1e-9)
-    return _comparison(sides, metric, "windows", meter, share, wrong)
+    return _comparison(sides, metric, "windows", meter, busy / max(wall, 1e-9), wrong)
 
 
 def compare_requests(
@@ -162,13 +161,13 @@ def _window_seconds(sides: Sequence[_Side]) -> float:
     return paced(min(wanted, _LONGEST_WINDOW_SECONDS))
 
 
-def _one_window(generator: Generator, side: _Side, seconds: float) -> float:
+def _one_window(generator: Generator, side: _Side, seconds: float) -> LoadResult:
     before = side.subject.work()
     load = generator.closed(
         side.subject.target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
     )
     side.add(load, cpu_per_request_us(before, side.subject.work(), load.completed))
-    return load.generator_cpu_seconds
+    return load
 
 
 def _settled(sides: Sequence[_Side], metric: str, at_least: float) -> bool:

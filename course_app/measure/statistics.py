@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,15 +96,16 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = CONFIDEN
     Raises:
         ValueError: fewer than two values.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = np.sort(np.asarray(values, dtype=np.float64))
     n = array.size
     if n < 2:
         raise ValueError(f"an interval needs at least two values, not {n}")
     cut = int(TRIM * n)
-    estimate = float(stats.trim_mean(array, TRIM))
-    winsorized = np.asarray(stats.mstats.winsorize(array, limits=(TRIM, TRIM)))
+    kept = array[cut : n - cut]
+    winsorized = np.clip(array, kept[0], kept[-1])
     error = float(np.std(winsorized, ddof=1)) / ((1 - 2 * TRIM) * math.sqrt(n))
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 2 * cut - 1)) * error
+    half = float(stdtrit(n - 2 * cut - 1, 0.5 + confidence / 2)) * error
+    estimate = float(kept.mean())
     return Interval(estimate, estimate - half, estimate + half, confidence)
 
 

@@ -42,6 +42,8 @@ _KINDS_BY_LIBRARY = {
     "redis": "valkey",
     "httpx": "http",
 }
+#: asyncpg's pools send this when a connection comes back: a round trip, but nobody's query.
+_RESET_MARK = "pg_advisory_unlock_all"
 _STATEMENT_KEYS = ("db.statement", "db.query.text", "http.url", "url.full")
 
 
@@ -54,7 +56,8 @@ class Span:
     """One step of a request; times in ms, ``start_ms`` since the request reached the app.
 
     ``kind`` is ``request``, ``dependencies``, ``handler``, ``serialization``, ``background``,
-    ``sql``, ``connect``, ``valkey``, ``http`` or ``other``. ``parent`` is the index of the
+    ``sql``, ``connect``, ``reset`` (a pool cleans a connection up), ``valkey``, ``http`` or
+    ``other``. ``parent`` is the index of the
     enclosing span among the trace's spans, None for the request itself.
     """
 
@@ -191,6 +194,7 @@ _SPENT_ON = {
     "handler": "the handler itself",
     "sql": "SQL",
     "connect": "connecting",
+    "reset": "resetting connections",
     "valkey": "Valkey",
     "http": "HTTP",
 }
@@ -268,6 +272,8 @@ def _kind(span: ReadableSpan) -> str:
     library = scope.removeprefix("opentelemetry.instrumentation.")
     if library in ("asgi", "fastapi"):
         return "request"
+    if library == "asyncpg" and _RESET_MARK in _statement(span):
+        return "reset"
     return _KINDS_BY_LIBRARY.get(library, "other")
 
 

@@ -158,12 +158,12 @@ class EmbeddedServer(uvicorn.Server):
     def __init__(self, config: EmbeddedConfig, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
-        self._stop_asked = asyncio.Event()
+        self._wake = asyncio.Event()
 
     def ask_to_stop(self) -> None:
         """Leave the main loop; to be called on the server's loop."""
         self.should_exit = True
-        self._stop_asked.set()
+        self._wake.set()
 
     async def startup(self, sockets: Any = None) -> None:
         """Start as uvicorn does, then tell the thread that waits for it."""
@@ -171,12 +171,16 @@ class EmbeddedServer(uvicorn.Server):
         self._on_started()
 
     async def main_loop(self) -> None:
-        """Renew the date header each second until told to stop (uvicorn wakes each 0.1 s)."""
+        """Renew the date header each second until told to stop (uvicorn wakes each 0.1 s).
+
+        A plain timer, because ``wait_for`` would make a task each second, and tasks are counted.
+        """
+        loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
-            try:
-                await asyncio.wait_for(self._stop_asked.wait(), timeout=1.0)
-            except TimeoutError:
-                continue
+            timer = loop.call_later(1.0, self._wake.set)
+            await self._wake.wait()
+            timer.cancel()
+            self._wake.clear()
 
     async def shutdown(self, sockets: Any = None) -> None:  # noqa: ARG002
         """Close connections, give requests their grace, cancel the rest, end the lifespan."""

@@ -41,6 +41,18 @@ def test_the_interval_agrees_with_students_when_nothing_is_trimmed() -> None:
     assert ours.high >= t.high
 
 
+def test_trimming_and_winsorizing_agree_with_scipy() -> None:
+    from scipy import stats
+
+    values = np.random.default_rng(3).normal(size=13)
+    winsorized = np.asarray(stats.mstats.winsorize(values, limits=(0.2, 0.2)))
+    error = winsorized.std(ddof=1) / (0.6 * np.sqrt(13))
+    half = stats.t.ppf(0.995, 13 - 2 * 2 - 1) * error
+    ours = mean_interval(values)
+    assert ours.estimate == pytest.approx(stats.trim_mean(values, 0.2))
+    assert ours.high - ours.estimate == pytest.approx(half)
+
+
 def test_a_speedup_is_the_exponential_of_mean_log_ratios() -> None:
     speedup = speedup_interval(np.log([3.0, 3.1, 2.9, 3.0, 3.05, 2.95]))
     assert speedup.estimate == pytest.approx(3.0, rel=0.01)
