@@ -11,7 +11,14 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course_app.authoring.contents import Course, Lesson
+from course_app.authoring.contents import (
+    EXERCISES,
+    LESSONS,
+    SOLUTIONS,
+    TREES,
+    Course,
+    Lesson,
+)
 from course_app.authoring.execute import Progress, execute
 from course_app.authoring.machine_paths import scrub
 from course_app.authoring.markers import leaks, split
@@ -24,8 +31,6 @@ from course_app.authoring.notebook import (
     read_notebook,
 )
 from course_app.errors import CourseError
-
-LESSONS, EXERCISES, SOLUTIONS = TREES = ("notebooks", "exercises", "solutions")
 
 
 class Outcome(Enum):

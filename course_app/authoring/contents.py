@@ -17,6 +17,8 @@ from course_app.errors import CourseError
 CONTENTS_FILE = "course.toml"
 CLAIMS_FILE = "content/claims.toml"
 
+LESSONS, EXERCISES, SOLUTIONS = TREES = ("notebooks", "exercises", "solutions")
+
 Text = Annotated[str, Field(min_length=1)]
 Model = TypeVar("Model", bound=BaseModel)
 

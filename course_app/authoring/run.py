@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course_app.authoring.build import LESSONS, plan
-from course_app.authoring.contents import Course, Lesson
+from course_app.authoring.build import plan
+from course_app.authoring.contents import LESSONS, Course, Lesson
 from course_app.authoring.execute import CELL_LIMIT_SECONDS, CellFailed, execute
 from course_app.authoring.findings import Findings, findings
 from course_app.errors import CourseError

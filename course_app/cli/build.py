@@ -70,7 +70,7 @@ def _check(course: "Course") -> None:
 
 def _executed(planned: "list[Planned]", course: "Course", limit: float) -> "list[Planned]":
     """Run the lessons among the planned notebooks; those that fail are reported and left out."""
-    from course_app.authoring.build import LESSONS
+    from course_app.authoring.contents import LESSONS
 
     done = []
     with progress_bar() as bar:

@@ -2,8 +2,9 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,8 +44,10 @@ def lab(no_browser: NoBrowser = False, more: More = None) -> None:
 
 def _first_notebook(course: "Course") -> str:
     """Its path from the course's folder."""
+    from course_app.authoring.contents import LESSONS
+
     for lesson in course.lessons:
-        path = course.notebook("notebooks", lesson)
+        path = course.notebook(LESSONS, lesson)
         if path.is_file():
             return path.relative_to(course.root).as_posix()
     raise CourseError("There is no notebook yet: run `course build` first.")
@@ -52,13 +55,14 @@ def _first_notebook(course: "Course") -> str:
 
 def _trust(course: "Course") -> None:
     """Sign the course's own notebooks: JupyterLab shows vector figures of trusted ones only."""
+    import nbformat
     from nbformat.sign import NotebookNotary
 
-    from course_app.authoring.build import LESSONS
-    from course_app.authoring.notebook import read_notebook
+    from course_app.authoring.contents import TREES
 
-    notary = NotebookNotary()  # type: ignore[no-untyped-call]
-    for lesson in course.lessons:
-        path = course.notebook(LESSONS, lesson)
-        if path.is_file():
-            notary.sign(read_notebook(path))  # type: ignore[no-untyped-call]
+    notary: Any = NotebookNotary()  # type: ignore[no-untyped-call]
+    for tree in TREES:
+        for path in (course.root / tree).glob("*.ipynb"):
+            # JupyterLab reports a file that is no notebook when it is opened.
+            with suppress(Exception):
+                notary.sign(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
