@@ -14,9 +14,8 @@ PACKAGE = PROJECT / "course_app"
 #: Rooms from the lowest to the highest: each imports only from rooms that stand before it.
 ROOMS = (
     ("errors",),
-    ("processes", "network"),
-    ("services",),
-    ("dataset", "serving", "load"),
+    ("processes", "network", "dataset"),
+    ("services", "serving", "load"),
     ("measure",),
     ("plots",),
     ("apps",),
@@ -24,6 +23,7 @@ ROOMS = (
     ("lab",),
     ("grading",),
     ("exercises",),
+    ("learn",),
     ("authoring", "bench"),
     ("cli",),
 )

