@@ -12,8 +12,8 @@ from typing import Any
 
 from course_app.load.engine.answer import AnswerReader, Head
 from course_app.load.engine.connection import Connection, Target
-from course_app.load.engine.stream import Prepared
-from course_app.load.engine.window import LOOK_SECONDS, Window, clock
+from course_app.load.engine.exchange import clock
+from course_app.load.engine.window import LOOK_SECONDS, Window
 from course_app.load.limits import MOST_SECONDS
 
 
@@ -32,15 +32,13 @@ class Closed(Window):
         super().__init__([target], owner, warmup_seconds)
         self.seconds = MOST_SECONDS if seconds is None else seconds
         self.left = requests
-        self.closes_ns = 0
 
     def begin(self) -> None:
         self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
         for connection in self.targets[0].connections:
-            self.free(connection)
+            self.free(connection, clock())
 
-    def free(self, connection: Connection) -> None:
-        now = clock()
+    def free(self, connection: Connection, now: int) -> None:
         if now >= self.closes_ns or self.left == 0:
             return
         if self.left is not None and now >= self.opens_ns:
@@ -55,7 +53,7 @@ class Open(Window):
     is missed. What is in the backlog at the end is still sent, for as long as one time-out.
     """
 
-    precise = True
+    paced = True
 
     def __init__(
         self, target: Target, owner: int, *, rate: float, seconds: float, max_backlog: int
@@ -64,18 +62,18 @@ class Open(Window):
         self.interval_ns = 1e9 / rate
         self.arrivals = int(rate * seconds)
         self.arrived = 0
-        self.closes_ns = int(seconds * 1e9)
+        self.seconds = seconds
         self.max_backlog = max_backlog
         self.backlog: deque[int] = deque()
         self.idle: deque[Connection] = deque()
         self.alive = len(target.connections)
 
     def begin(self) -> None:
-        self.closes_ns += self.opens_ns
+        self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
         self.idle.extend(self.targets[0].connections)
-        self.between()
+        self.pace()
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
         if self.backlog:
             self.launch(connection, self.backlog.popleft())
         else:
@@ -85,11 +83,15 @@ class Open(Window):
         self.alive -= 1
         if self.alive == 0:
             self._give_up()
+            self.closes_ns = min(self.closes_ns, clock())
+
+    def end_ns(self) -> int:
+        return self.closes_ns
 
     def more(self) -> bool:
-        return self.in_flight > 0 or self.arrived < self.arrivals or bool(self.backlog)
+        return self.arrived < self.arrivals or bool(self.backlog)
 
-    def between(self) -> None:
+    def pace(self) -> None:
         now = clock()
         while self.arrived < self.arrivals and (intended_ns := self._next_ns()) <= now:
             self.arrived += 1
@@ -131,14 +133,13 @@ class Alternate(Window):
         super().__init__(targets, owner)
         self.round = [target.connections[0] for target in (*targets, *reversed(targets))]
         self.seconds = seconds
-        self.closes_ns = 0
         self.position = 0
 
     def begin(self) -> None:
         self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
         self._next()
 
-    def free(self, connection: Connection) -> None:  # noqa: ARG002
+    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
         self._next()
 
     def _next(self) -> None:
@@ -150,28 +151,25 @@ class Alternate(Window):
 
 
 class Sample(Window):
-    """Given requests one after another, with their whole answers."""
+    """The target's next ``count`` requests one after another, with their whole answers."""
 
-    def __init__(self, target: Target, owner: int, requests: Sequence[Prepared]) -> None:
+    def __init__(self, target: Target, owner: int, count: int) -> None:
         super().__init__([target], owner)
-        self.waiting = deque(requests)
+        self.left = count
         self.responses: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
-        self.closes_ns = 0
 
     def begin(self) -> None:
-        self.closes_ns = self.opens_ns
-        self.free(self.targets[0].connections[0])
+        self.free(self.targets[0].connections[0], clock())
 
-    def free(self, connection: Connection) -> None:
-        if self.waiting and not self.recorders[0].errors:
+    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
+        if self.left > 0 and not self.recorders[0].errors:
+            self.left -= 1
             self.launch(connection)
 
-    def take(self, target: Target) -> Prepared:  # noqa: ARG002
-        return self.waiting.popleft()
-
-    def new_reader(self, connection: Connection) -> AnswerReader:
-        return AnswerReader(connection.expectation, keep_body=True)
+    def send(self, connection: Connection) -> None:
+        super().send(connection)
+        connection.reader = AnswerReader(connection.expectation, keep_body=True)
 
     def judge(self, connection: Connection, reader: AnswerReader, head: Head, now: int) -> None:  # noqa: ARG002
         self.responses.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import select
@@ -74,14 +75,17 @@ class Commands:
         return self._run(targets, Alternate(known, self._owner, seconds=seconds))
 
     def sample(self, *, target: int, count: int) -> Reply:
-        sampled = self._targets[target]
-        window = Sample(sampled, self._owner, sampled.stream.sample(count))
+        known = self._targets[target]
+        sampled = dataclasses.replace(known, stream=known.stream.sample(count), connections=[])
+        sampled.open(concurrency=1)
+        window = Sample(sampled, self._owner, count)
         window.run()
+        sampled.close()
         if window.recorders[0].examples:
             example = window.recorders[0].examples[0]
             raise NoAnswer(f"{example['request_line']}: {example['got']}.")
         bodies = {str(index): body for index, body in enumerate(window.bodies)}
-        return {"responses": window.responses, "next": [sampled.stream.number]}, {**bodies}
+        return {"responses": window.responses, "next": [known.stream.number]}, {**bodies}
 
     def _run(self, targets: list[int], window: Closed | Open | Alternate) -> Reply:
         streams = [self._targets[target].stream for target in targets]
@@ -89,7 +93,7 @@ class Commands:
             stream.prepare()
         gc.collect()
         window.run()
-        ends_ns = min(window.ended_ns, window.closes_ns)
+        ends_ns = window.end_ns()
         reply = {
             "start_ns": window.opens_ns,
             "end_ns": ends_ns,

@@ -67,10 +67,9 @@ class Stream:
             self._render(RENDERED_AT_ONCE)
         return ready.popleft()
 
-    def sample(self, count: int) -> list[Prepared]:
-        """The first ``count`` requests; of an endless stream, which repeats none, the next."""
-        stream = self._from_start(count) if self.cycles else self
-        return [stream.take() for _ in range(count)]
+    def sample(self, count: int) -> Stream:
+        """A stream of the first ``count`` requests; an endless one, which repeats none, goes on."""
+        return self._from_start(count) if self.cycles else self
 
     def _render(self, count: int) -> None:
         size_bytes = 0
