@@ -23,7 +23,7 @@ _SCATTER_DPI = 160
 _TITLE_SIZE = 11
 _TITLE_MARGIN_INCHES = 0.15
 #: Figures use few colours: a palette makes a PNG three times smaller.
-_PNG_COLORS = 128
+_PNG_COLORS = 256
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,9 @@ def _png(canvas: Canvas, dpi: int) -> bytes:
     raw, small = io.BytesIO(), io.BytesIO()
     canvas.savefig(raw, format="png", dpi=dpi)
     image = Image.open(raw).convert("RGB")
-    # Maximum coverage keeps the few thin letters of a colour from being averaged away.
+    # Maximum coverage keeps the few thin letters of a colour from being averaged away; the
+    # rounds of k-means give large areas their exact colour.
     method = Image.Quantize.MAXCOVERAGE
-    image = image.quantize(_PNG_COLORS, method=method, dither=Image.Dither.NONE)
+    image = image.quantize(_PNG_COLORS, method, kmeans=3, dither=Image.Dither.NONE)
     image.save(small, format="PNG", optimize=True)
     return small.getvalue()

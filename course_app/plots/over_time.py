@@ -40,9 +40,8 @@ def plot_requests(
         rows = canvas.subplots(len(loads), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for index, (axes, (name, load)) in enumerate(zip(rows, loads.items(), strict=True)):
             _dots(axes, index, name, load)
-        _latency_axis(
-            rows[0], np.concatenate([load.latency_ms for load in loads.values()]), len(loads) > 1
-        )
+        together = np.concatenate([load.latency_ms for load in loads.values()])
+        _latency_axis(rows[0], together, few=len(loads) > 1)
         rows[-1].set_xlabel("seconds since the first request was due")
         canvas.supylabel("latency, ms", fontsize=9.5)
         return finish(canvas, message, scatter=True)

@@ -1,12 +1,14 @@
 """A trace as a waterfall: one row a span, repeated statements as a staircase."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from course_app.measure.statistics import significant
 from course_app.measure.trace import Span, Trace
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
@@ -21,14 +23,17 @@ _KINDS = {
     "background": ("background", 5),
     "sql": ("SQL", 1),
     "connect": ("connect", 3),
+    "reset": ("reset connection", 5),
     "valkey": ("Valkey", 2),
     "http": ("HTTP", 3),
     "other": ("other", 5),
 }
 _QUIET = "#9a9a9a"
-#: Heights in rows: a staircase gets this much, however many steps it has.
-_STAIRS_ROWS = 7.0
+_QUIET_KINDS = ("request", "dependencies", "handler", "reset", "other")
+#: A statement repeated this often is drawn as a staircase; all of them share this many rows.
 _STAIRS_FROM = 4
+_STAIRS_ROWS = 8.0
+_STEP_ROWS = 0.8
 _MOST_ROWS = 16
 _LABEL_CHARACTERS = 40
 _COLUMNS = re.compile(r"^SELECT .{13,}? FROM\b", re.IGNORECASE)
@@ -36,13 +41,10 @@ _COLUMNS = re.compile(r"^SELECT .{13,}? FROM\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Group:
-    """Spans that follow each other with the same kind and text; often only one."""
+    """Spans with the same parent, kind and text; ``rows`` is how high they are drawn."""
 
     spans: tuple[Span, ...]
-
-    @property
-    def rows(self) -> float:
-        return _STAIRS_ROWS if len(self.spans) >= _STAIRS_FROM else float(len(self.spans))
+    rows: float
 
     @property
     def busy_ms(self) -> float:
@@ -83,17 +85,21 @@ def plot_trace(result: Trace, *, title: str | None = None) -> Figure:
 
 
 def _groups(spans: Sequence[Span]) -> list[_Group]:
-    groups: list[list[Span]] = []
+    """Repeated spans together, even where others come in between; the rest one by one."""
+    alike: dict[Hashable, list[Span]] = {}
     for span in spans:
-        if groups and _alike(groups[-1][0], span):
-            groups[-1].append(span)
-        else:
-            groups.append([span])
-    return [_Group(tuple(group)) for group in groups]
+        alike.setdefault((span.kind, span.parent, span.name, span.statement), []).append(span)
+    repeated = [group for group in alike.values() if len(group) >= _STAIRS_FROM]
+    single = [[s] for group in alike.values() if len(group) < _STAIRS_FROM for s in group]
+    ordered = sorted(repeated + single, key=lambda group: spans.index(group[0]))
+    stairs = sum(group[0].kind not in _QUIET_KINDS for group in repeated)
+    height = _STAIRS_ROWS / max(stairs, 1)
+    return [_Group(tuple(group), _rows(group, height)) for group in ordered]
 
 
-def _alike(a: Span, b: Span) -> bool:
-    return (a.kind, a.parent, a.name, a.statement) == (b.kind, b.parent, b.name, b.statement)
+def _rows(group: Sequence[Span], height: float) -> float:
+    """Repeated spans that are not the point of the figure share one row."""
+    return 1.0 if group[0].kind in _QUIET_KINDS else min(height, len(group))
 
 
 def _fitting(groups: list[_Group]) -> tuple[list[_Group], int]:
@@ -106,34 +112,51 @@ def _fitting(groups: list[_Group]) -> tuple[list[_Group], int]:
 
 
 def _draw(axes: Axes, group: _Group, top: float) -> Annotation:
-    step = group.rows / len(group.spans)
-    first = group.spans[0]
+    first, number = group.spans[0], len(group.spans)
     style = look(_KINDS.get(first.kind, _KINDS["other"])[1])
-    quiet = first.kind in ("request", "dependencies", "handler", "other")
+    quiet = first.kind in _QUIET_KINDS
+    color = _QUIET if quiet else style.color
     axes.barh(
-        [top + (i + 0.5) * step for i in range(len(group.spans))],
+        [top + place for place in _places(group)],
         [span.duration_ms for span in group.spans],
         left=[span.start_ms for span in group.spans],
-        height=0.72 * step if len(group.spans) < _STAIRS_FROM else 0.95 * step,
-        color=_QUIET if quiet else style.color,
-        linewidth=0,
+        height=_height(group),
+        color=color,
+        # A line around it, so that a short span in a long request can be seen at all.
+        edgecolor=color,
+        linewidth=0.5,
     )
-    stairs = len(group.spans) >= _STAIRS_FROM
-    # To the right of a staircase's middle step there is room.
-    middle = sorted(group.spans, key=lambda span: span.end_ms)[len(group.spans) // 2]
-    last = middle if stairs else max(group.spans, key=lambda span: span.end_ms)
-    total = f"{group.busy_ms:.3g} ms"
-    text = f"{len(group.spans)} spans, {total} in all" if len(group.spans) > 1 else total
+    ends = sorted(span.end_ms for span in group.spans)
+    stairs = number >= _STAIRS_FROM and not quiet
+    total = f"{significant(group.busy_ms)} ms"
     return axes.annotate(
-        text,
-        xy=(last.end_ms, top + group.rows / 2),
-        xytext=(14 if stairs else 5, 0),
+        f"{number} spans, {total} in all" if number > 1 else total,
+        # To the right of a staircase's middle step there is room.
+        xy=(ends[number // 2] if stairs else ends[-1], top + group.rows / 2),
+        xytext=(28 if stairs else 5, 0),
         textcoords="offset points",
         va="center",
         fontsize=8,
         fontweight="normal" if quiet else "bold",
         color=INK if quiet else style.text,
     )
+
+
+def _places(group: _Group) -> list[float]:
+    """The rows' middles, from the group's top: one below the other, or all in one row."""
+    number = len(group.spans)
+    if group.rows == 1.0:
+        return [0.5] * number
+    return [(i + 0.5) * group.rows / number for i in range(number)]
+
+
+def _height(group: _Group) -> float:
+    """Steps that follow each other may reach into each other's rows: they are seen better."""
+    if group.rows == 1.0:
+        return 0.72
+    step = 0.9 * group.rows / len(group.spans)
+    one_by_one = all(a.end_ms <= b.start_ms for a, b in pairwise(group.spans))
+    return max(step, _STEP_ROWS) if one_by_one else step
 
 
 def _finish_axes(axes: Axes, rows: float, end: float, hidden: int) -> None:
@@ -161,6 +184,8 @@ def _said(span: Span) -> str:
         return span.name.removeprefix("fastapi.")
     if span.kind in ("request", "other", "valkey"):
         return span.name
+    if span.kind == "reset":
+        return ""
     # What distinguishes statements is the table and the condition, not the columns.
     return _COLUMNS.sub("SELECT … FROM", span.statement)
 
