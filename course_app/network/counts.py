@@ -12,6 +12,8 @@ class WireCounts:
         round_trips: how often the app sent something after it had last been sent something,
             or for the first time on its connection. Messages sent in one go count once. A
             farewell (PostgreSQL's Terminate) counts too: the server answers it by closing.
+            Only of an app that goes on sending while answers already arrive, such as a
+            pipeline of megabytes, more are counted than it waits for.
         bytes_up: payload bytes from the app to the server.
         bytes_down: payload bytes from the server to the app.
         failures: why connections to the server failed, a sentence each, none twice.

@@ -1,5 +1,6 @@
 """The proxy process: starts when needed, listens here only, ends with its owner."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -54,11 +55,24 @@ def test_the_proxy_ends_when_its_owner_is_killed(echo_url: str, how: signal.Sign
         connect(url)
 
 
+def test_the_proxy_ends_although_a_fork_of_its_owner_holds_the_pipe(echo_url: str) -> None:
+    forking = OWNER.replace("print(", "child = os.fork() or time.sleep(60)\nprint(child, ")
+    command = [sys.executable, "-c", "import os\n" + forking, echo_url]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    child, pid, _url = owner.stdout.readline().decode().split()
+    try:
+        owner.kill()
+        owner.wait()
+        assert until(lambda: not runs(int(pid)))
+    finally:
+        os.kill(int(child), signal.SIGKILL)
+        owner.stdout.close()
+
+
 def test_the_proxy_survives_an_interrupt_and_has_a_session_of_its_own(wire: Wire) -> None:
-    proxy = psutil.Process(wire.pid)
-    assert proxy.cmdline()
-    assert psutil.Process().terminal() is None or proxy.terminal() is not None
-    proxy.send_signal(signal.SIGINT)
+    assert os.getsid(wire.pid) == wire.pid
+    os.kill(wire.pid, signal.SIGINT)
     with connect(wire.url("echo")) as client:
         assert exchange(client) == b"hello"
 

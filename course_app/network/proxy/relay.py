@@ -18,8 +18,9 @@ BACKLOG = 1024
 #: How often the loop looks whether its owner still lives, should the pipe not tell.
 OWNER_CHECK_SECONDS = 0.5
 
-#: Bytes sent to a loopback socket can be read at once; this is for a kernel that is busy.
-QUIET_SECONDS = 0.002
+#: Bytes sent to a loopback socket can be read at once. The pause is for apps that clean up
+#: after their answer, such as a pool that resets a connection when it comes back.
+QUIET_SECONDS = 0.01
 
 #: The longest that a question waits for an answer while traffic goes on, beyond the delay.
 SETTLE_SECONDS = 0.25
