@@ -1,0 +1,32 @@
+"""The committed notebooks are what content/ says, and exercises keep their secrets."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_app.authoring.build import differences
+from course_app.authoring.contents import EXERCISES, Lesson, find_course
+from course_app.authoring.markers import leaks, split
+
+COURSE = find_course(Path(__file__))
+
+
+def with_exercise() -> list[Lesson]:
+    """The lessons whose exercise is written."""
+    return [x for x in COURSE.lessons if COURSE.source("exercises", x).is_file()]
+
+
+def test_the_committed_notebooks_match_their_sources() -> None:
+    assert differences(COURSE) == []
+
+
+@pytest.mark.parametrize("lesson", with_exercise(), ids=lambda lesson: lesson.slug)
+def test_no_answer_line_stands_in_the_committed_exercise(lesson: Lesson) -> None:
+    source = COURSE.source("exercises", lesson)
+    sides = split(source.read_text(encoding="utf-8"), source.name)
+    notebook = nbformat.read(COURSE.notebook(EXERCISES, lesson), as_version=4)
+    # Outputs and metadata could tell, too.
+    everything = "\n".join([str(dict(cell)) + cell.source for cell in notebook.cells])
+    assert sides.answers
+    assert leaks(sides, everything) == []

@@ -1,0 +1,156 @@
+"""The command line as a reader and as a program meet it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course_app.bench import bench_names
+
+Command = Callable[..., Any]
+
+COMMANDS = ("lab", "run", "doctor", "build", "bench")
+
+
+def test_help_names_every_command(command: Command) -> None:
+    result = command("--help")
+    assert result.returncode == 0
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(command: Command, name: str) -> None:
+    result = command(name, "--help")
+    assert result.returncode == 0
+    assert f"course {name}" in result.stdout
+
+
+def test_help_loads_nothing_that_is_slow() -> None:
+    slow = "{'nbformat', 'jupytext', 'numpy', 'scipy', 'matplotlib', 'fastapi', 'pydantic'}"
+    code = f"import sys, course_app.cli; print({slow} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["run", "build"])
+def test_an_unknown_lesson_is_one_sentence_and_a_failure(command: Command, name: str) -> None:
+    result = command(name, "77")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: There is no lesson 77.")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_mistake_in_the_contents_is_one_sentence_and_a_failure(
+    command: Command, folder: Path
+) -> None:
+    (folder / "course.toml").write_text("title = 3\nlesson = []\n")
+    result = command("build")
+    assert result.returncode == 1
+    assert "Error: course.toml, title: Input should be a valid string" in result.stderr
+
+
+def test_building_what_is_not_written_yet_says_so_and_is_no_failure(command: Command) -> None:
+    result = command("build", "02")
+    assert result.returncode == 0
+    assert "Nothing to build" in result.stdout
+
+
+def test_running_what_is_not_written_yet_is_a_failure(command: Command) -> None:
+    result = command("run", "2")
+    assert result.returncode == 1
+    assert "Nothing to run" in result.stderr
+
+
+def test_build_writes_and_check_compares(command: Command, folder: Path) -> None:
+    assert command("build", "--check").returncode == 1
+    assert command("build").returncode == 0
+    assert command("build", "--check").returncode == 0
+    source = folder / "content/lessons/00_start_here.py"
+    source.write_text(source.read_text().replace("Start here", "Begin"))
+    result = command("build", "--check")
+    assert result.returncode == 1
+    assert "notebooks/00_start_here.ipynb differs" in result.stdout
+
+
+def test_build_keeps_what_was_edited_by_hand_and_fails(command: Command, folder: Path) -> None:
+    command("build", "00")
+    path = folder / "notebooks/00_start_here.ipynb"
+    path.write_text(path.read_text().replace("It was measured.", "I changed this."))
+    result = command("build", "00")
+    assert result.returncode == 1
+    assert "kept: it was edited by hand" in result.stdout
+    assert "I changed this." in path.read_text()
+    assert command("build", "--force", "00").returncode == 0
+    assert "I changed this." not in path.read_text()
+
+
+def test_executing_keeps_outputs_and_reports_the_lesson_that_fails(
+    command: Command, folder: Path
+) -> None:
+    result = command("build", "--execute")
+    assert result.returncode == 1
+    assert "01_broken, cell 0 failed: ZeroDivisionError" in result.stderr
+    assert "1 / 0" in result.stderr
+    assert "vnd.course.verdict" in (folder / "notebooks/00_start_here.ipynb").read_text()
+    assert not (folder / "notebooks/01_broken.ipynb").exists()
+
+
+def test_a_run_reports_every_lesson_and_fails_if_one_does(command: Command, folder: Path) -> None:
+    result = command("run")
+    assert result.returncode == 1
+    assert "00_start_here: passed" in result.stderr
+    assert "01_broken: failed" in result.stderr
+    assert "holds" in result.stdout
+    report = folder / "build/report"
+    assert str(report / "index.html") in result.stdout
+    for name in ("index.html", "00_start_here.html", "01_broken.html", "00_start_here.ipynb"):
+        assert (report / name).is_file()
+    assert not (folder / "notebooks/00_start_here.ipynb").exists()
+
+
+def test_a_run_prints_json_for_programs_and_nothing_else(command: Command) -> None:
+    result = command("run", "00", "--json")
+    assert result.returncode == 0
+    data = json.loads(result.stdout)
+    assert data["claims"][0]["verdict"] == "holds"
+    assert data["lessons"][0]["slug"] == "00_start_here"
+    assert Path(data["report"]).is_file()
+
+
+def test_doctor_says_something_about_everything(command: Command) -> None:
+    result = command("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert set(checks) == {
+        "Python",
+        "Packages",
+        "Cores",
+        "Memory",
+        "Disk",
+        "Settings",
+        "Services",
+        "Load generator",
+        "Noise",
+    }
+    for check in checks.values():
+        assert check["found"]
+        assert check["advice"] or check["state"] == "ok"
+    assert result.returncode == any(check["state"] == "problem" for check in checks.values())
+    assert checks["Services"]["state"] == "ok"
+    assert checks["Load generator"]["state"] != "problem"
+
+
+def test_bench_lists_every_bench_with_what_it_asks(command: Command) -> None:
+    result = command("bench", "--list")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == bench_names()
+
+
+def test_an_unknown_bench_is_one_sentence_and_a_failure(command: Command) -> None:
+    result = command("bench", "hurry")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: There is no bench hurry.")

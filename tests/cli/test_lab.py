@@ -1,0 +1,99 @@
+"""``course lab`` serves the course, opened at its first lesson, and asks nothing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.sign import NotebookNotary
+
+Command = Callable[..., Any]
+
+TOKEN = "of-this-test"
+LIMIT_SECONDS = 60
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without any settings of Jupyter."""
+    for name in [name for name in os.environ if name.startswith("JUPYTER")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def address(home: Path, folder: Path, command: Command) -> Iterator[str]:
+    """A running ``course lab``."""
+    assert home.is_dir()
+    command("build", "00")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).parent / "course"
+    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
+    process = subprocess.Popen(
+        [program, "lab", "--no-browser", "--", *options, "--ServerApp.port_retries=0"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield _when_ready(process, f"http://127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LIMIT_SECONDS)
+
+
+def _when_ready(process: "subprocess.Popen[bytes]", url: str) -> str:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            read(f"{url}/api/status")
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return url
+    process.kill()
+    raise AssertionError(process.communicate()[0].decode())
+
+
+def read(url: str) -> tuple[str, str]:
+    """The address that a request ends at, and its answer."""
+    request = urllib.request.Request(url, headers={"Authorization": f"token {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.url, answer.read().decode()
+
+
+def test_the_lab_opens_at_the_first_lesson_and_asks_nothing(address: str, folder: Path) -> None:
+    where, page = read(f"{address}/")
+    assert where == f"{address}/lab/tree/notebooks/00_start_here.ipynb"
+    assert "jupyter-config-data" in page
+
+    name = "@jupyterlab/apputils-extension:notification"
+    settings = json.loads(read(f"{address}/lab/api/settings/{name}")[1])
+    defaults = settings["schema"]["properties"]
+    assert defaults["fetchNews"]["default"] == "false"
+    assert defaults["checkForUpdates"]["default"] is False
+
+    _, contents = read(f"{address}/api/contents")
+    assert "course.toml" in [entry["name"] for entry in json.loads(contents)["content"]]
+
+    notebook = nbformat.read(folder / "notebooks/00_start_here.ipynb", as_version=4)
+    assert NotebookNotary().check_signature(notebook)
+
+
+def test_without_a_notebook_the_lab_says_what_to_do(command: Command) -> None:
+    result = command("lab", "--no-browser")
+    assert result.returncode == 1
+    assert "run `course build` first" in result.stderr
