@@ -24,9 +24,10 @@ def is_blank(answer: object) -> bool:
     if not isinstance(answer, FunctionType):
         return False
     code = answer.__code__
-    # A body of `...`, `pass`, a docstring or `raise NotImplementedError` names nothing else,
-    # and an app cannot be made without naming something.
-    return not set(code.co_names) - {"NotImplementedError"} and not code.co_freevars
+    # A body of `...`, `pass`, a docstring or `raise NotImplementedError("...")` names nothing
+    # else, and an app cannot be made without naming something.
+    named = set(code.co_names) - {"NotImplementedError"} or code.co_freevars
+    return not named and all(c is None or c is ... or isinstance(c, str) for c in code.co_consts)
 
 
 def is_app(answer: object) -> bool:

@@ -17,14 +17,17 @@ from course_app.grading.answers import ASGIApp, NotAnAnswer, make_app
 from course_app.grading.evidence import CouldNotCheck, NotAttempted
 from course_app.grading.failures import DoesNotStart, WrongKindOfAnswer
 from course_app.grading.limits import Limits
-from course_app.grading.workspace import Workspace
+from course_app.grading.workspace import CHECK_NAME, Workspace
 from course_app.serving import AppFailedToStart, ThreadServer
 
 T = TypeVar("T")
 
+# By user, because the check has connections to the same database, too. Where both are the same
+# user (somebody else's server), the check's are known by their name.
 _CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+WHERE datname = current_database() AND usename = %(user)s AND pid <> pg_backend_pid()
+    AND NOT (usename = current_user AND application_name = %(check)s)
 """
 
 
@@ -92,9 +95,10 @@ class Candidate(ABC):
         Raises:
             CouldNotCheck: PostgreSQL does not answer.
         """
+        asked = {"user": self.workspace.user, "check": CHECK_NAME}
         try:
             with psycopg.connect(self.workspace.owner_dsn or "", autocommit=True) as connection:
-                row = connection.execute(_CONNECTIONS).fetchone()
+                row = connection.execute(_CONNECTIONS, asked).fetchone()
         except psycopg.OperationalError as error:
             raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
         return int(row[0]) if row else 0

@@ -14,6 +14,7 @@ from course_app.grading.answers import is_blank
 from course_app.grading.blanks import looks_blank
 from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
 from course_app.grading.exam import Exam, Progress
+from course_app.grading.hosting import HostProcess
 from course_app.grading.limits import Limits
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Exercise
@@ -118,11 +119,16 @@ class Checker:
         with contextlib.ExitStack() as stack:
 
             def launch(role: str) -> Candidate:
-                space = stack.enter_context(self._workspaces.open(exercise.needs))
-                if self.isolated:
-                    names = tuple(exercise.values)
-                    return ProcessCandidate(role, space, answers[role], self.limits, names)
-                return ThreadCandidate(role, space, answers[role], self.limits, log)
+                answer = answers[role]
+                open_space = self._workspaces.open(exercise.needs)
+                if not self.isolated:
+                    space = stack.enter_context(open_space)
+                    return ThreadCandidate(role, space, answer, self.limits, log)
+                host = HostProcess(answer, self.limits)
+                stack.callback(host.close)
+                space = stack.enter_context(open_space)
+                names = tuple(exercise.values)
+                return ProcessCandidate(role, space, host, answer, self.limits, names)
 
             exam = Exam(
                 launch,

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fastapi  # noqa: F401  read now, while the grader prepares the rest
+
 from course_app.grading.answers import ANSWER_NAMES, NotAnAnswer, is_blank, make_app
 from course_app.grading.evidence import NotAttempted
 from course_app.grading.limits import Limits, enclose

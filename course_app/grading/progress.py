@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from pydantic import TypeAdapter
 
 from course_app.grading.scorecard import Scorecard
 
@@ -59,6 +60,9 @@ class Standing:
     def last_card(self) -> Scorecard | None:
         """The scorecard of the last check."""
         return Scorecard.from_dict(self.last) if self.last else None
+
+
+_STANDING = TypeAdapter(Standing)
 
 
 class ProgressStore:
@@ -140,8 +144,6 @@ def state_folder() -> Path:
 
 
 def _parse(text: str, exercise: str) -> Standing:
-    data = json.loads(text)
-    attempts = tuple(Attempt(**attempt) for attempt in data.pop("attempts"))
-    standing = Standing(**{**data, "exercise": exercise, "attempts": attempts})
+    standing = replace(_STANDING.validate_json(text), exercise=exercise)
     standing.last_card()
     return standing

@@ -35,7 +35,7 @@ class Runner:
 
     def run(self) -> list[CriterionResult]:
         """The results of all criteria, in the order of the rubric."""
-        self._exam.prepare("learner", "reference")
+        self._exam.prepare("learner", "reference", *(["baseline"] if self._races else []))
         self._read_values()
         results = [self._timed(criterion) for criterion in self._exercise.rubric[:1]]
         if all(result.outcome is Outcome.NOT_ATTEMPTED for result in results):
@@ -49,8 +49,6 @@ class Runner:
             return _result(criterion, Outcome.NOT_RUN, _NOTHING_ANSWERS)
         if self._gate_closed and criterion.kind is not Kind.CONTRACT:
             return _result(criterion, Outcome.NOT_RUN, _CONTRACT_FIRST)
-        if criterion.kind is not Kind.CONTRACT and self._races:
-            self._exam.prepare("baseline")
         self._exam.progress(criterion.title)
         began = time.monotonic()
         result = self._judged(criterion)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 import redis
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 #: The server takes 100 connections in all; whatever an app does, the check needs some too.
 MOST_CONNECTIONS = 60
 
+#: The application name of the check's own connections.
+CHECK_NAME = "course check"
+
 _GIVE_AWAY = """
-SELECT format('ALTER %s %I.%I OWNER TO %I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
-    nspname, relname, %(user)s::text)
+SELECT format('ALTER %%s %%I.%%I OWNER TO %%I',
+    CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, %(user)s::text)
 FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
 WHERE nspname = 'public' AND relkind IN ('r', 'S', 'v', 'm')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('e', 'a', 'i'))
@@ -47,6 +50,11 @@ class Workspace:
         """What a factory may ask for."""
         given = {"postgres_dsn": self.postgres_dsn, "valkey_url": self.valkey_url}
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def user(self) -> str:
+        """Who the app is to PostgreSQL."""
+        return unquote(urlsplit(self.postgres_dsn or "").username or "")
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -79,7 +87,7 @@ class Workspaces:
                 stack.callback(self._running.drop_database, owner)
             if "valkey_url" in needs:
                 valkey = stack.enter_context(self._valkey())
-            yield Workspace(dsn, owner, valkey)
+            yield Workspace(dsn, owner and _named(owner), valkey)
 
     @property
     def _running(self) -> "Services":
@@ -145,3 +153,9 @@ def _with_user(dsn: str, user: str, password: str) -> str:
     parts = urlsplit(dsn)
     address = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{address}"))
+
+
+def _named(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    options = "&".join(filter(None, [parts.query, urlencode({"application_name": CHECK_NAME})]))
+    return urlunsplit(parts._replace(query=options))

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from course_app.grading import Checker, Exercise, Limits  # noqa: E402
+from course_app.grading import Checker, Exercise, Limits
 
 
 def no_services() -> object:

@@ -33,7 +33,7 @@ def before():
 def in_handler(code: str, extra: str = "") -> str:
     """A right answer whose handler does something else first."""
     body = "".join(f"    {line}\n" for line in code.splitlines())
-    return f"{RIGHT}\nimport os, sys, time, threading, subprocess, socket\n{extra}\ndef before():\n{body}"
+    return f"{RIGHT}\nimport os, sys, time, socket\n{extra}\ndef before():\n{body}"
 
 
 @pytest.fixture
@@ -182,18 +182,12 @@ def test_requests_of_all_kinds_look_alike(
     processes: Checker, toy: Exercise, submission: Path
 ) -> None:
     """An answer that is right only for the headers it saw first passes: all are the same."""
-    code = RIGHT.replace(
-        "async def square(number: int):", "async def square(number: int, request: Request):"
-    )
-    code = code.replace(
-        "    before()",
-        "    looks.add(tuple((k, v) for k, v in request.headers.items() if k != 'host'))\n    if len(looks) > 1: return {}",
-    )
-    code = "from fastapi import Request\nlooks = set()\n" + code
-    path = submission
-    path.write_text(code)
-    card = processes.check(toy, path)
-    assert [r.outcome for r in card.results][0] is Outcome.PASSED
+    looks = """    looks.add(tuple(item for item in request.headers.items() if item[0] != "host"))
+    if len(looks) > 1: return {}"""
+    code = RIGHT.replace("(number: int)", "(number: int, request: Request)")
+    code = "from fastapi import Request\nlooks = set()\n" + code.replace("    before()", looks)
+    card = check(processes, toy, submission, code)
+    assert card.results[0].outcome is Outcome.PASSED
     assert card.results[1].failure not in ("DifferentAnswer", "WrongUnderLoad")
 
 

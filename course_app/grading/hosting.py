@@ -1,0 +1,131 @@
+"""The process around a submission: started, asked, watched and ended."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from course_app.grading.channel import Channel, NoReply
+from course_app.grading.evidence import Failure
+from course_app.grading.failures import Ended, StoppedAnswering, TookTooLong
+from course_app.grading.limits import Limits
+from course_app.grading.watcher import Watcher, end_tree
+from course_app.processes import OwnedProcess
+
+# Python and the packages have to be read from the disk, perhaps beside a busy neighbour.
+_CONNECT_SECONDS = 20.0
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "COURSE_PACE")
+
+
+class HostProcess:
+    """A process that is ready to run one submission; it starts at once, in the background.
+
+    Args:
+        answer: the path of a notebook or Python file, which is copied into the only folder
+            that the process may write to; anything else is found by the process itself.
+    """
+
+    def __init__(self, answer: object, limits: Limits) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="course-"))
+        self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
+        work = self._folder / "work"
+        work.mkdir()
+        if isinstance(answer, Path) and answer.is_file():
+            shutil.copyfile(answer, work / file_name(answer))
+        output = self._folder / "output"
+        self._channel = Channel(self._folder / "line")
+        self._accepted = False
+        self.process = OwnedProcess(
+            [sys.executable, "-m", "course_app.grading.host", str(self._folder / "line")],
+            env=_environment(work),
+            cwd=work,
+            output=output,
+            remove=[self._folder],
+        )
+        self._watcher = Watcher(self.process, output, limits)
+
+    def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Send an order and wait for the reply.
+
+        Raises:
+            Failure: why there is none.
+        """
+        try:
+            if not self._accepted:
+                self._channel.accept(_CONNECT_SECONDS)
+                self._accepted = True
+            return self._channel.ask(order, seconds)
+        except NoReply as silence:
+            raise self._explain(silence, str(order["do"]), seconds) from silence
+
+    def check_alive(self) -> None:
+        """Raises the failure that explains why nothing answers any more, if there is one."""
+        if self._watcher.failure is not None:
+            raise self._watcher.failure
+        if not self.process.running or self._channel.hung_up():
+            raise Ended(self._last_words(), "a process that lives as long as the check")
+
+    def cpu_seconds(self) -> float:
+        """CPU of the process and all that it started."""
+        return sum(_cpu_seconds(process.pid) for process in self.process.tree())
+
+    def memory_bytes(self) -> int:
+        """Resident memory of the process and all that it started."""
+        return sum(int(process.memory_info().rss) for process in self.process.tree())
+
+    def close(self) -> None:
+        """End the process and all that it started, and remove its folder."""
+        self._watcher.close()
+        if self.process.running:
+            end_tree(self.process)
+        self._channel.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _explain(self, silence: NoReply, what: str, seconds: float) -> Failure:
+        """Why there is no reply: killed by the watcher, ended by itself, or hanging."""
+        time.sleep(0.2)  # what ended it may take a moment to be known
+        try:
+            self.check_alive()
+        except Failure as failure:
+            return failure
+        if silence.closed:
+            return Ended(self._last_words(), "a process that lives as long as the check")
+        if what == "stop":
+            return StoppedAnswering(f"no shutdown within {seconds:g} s", "a shutdown")
+        return TookTooLong(f"not ready after {seconds:g} s", f"{seconds:g} s at most")
+
+    def _last_words(self) -> str:
+        code = self.process.returncode
+        ended = "the process ended" if code is None else f"the process ended with exit code {code}"
+        last = self.process.output_tail().strip().splitlines()[-1:]
+        return f"{ended} ({last[0][:200]})" if last else ended
+
+
+def file_name(answer: Path) -> str:
+    """What a submission's file is called in its folder."""
+    return f"submission{answer.suffix}"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Little of the grader's environment: no home, no settings, no secrets of its user."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    home = str(folder)
+    caches = {"XDG_CACHE_HOME": home, "MPLCONFIGDIR": home, "IPYTHONDIR": home, "TMPDIR": home}
+    settings = {"MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **caches, **settings, "HOME": home, "PYTHONUNBUFFERED": "1"}
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU of all threads of a process in seconds, to the nanosecond where the kernel tells."""
+    total = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                total += int(file.read().split()[0])
+    except OSError:
+        return 0.0
+    return total / 1e9
