@@ -34,10 +34,14 @@ LEFTOVER_SECONDS = 0.7
 POLL_SECONDS = 0.02
 
 
+# Loaded once: between fork and exec there is no loading.
+LIBC = ctypes.CDLL(None) if LINUX else None
+
+
 def prctl(option: int, value: int) -> None:
     """Linux's prctl(2); nothing elsewhere."""
-    if LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    if LIBC is not None:
+        LIBC.prctl(option, value, 0, 0, 0)
 
 
 class Watch:

@@ -1,6 +1,6 @@
 """The prepared cluster: a stopped PostgreSQL data folder with the data set, and its manifest.
 
-Made once (`build`), then copied for each lab (`copy_cluster`), far faster than made again. It holds
+Made once (`build`), then copied for each lab (`copy_system`), far faster than made again. It holds
 three rows of pg_database that matter, and the files of one: `course`. A lab's `course` is a copy of
 these files, or of the empty `template1`'s; those of the template `course_dataset` follow when the
 first database is cloned from it. A database folder is complete in itself, and everything in it is
@@ -19,7 +19,7 @@ from pathlib import Path
 from course_app.dataset import FILL_SQL, SCHEMA_SQL
 from course_app.services.binaries import Account, Binaries
 from course_app.services.copying import Copy, copy_files, make_folders, write_back
-from course_app.services.errors import DamagedCache
+from course_app.services.errors import DamagedCache, is_no_room, no_room
 from course_app.services.postgres import PREPARING_SETTINGS, PostgresServer, initdb
 
 DATABASE = "course"
@@ -67,26 +67,31 @@ def read_manifest(prepared: Path) -> Manifest:
         raise DamagedCache(f"{prepared / MANIFEST} cannot be read: {error}") from error
 
 
-def copy_cluster(prepared: Path, data: Path, *, dataset: bool, account: Account | None) -> Manifest:
-    """Make a lab's data folder, its database `course` with or without the data set.
+def copy_system(
+    prepared: Path, data: Path, *, dataset: bool, account: Account | None
+) -> tuple[Manifest, list[Copy]]:
+    """Make a lab's data folder, except for the files of its database `course`.
+
+    PostgreSQL can start on it. The second value is what to copy before somebody connects to
+    `course`: the data set, or with ``dataset=False`` the files of an empty database.
 
     Raises:
         DamagedCache: the prepared cluster is not complete.
         OSError: the disk is full, or cannot be written.
     """
     manifest = read_manifest(prepared)
-    course = f"base/{manifest.course}"
     make_folders([data, *(data / folder for folder in manifest.folders)], account)
-    source = prepared / DATA
-    copies = []
+    source, course = prepared / DATA, f"base/{manifest.course}"
+    origin = course if dataset else TEMPLATE1_FOLDER
+    now, later = [], []
     for name, size in manifest.files.items():
-        folder = os.path.dirname(name)
-        if dataset or folder not in (course, STATISTICS_FOLDER):
-            copies.append(Copy(source / name, data / name, size))
-        if not dataset and folder == TEMPLATE1_FOLDER:
-            copies.append(Copy(source / name, data / course / os.path.basename(name), size))
-    copy_files(copies, account)
-    return manifest
+        folder, file = os.path.split(name)
+        if folder != course and (dataset or folder != STATISTICS_FOLDER):
+            now.append(Copy(source / name, data / name, size))
+        if folder == origin:
+            later.append(Copy(source / name, data / course / file, size))
+    copy_files(now, account)
+    return manifest, later
 
 
 def copy_template(prepared: Path, data: Path, template: int, account: Account | None) -> None:
@@ -189,6 +194,8 @@ def _publish(data: Path, manifest: Manifest, target: Path) -> None:
         (new / MANIFEST).write_text(json.dumps(asdict(manifest)))
         write_back([copy.target for copy in copies] + [new / MANIFEST])
         new.rename(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, OSError) and is_no_room(error):
+            raise no_room(target.parent) from error
         raise

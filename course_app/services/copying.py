@@ -3,16 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_app.services.binaries import Account
 from course_app.services.errors import DamagedCache, is_no_room
-
-# Two copies at a time hide each other's waits; the work itself is the kernel's.
-COPY_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,8 @@ def copy_files(copies: Iterable[Copy], account: Account | None) -> None:
         DamagedCache: a source is missing or has another size than it must have.
         OSError: the disk is full, or cannot be written.
     """
-    with ThreadPoolExecutor(COPY_THREADS) as threads:
-        for done in [threads.submit(_copy, copy, account) for copy in copies]:
-            done.result()
+    for copy in copies:
+        _copy(copy, account)
 
 
 def _copy(copy: Copy, account: Account | None) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import secrets
 import threading
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -97,7 +98,7 @@ class EmbeddedPostgres:
 
     def _bring_template(self) -> None:
         """Its files are left out at the start, because most labs never clone a database."""
-        data = self._running.folder.path / "postgres" / "data"
+        data = Path(self._running.report.data)
         template = self._running.report.template
         with self._lock:
             try:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from course_app.errors import CourseError
 
+# How the folders of labs are named, in the folders for temporary files.
+LAB_PREFIX = "course-lab-"
 NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_ROOM_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
 
@@ -40,7 +42,10 @@ KINDS: dict[str, type[ServicesError]] = {
 
 
 def no_room(folder: Path) -> NoRoomOnDisk:
-    """The error for a full disk, naming the folder and both ways out."""
+    """The error for a full disk, naming the folder (of a lab: where it lay) and both ways out."""
+    for path in (folder, *folder.parents):
+        if path.name.startswith(LAB_PREFIX):
+            folder = path.parent
     return NoRoomOnDisk(
         f"There is no room on the disk for the lab's servers: {folder} could not be written to the "
         "end. Free about 600 MB there, or set TMPDIR (for running labs) or XDG_CACHE_HOME (for the "

@@ -10,19 +10,24 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
 from course_app.services.binaries import Account, can_reach
-from course_app.services.errors import ServicesError, is_no_room, no_room
+from course_app.services.errors import LAB_PREFIX, ServicesError, is_no_room, no_room
 
-PREFIX = "course-lab-"
 # A folder gets its final name once its lock is held; under this name it is being made.
-NEW_PREFIX = "new-course-lab-"
+NEW_PREFIX = f"new-{LAB_PREFIX}"
 NEW_EXPIRES_SECONDS = 3600.0
 LOCK_NAME = "lock"
+# linux/fs.h; the same on all 64-bit processors that the servers' wheels are made for
+FS_IOC_GETFLAGS = 0x80086601
+FS_IOC_SETFLAGS = 0x40086602
+FS_TOPDIR_FL = 0x20000
 
 
 class LabFolder:
@@ -78,14 +83,34 @@ def _make_in(base: Path, account: Account | None) -> LabFolder:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if account is not None:
         new.chmod(0o711)  # the servers' account passes through; what is inside stays private
-    final = base / f"{PREFIX}{secrets.token_hex(6)}"
+    _spread_subfolders(new)
+    final = base / f"{LAB_PREFIX}{secrets.token_hex(6)}"
     new.rename(final)
     return LabFolder(final, lock)
 
 
+def _spread_subfolders(folder: Path) -> None:
+    """Ask ext4 to put each subfolder into another part of the disk, by its name.
+
+    It keeps new files near their folder, and looks one by one at the files deleted there in the
+    last minutes: after some labs came and went, making the 1300 files of the next one takes a
+    second instead of 20 ms. Other file systems refuse, and have no need.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                flags = array("l", [0])
+                fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, flags)
+                flags[0] |= FS_TOPDIR_FL
+                fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, flags)
+            finally:
+                os.close(descriptor)
+
+
 def remove_abandoned() -> list[Path]:
     """Remove the folders of this user's labs whose owners are dead; returns them."""
-    found = [path for base in base_folders() for path in base.glob(f"*{PREFIX}*")]
+    found = [path for base in base_folders() for path in base.glob(f"*{LAB_PREFIX}*")]
     return [path for path in dict.fromkeys(found) if _is_abandoned(path) and _remove(path)]
 
 
@@ -101,7 +126,7 @@ def _is_abandoned(path: Path) -> bool:
             return False
         if path.name.startswith(NEW_PREFIX):
             return time.time() - status.st_mtime > NEW_EXPIRES_SECONDS
-        return path.name.startswith(PREFIX) and _lock_is_free(path / LOCK_NAME)
+        return path.name.startswith(LAB_PREFIX) and _lock_is_free(path / LOCK_NAME)
     except OSError:
         return False
 

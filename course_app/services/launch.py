@@ -92,7 +92,7 @@ def _launch(job: Job, account: Account | None) -> tuple[LabFolder, OwnedProcess]
     except OSError as error:
         folder.release()
         if is_no_room(error):
-            raise no_room(folder.path.parent) from error
+            raise no_room(folder.path) from error
         raise
 
 
@@ -109,12 +109,12 @@ def program(module: str, argument: Path) -> list[str]:
 
 
 def _reported(folder: Path, process: OwnedProcess) -> ServicesError:
-    if process.returncode == supervisor.NO_ROOM_EXIT_CODE:
-        return no_room(folder.parent)
     for line in reversed(process.output_tail().splitlines()):
         if line.startswith(supervisor.ERROR_MARK):
             error = json.loads(line.removeprefix(supervisor.ERROR_MARK))
             return KINDS.get(error["kind"], ServicesError)(error["message"])
+    if process.returncode == supervisor.NO_ROOM_EXIT_CODE:
+        return no_room(folder)
     return ServicesDidNotStart(
         "The process that runs the lab's servers ended: "
         f"{process.output_tail(1) or 'without a word'}. Try again, or run `course doctor`."

@@ -130,8 +130,8 @@ def _sql_failed(data: Path, message: str) -> Exception:
     if says_no_room(message):
         return no_room(data.parent)
     return ServicesDidNotStart(
-        f"PostgreSQL refused a statement of the lab's own: {message}. Run `course doctor`; if the "
-        "data set is at fault, `course doctor --rebuild` makes it anew."
+        f"PostgreSQL refused a statement of the lab's own: {message}. Try again; if that does not "
+        "help, run `course doctor`."
     )
 
 

@@ -1,40 +1,42 @@
 """The supervisor: the one process that starts a lab's servers, and ends them.
 
 A program of its own, run on a lab's folder as an `OwnedProcess`, whose keeper ends everything and
-removes the folder in every case. The job is either "serve" (copy the prepared
-cluster, start both servers, report, wait) or "prepare" (make the prepared cluster). The report is
-a file in the lab's folder, because passwords belong into no command line and no output.
+removes the folder in every case. The job is either "serve" (copy the prepared cluster, start both
+servers, report, wait) or "prepare" (make the prepared cluster). The report is a file in the lab's
+folder, because passwords belong into no command line and no output.
 """
 
 import json
 import os
 import secrets
 import signal
-import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from course_app.services import cluster
 from course_app.services.binaries import Account, Binaries
-from course_app.services.copying import write_back
+from course_app.services.copying import Copy, copy_files, write_back
 from course_app.services.errors import (
     DamagedCache,
     NoRoomOnDisk,
     ServicesDidNotStart,
     ServicesError,
     is_no_room,
+    no_room,
 )
-from course_app.services.postgres import LAB_SETTINGS, USER, PostgresServer
+from course_app.services.postgres import USER, PostgresServer
 from course_app.services.valkey import ValkeyServer
 
 JOB = "job.json"
 REPORT = "report.json"
 # Before an error as JSON in the output: the folder is removed by the time the owner looks.
 ERROR_MARK = "supervisor-error: "
-# A full disk has no room for an error report either.
+# Told by the exit code as well: a full disk may have no room for the output either.
 NO_ROOM_EXIT_CODE = 28
 
 
@@ -59,6 +61,7 @@ class Job:
 class Report:
     """What the supervisor started; travels as JSON. Ports are 0 for a server not asked for."""
 
+    data: str = ""
     postgres_port: int = 0
     postgres_password: str = ""
     postgres_version: str = ""
@@ -79,9 +82,11 @@ class Supervisor:
         found = Binaries(Path(job.postgres_binaries), Path(job.valkey_binary))
         self.binaries = found.for_account(self.account, folder)
         self.servers: list[PostgresServer | ValkeyServer] = []
+        self.copied: list[Path] = []
 
     def private_folder(self, name: str) -> Path:
-        path = self.folder / name
+        """A new subfolder; its random end lets the file system spread labs (see `folders`)."""
+        path = self.folder / f"{name}-{secrets.token_hex(4)}"
         path.mkdir(mode=0o700)
         if self.account:
             os.chown(path, self.account.uid, self.account.gid)
@@ -93,13 +98,42 @@ class Supervisor:
         cluster.build(self.binaries, work, Path(self.job.prepared), self.account)
 
     def serve(self) -> Report:
-        """Start what the job asks for."""
+        """Start what the job asks for; the data set is copied meanwhile."""
         facts: dict[str, Any] = {}
-        if self.job.valkey:
-            facts |= self._start_valkey()
-        if self.job.postgres:
-            facts |= self._start_postgres()
+        with ThreadPoolExecutor(1) as background:
+            if self.job.postgres:
+                data = self.private_folder("postgres") / cluster.DATA
+                manifest, later = self._copy_system(data)
+                copied = background.submit(copy_files, later, self.account)
+                facts |= self._start_postgres(data, manifest)
+            if self.job.valkey:
+                facts |= self._start_valkey()
+            if self.job.postgres:
+                copied.result()
+                self.copied = [copy.target for copy in later]
         return Report(**facts)
+
+    def _copy_system(self, data: Path) -> tuple[cluster.Manifest, list[Copy]]:
+        prepared, dataset = Path(self.job.prepared), self.job.dataset
+        return cluster.copy_system(prepared, data, dataset=dataset, account=self.account)
+
+    def _start_postgres(self, data: Path, manifest: cluster.Manifest) -> dict[str, Any]:
+        password = secrets.token_hex(16)
+        try:
+            server = PostgresServer(self.binaries, data, manifest.password, self.account)
+            self.servers.append(server)
+            server.sql("postgres", f"ALTER ROLE {USER} PASSWORD '{password}';")
+        except ServicesDidNotStart as error:
+            # The programs are the ones it was made with, so the files are the first suspect.
+            raise DamagedCache(str(error)) from error
+        return {
+            "data": str(data),
+            "postgres_port": server.port,
+            "postgres_password": password,
+            "postgres_version": manifest.postgres_version,
+            "postgres_pid": server.process.pid,
+            "template": manifest.template,
+        }
 
     def _start_valkey(self) -> dict[str, Any]:
         folder = self.private_folder("valkey")
@@ -112,31 +146,9 @@ class Supervisor:
             "valkey_pid": server.process.pid,
         }
 
-    def _start_postgres(self) -> dict[str, Any]:
-        data = self.private_folder("postgres") / "data"
-        prepared = Path(self.job.prepared)
-        dataset, account = self.job.dataset, self.account
-        manifest = cluster.copy_cluster(prepared, data, dataset=dataset, account=account)
-        try:
-            server = PostgresServer(self.binaries, data, manifest.password, account, LAB_SETTINGS)
-            self.servers.append(server)
-            password = secrets.token_hex(16)
-            server.sql("postgres", f"ALTER ROLE {USER} PASSWORD '{password}';")
-        except ServicesDidNotStart as error:
-            # The programs are the ones it was made with, so the files are the first suspect.
-            raise DamagedCache(str(error)) from error
-        return {
-            "postgres_port": server.port,
-            "postgres_password": password,
-            "postgres_version": manifest.postgres_version,
-            "postgres_pid": server.process.pid,
-            "template": manifest.template,
-        }
-
     def write_back(self) -> None:
         """Write the copied data set to the disk now, while nobody measures yet."""
-        base = self.folder / "postgres" / "data" / "base"
-        write_back(path for path in base.rglob("*") if path.is_file())
+        write_back(self.copied)
 
     def stop(self) -> None:
         for server in self.servers:
@@ -154,7 +166,7 @@ def main(folder: str) -> None:
         _fail(error)
     except OSError as error:
         if is_no_room(error):
-            sys.exit(NO_ROOM_EXIT_CODE)
+            _fail(no_room(lab))
         _fail(ServicesDidNotStart(f"The lab's servers could not be set up: {error}."))
 
 
@@ -176,11 +188,11 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def _fail(error: ServicesError) -> None:
-    if isinstance(error, NoRoomOnDisk):
-        sys.exit(NO_ROOM_EXIT_CODE)
-    print(ERROR_MARK + json.dumps({"kind": type(error).__name__, "message": str(error)}))
-    sys.exit(1)
+def _fail(error: ServicesError) -> NoReturn:
+    with suppress(OSError):
+        what = {"kind": type(error).__name__, "message": str(error)}
+        print(ERROR_MARK + json.dumps(what), flush=True)
+    os._exit(NO_ROOM_EXIT_CODE if isinstance(error, NoRoomOnDisk) else 1)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
