@@ -98,15 +98,11 @@ def _joined(lines: list[tuple[int, str]]) -> str:
 
 
 def _answers(lines: dict[str, list[tuple[int, str]]]) -> dict[str, int]:
-    shown = {_bare(line) for _, line in lines["both"] + lines["blank"]}
+    shown = {line.strip() for _, line in lines["both"] + lines["blank"]}
     found: dict[str, int] = {}
     for number, line in lines["solution"]:
-        answer = _bare(line)
-        if len(answer) >= _TELLING_CHARACTERS and answer not in shown:
+        # Prose has a comment sign in the source that it has not in a notebook.
+        answer = "" if line.startswith("# %%") else line.strip().removeprefix("# ")
+        if len(answer) >= _TELLING_CHARACTERS and line.strip() not in shown:
             found.setdefault(answer, number)
     return found
-
-
-def _bare(line: str) -> str:
-    """Without the comment sign that prose has in the source but not in a notebook."""
-    return "" if line.startswith("# %%") else line.strip().removeprefix("# ")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import course_app.bench
 from course_app.bench import bench_names
 
 Command = Callable[..., Any]
@@ -154,3 +155,49 @@ def test_an_unknown_bench_is_one_sentence_and_a_failure(command: Command) -> Non
     result = command("bench", "hurry")
     assert result.returncode == 1
     assert result.stderr.startswith("Error: There is no bench hurry.")
+
+
+BENCH = """\
+\"\"\"Is one more than {bar}?\"\"\"
+from course_app.bench import BenchResult
+from course_app.errors import CourseError
+
+def run():
+    if {bar} < 0:
+        raise CourseError("The bar is missing. Put it up.")
+    rows, figures = [("one [1]", "1")], {{"one": 1}}
+    return BenchResult("Ones", ("what", "number"), rows, {{"it is more": 1 > {bar}}}, figures)
+"""
+
+
+@pytest.fixture
+def benches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three benches instead of the real ones: one holds, one fails, one cannot run."""
+    for name, bar in {"high": 2, "low": 0, "missing": -1}.items():
+        (tmp_path / f"{name}.py").write_text(BENCH.format(bar=bar))
+        monkeypatch.delitem(sys.modules, f"course_app.bench.{name}", raising=False)
+    monkeypatch.setattr(course_app.bench, "__path__", [str(tmp_path)])
+
+
+@pytest.mark.usefixtures("benches")
+def test_a_bench_prints_its_table_and_what_held(command: Command) -> None:
+    result = command("bench", "low")
+    assert result.returncode == 0
+    assert "one [1]" in result.stdout
+    assert "held: it is more" in result.stdout
+
+
+@pytest.mark.usefixtures("benches")
+def test_bench_fails_for_what_did_not_hold_and_the_rest_goes_on(command: Command) -> None:
+    result = command("bench")
+    assert result.returncode == 1
+    assert "missed: it is more" in result.stdout
+    assert "held: it is more" in result.stdout
+    assert "Error: The bar is missing." in result.stderr
+
+
+@pytest.mark.usefixtures("benches")
+def test_programs_read_a_benchs_figures_in_json(command: Command) -> None:
+    data = json.loads(command("bench", "low", "missing", "--json").stdout)
+    assert data["low"]["figures"] == {"one": 1}
+    assert data["missing"] is None
