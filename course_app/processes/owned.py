@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,9 @@ class OwnedProcess:
             env=env,
             start_new_session=True,
         )
+        assert self._keeper.stdin is not None
+        # Popen keeps itself, and so the pipe, when it is dropped with its process still running.
+        weakref.finalize(self, self._keeper.stdin.close)
         self._returncode: int | None = None
         self.pid, self._guard_pid = self._await_start()
 
