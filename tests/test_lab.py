@@ -145,6 +145,19 @@ def test_asyncio_run_works_while_a_loop_runs_as_in_a_notebook() -> None:
     assert asyncio.run(cell()) == 42
 
 
+def test_a_verdict_shows_the_claim_in_our_words(lab: Lab) -> None:
+    verdict = lab.verdict(10, "holds", "Because.", {"measured": True})
+    assert verdict.text
+    assert verdict.stands
+
+
+def test_a_cell_whose_kernel_runs_a_loop_can_measure(lab: Lab) -> None:
+    async def cell() -> float:
+        return lab.measure(waiting(1), "/", concurrency=2, seconds=0.1).throughput
+
+    assert asyncio.run(cell()) > 0
+
+
 def test_starting_a_second_lab_ends_the_first() -> None:
     first = Lab()
     second = Lab()
@@ -153,9 +166,3 @@ def test_starting_a_second_lab_ends_the_first() -> None:
             asyncio.run(asyncpg.connect(first.postgres_dsn))
     finally:
         second.close()
-
-
-def test_a_verdict_shows_the_claim_in_our_words(lab: Lab) -> None:
-    verdict = lab.verdict(10, "holds", "Because.", {"measured": True})
-    assert verdict.text
-    assert verdict.stands

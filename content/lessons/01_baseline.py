@@ -100,7 +100,7 @@ stopwatch = lab.compare(
     metric="cpu",
     same_answers=True,
 )
-stopwatch.plot(prediction=1 / guess.value)
+stopwatch.plot(predicted={"guide's middleware": 1 / guess.value})
 
 # %%
 stopwatch

@@ -105,7 +105,7 @@ comparison = lab.compare(
 comparison
 
 # %%
-comparison.plot(prediction=guess)
+comparison.plot(predicted=guess.value)
 
 # %% [markdown]
 # ## The cause: round trips
@@ -156,7 +156,7 @@ sizes = lab.sweep(
     concurrency=64,
     windows=2,
 )
-sizes.plot(log_x=True, log_y=True)
+sizes.plot(x_log=True, y_log=True)
 
 # %% [markdown]
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each

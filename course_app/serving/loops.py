@@ -41,7 +41,7 @@ class PlainLoop(asyncio.SelectorEventLoop):
 
 
 def new_loop(name: LoopName) -> asyncio.AbstractEventLoop:
-    """A new event loop whose tasks are asyncio's own, written in C.
+    """A new event loop, to be run by another thread: the caller's may run a loop already.
 
     Raises:
         ValueError: ``name`` is neither "uvloop" nor "asyncio".
@@ -52,19 +52,10 @@ def new_loop(name: LoopName) -> asyncio.AbstractEventLoop:
     }
     if name not in makers:
         raise ValueError(f'loop is "uvloop" or "asyncio", not {name!r}')
-    loop = makers[name]()
-    if not _makes_c_tasks(loop):
-        loop.set_task_factory(_c_task)
-    return loop
+    return makers[name]()
 
 
-def _makes_c_tasks(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop makes tasks in C, tried with a coroutine that is never run."""
-    task = loop.create_task(_nothing())
-    task.cancel()
-    is_c = isinstance(task, _asyncio.Task)
-    loop.run_until_complete(asyncio.wait([task]))
-    return is_c
-
-
-async def _nothing() -> None: ...
+def keep_c_tasks() -> None:
+    """On the server's loop: let its tasks be written in C, also when uvloop was imported late."""
+    if not isinstance(asyncio.current_task(), _asyncio.Task):
+        asyncio.get_running_loop().set_task_factory(_c_task)

@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 from course_app.serving.embedded import EmbeddedConfig, EmbeddedServer
 from course_app.serving.errors import ServerStopped
 from course_app.serving.listener import LOOPBACK, open_listener
-from course_app.serving.loops import LoopName, new_loop
+from course_app.serving.loops import LoopName, keep_c_tasks, new_loop
 from course_app.serving.startup import failed, require_asgi, too_slow, where_it_waits
 
 T = TypeVar("T")
@@ -180,6 +180,7 @@ class ThreadServer:
             self._started.set()
 
     async def _serve(self) -> None:
+        keep_c_tasks()
         self._server = EmbeddedServer(self._config, on_started=self._started.set)
         if not self._stopping:
             await self._server.serve(sockets=[self._listener])

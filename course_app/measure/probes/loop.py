@@ -66,6 +66,7 @@ class LoopProbe:
     async def _begin(self) -> None:
         loop = self._server.loop
         self._began = time.perf_counter()
+        self._usual_factory = loop.get_task_factory()
         loop.set_task_factory(self._count_task)
         self._schedule()
 
@@ -77,7 +78,7 @@ class LoopProbe:
         if now > self._due:
             self._ticks.append((self._due, now - self._due))
         self._ended = now
-        self._server.loop.set_task_factory(None)
+        self._server.loop.set_task_factory(self._usual_factory)
         self._tasks -= 1  # the one that runs this method
 
     def _schedule(self) -> None:
