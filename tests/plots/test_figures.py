@@ -1,0 +1,129 @@
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import plot_examples as examples
+import pytest
+from PIL import Image
+
+from course_app import plots
+from course_app.measure.answers import WrongAnswer
+from course_app.measure.prediction import Prediction
+from course_app.plots import Figure
+
+LAG = (np.arange(0, 2, 0.005), np.where(np.arange(400) % 40 == 0, 0.05, 0.0002))
+COUNTS = (np.arange(0, 10, 0.25), np.where(np.arange(40) % 12 == 0, 180.0, 2.0))
+
+LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
+    "comparison": lambda: examples.comparison().plot(),
+    "prediction": lambda: examples.comparison().plot(predicted=Prediction(3, "times faster")),
+    "six variants": lambda: examples.six_variants().plot(predicted={"pool of 1": 20}),
+    "pairs": lambda: plots.plot_pairs(examples.comparison()),
+    "measurement": lambda: examples.measurement().plot(),
+    "open model": lambda: examples.measurement(rate=400.0).plot(),
+    "models": lambda: plots.plot_latency({"a": examples.stalled(), "b": np.arange(1.0, 900.0)}),
+    "sweep": lambda: examples.sweep().plot(marks={40: "40 threads"}, crossing=True),
+    "sweep of six": lambda: examples.sweep(6).plot(metric="p50"),
+    "timeline": lambda: examples.timeline().plot(),
+    "trace": lambda: examples.trace().plot(),
+    "lag": lambda: plots.plot_lag({"blocks": LAG, "waits": LAG}),
+    "over time": lambda: plots.plot_over_time(
+        {"stampede": COUNTS, "single-flight": COUNTS}, y_label="queries", title="Queries"
+    ),
+}
+SCATTERS: dict[str, Callable[[], Figure]] = {
+    "requests": lambda: plots.plot_requests({"open": examples.stalled(400.0)}),
+    "distribution": lambda: plots.plot_distribution(examples.six_variants()),
+    "long timeline": lambda: examples.timeline(200).plot(),
+}
+ALL = LINES_AND_BARS | SCATTERS
+
+
+def picture(figure: Figure) -> Image.Image:
+    return Image.open(io.BytesIO(figure.png)).convert("RGBA")
+
+
+@pytest.mark.parametrize("kind", LINES_AND_BARS)
+def test_lines_and_bars_are_svg_with_their_message_as_text_alternative(kind: str) -> None:
+    figure = LINES_AND_BARS[kind]()
+    assert figure.svg is not None
+    opening = figure.svg[: figure.svg.index(">")]
+    assert opening.startswith('<svg role="img" aria-label="')
+    assert f"<title>{figure.title}</title>" in figure.svg
+
+
+@pytest.mark.parametrize("kind", SCATTERS)
+def test_scatters_are_png_only(kind: str) -> None:
+    figure = SCATTERS[kind]()
+    data, metadata = figure._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == figure.title
+    assert len(figure.png) < 150_000
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_figure_is_the_same_bytes_each_time(kind: str) -> None:
+    first, second = ALL[kind](), ALL[kind]()
+    assert first == second
+    assert first.svg is None or "<dc:date>" not in first.svg
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_figure_is_opaque_white_and_nothing_touches_its_edges(kind: str) -> None:
+    pixels = np.asarray(picture(ALL[kind]()))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert np.all(edge == 255)
+
+
+def test_a_notebook_gets_svg_png_and_text() -> None:
+    data, metadata = examples.sweep().plot()._repr_mimebundle_()
+    assert set(data) == {"image/svg+xml", "image/png", "text/plain"}
+    assert data["text/plain"] == metadata["image/png"]["alt"]
+
+
+def test_a_title_of_ones_own_replaces_the_message_everywhere() -> None:
+    figure = examples.comparison().plot(title='Pool & co: "9.1x" <faster>')
+    assert str(figure) == 'Pool & co: "9.1x" <faster>'
+    assert figure.svg is not None
+    assert 'aria-label="Pool &amp; co: &quot;9.1x&quot; &lt;faster&gt;"' in figure.svg
+    ElementTree.fromstring(figure.svg)
+
+
+def test_the_default_message_of_a_comparison_says_what_was_found() -> None:
+    faster = examples.comparison().plot().title
+    assert re.fullmatch(r"pool is 9\.0 \[.+\] times as fast as connect per request", faster)
+    same = examples.comparison(examples.variant("a", 5.0), examples.variant("b", 5.0))
+    assert same.plot().title.startswith("b is not faster than a")
+
+
+def test_wrong_answers_leave_bars_without_figures() -> None:
+    wrong = replace(examples.comparison(), wrong=(WrongAnswer("pool", "GET /", "200", "500"),))
+    figure = wrong.plot()
+    assert "answers were wrong" in figure.title
+
+
+def test_a_figure_is_saved_by_its_ending(tmp_path: Path) -> None:
+    figure = examples.comparison().plot()
+    assert figure.save(tmp_path / "bars.svg").read_text() == figure.svg
+    assert figure.save(tmp_path / "bars.png").read_bytes() == figure.png
+    with pytest.raises(ValueError, match="pdf"):
+        figure.save(tmp_path / "bars.pdf")
+    with pytest.raises(ValueError, match="svg"):
+        SCATTERS["requests"]().save(tmp_path / "dots.svg")
+
+
+def test_the_readers_own_matplotlib_settings_change_nothing() -> None:
+    before = examples.comparison().plot()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.transparent": True}):
+        assert examples.comparison().plot() == before
+        assert mpl.rcParams["font.size"] == 30
+
+
+def test_formulas_in_names_are_plain_text() -> None:
+    variants = (examples.variant("WHERE id = $1 AND x = $2", 9), examples.variant("a_b^c", 3))
+    assert "WHERE id = $1" in examples.comparison(*variants).plot().title
