@@ -96,7 +96,7 @@ def execute(
         coalesce_streams=True,
     )
     done: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="course-") as private:
+    with tempfile.TemporaryDirectory(prefix="course-kernel-") as private:
         log = Path(private, "kernel.log")
         try:
             asyncio.run(_run(client, Path(private), log, done, progress))

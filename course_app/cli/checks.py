@@ -4,8 +4,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +14,6 @@ from course_app.errors import CourseError
 _ENOUGH_CORES = 2
 #: A lab uses about 0.3 GiB, JupyterLab and a browser tab about 1 GiB more.
 _ENOUGH_MEMORY_GIB = 1.0
-#: The prepared data set takes 0.2 GB, each lab's copy as much again.
-_ENOUGH_DISK_GIB = 1.0
 #: A generator above this share of a core may itself be what limits a measurement.
 _BUSY_GENERATOR = 0.9
 
@@ -45,7 +41,7 @@ def all_checks() -> list[tuple[str, Callable[[], Check]]]:
         "Packages": packages,
         "Cores": cores,
         "Memory": memory,
-        "Disk": disk,
+        "Servers": servers,
         "Settings": settings,
         "Services": services,
         "Load generator": generator,
@@ -121,17 +117,15 @@ def memory() -> Check:
     return Check("Memory", "problem", text, advice)
 
 
-def disk() -> Check:
-    """Room where the data set is prepared and copied."""
-    import platformdirs
+def servers() -> Check:
+    """What PostgreSQL and Valkey need: programs, an account, room on the disk."""
+    from course_app.services.doctor import describe
 
-    folders = {Path(tempfile.gettempdir()), Path(platformdirs.user_cache_dir())}
-    free = {folder: shutil.disk_usage(_existing(folder)).free / _GIB for folder in folders}
-    folder, least = min(free.items(), key=lambda item: item[1])
-    text = f"{least:.1f} GiB free in {folder}"
-    if least >= _ENOUGH_DISK_GIB:
-        return Check("Disk", "ok", text)
-    return Check("Disk", "problem", text, f"Free {_ENOUGH_DISK_GIB:.0f} GiB there.")
+    findings = describe()
+    found = "; ".join(f"{finding.title}: {finding.detail}" for finding in findings)
+    missing = [finding for finding in findings if not finding.ok]
+    advice = " ".join(finding.advice for finding in missing)
+    return Check("Servers", "problem" if missing else "ok", found, advice)
 
 
 def settings() -> Check:
@@ -223,9 +217,3 @@ def _memory_limit_bytes() -> int | None:
         return None if limit == "max" else max(0, int(limit) - used)
     except (OSError, ValueError):
         return None
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder

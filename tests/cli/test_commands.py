@@ -132,7 +132,7 @@ def test_doctor_says_something_about_everything(command: Command) -> None:
         "Packages",
         "Cores",
         "Memory",
-        "Disk",
+        "Servers",
         "Settings",
         "Services",
         "Load generator",
