@@ -80,7 +80,7 @@ async def status_together():
 
 
 comparison = lab.compare({"one by one": one_by_one, "together": together}, "/status", concurrency=8)
-comparison.plot(predicted=guess.value)
+comparison.plot(predicted=guess.value, counters=[])
 
 # %% [markdown]
 # The two apps took turns, a quarter of a second each, back and forth. Every pair of turns gives

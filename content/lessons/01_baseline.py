@@ -98,9 +98,10 @@ stopwatch = lab.compare(
     {"no stopwatch": hello(), "guide's middleware": guide, "pure ASGI": pure},
     "/",
     metric="cpu",
-    same_answers=True,
 )
-stopwatch.plot(predicted={"guide's middleware": 1 / guess.value})
+stopwatch.plot(
+    predicted={"guide's middleware": 1 / guess.value}, counters=["asyncio tasks / request"]
+)
 
 # %%
 stopwatch
@@ -167,11 +168,11 @@ headers_ms = [float(header or 0) * 1e3 for header, _ in crowded]
 waited_ms = [waited for _, waited in crowded]
 
 # %%
-from course_app.plots import plot_strip
+from course_app.plots import plot_distribution
 
-plot_strip(
+plot_distribution(
     {"the header says": headers_ms, "the client waited": waited_ms},
-    unit="ms",
+    x_label="ms",
     title=f"The header says at most {max(headers_ms):.0f} ms, clients waited up to "
     f"{max(waited_ms):.0f} ms",
 )
@@ -257,7 +258,7 @@ plot_latency({"closed model": closed, "open model": arriving})
 # that both get the same chance.
 
 # %%
-from course_app.serving import ProcessServer, ThreadServer
+from course_app.serving import ProcessServer
 
 
 async def httpx_load(url: str, seconds: float = 1.5) -> float:
@@ -274,8 +275,8 @@ async def httpx_load(url: str, seconds: float = 1.5) -> float:
 
 
 with ProcessServer("course_app.apps.hello:app") as hello_server:
-    generator = lab.measure(hello_server, "/", concurrency=16, name="hello")
-    by_httpx = asyncio.run(httpx_load(hello_server.url))
+    generator = lab.measure(hello_server, "/hello", concurrency=16, name="hello")
+    by_httpx = asyncio.run(httpx_load(f"{hello_server.url}/hello"))
 print(f"the lab's generator: {generator.throughput:,.0f} requests/s")
 print(f"a loop around httpx: {by_httpx:,.0f} requests/s")
 
@@ -311,20 +312,20 @@ print(luck.speedup(), "->", luck.verdict())
 #
 # ## One more thing: the loop in this notebook
 #
-# Notebooks often need `nest_asyncio` for `asyncio.run` to work in a cell. It replaces asyncio's
-# task class, which is written in C, by one in Python, for the whole process. uvloop keeps the
-# class that it found when it was imported. This package imports uvloop first, so your server
-# is not slowed down.
+# Notebooks often need `nest_asyncio` for `asyncio.run` to work in a cell. It puts a task class
+# written in Python in the place of asyncio's own, which is written in C. That holds for the whole
+# process, also for a server in it. uvloop keeps the class that it finds when it is imported, so
+# this package imports uvloop first.
 
 
 # %%
-async def task_class() -> str:
-    return f"{type(asyncio.current_task()).__module__}.{type(asyncio.current_task()).__qualname__}"
+async def task_class() -> type:
+    return type(asyncio.current_task())
 
 
-for loop in ("uvloop", "asyncio"):
-    with ThreadServer(hello(), loop=loop) as server:
-        print(f"{loop:>8}: {server.run(task_class())}")
+with lab.serve(hello()) as server:
+    print(f"the notebook's loop: {asyncio.run(task_class())}")
+    print(f"the server's loop:   {server.run(task_class())}")
 
 # %% [markdown]
 # ## Two idioms of older guides
@@ -347,8 +348,8 @@ with warnings.catch_warnings(record=True) as caught:
             orm_mode = True
 
 
-for warning in caught:
-    print(f"{warning.category.__name__}: {str(warning.message).strip().splitlines()[0]}")
+for text in dict.fromkeys(str(warning.message).strip().splitlines()[0] for warning in caught):
+    print(text)
 
 # %% [markdown]
 # ## The verdicts
@@ -383,7 +384,7 @@ lab.verdict(
     "outdated",
     "Use FastAPI(lifespan=...) and ConfigDict(from_attributes=True).",
     {"both idioms raise a warning": {"DeprecationWarning", "UserWarning"} <= names},
-    number=f"{len(caught)} warnings",
+    number="runs, with warnings",
 )
 
 # %%

@@ -105,7 +105,7 @@ comparison = lab.compare(
 comparison
 
 # %%
-comparison.plot(predicted=guess.value)
+comparison.plot(predicted=guess.value, counters=["PostgreSQL sessions / request"])
 
 # %% [markdown]
 # ## The cause: round trips

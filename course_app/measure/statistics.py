@@ -67,10 +67,10 @@ class Interval:
     @property
     def factor(self) -> str:
         """The estimate as a factor, such as ``9.1x``."""
-        return f"{significant(self.estimate)}x"
+        return f"{_factor(self.estimate)}x"
 
     def __str__(self) -> str:
-        return f"{self.factor} [{significant(self.low)}, {significant(self.high)}]"
+        return f"{self.factor} [{_factor(self.low)}, {_factor(self.high)}]"
 
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""
@@ -122,6 +122,11 @@ def significant(value: float, digits: int = 2) -> str:
     if magnitude >= digits - 1:
         return f"{round(value, digits - 1 - magnitude):.0f}"
     return f"{value:.{digits - 1 - magnitude}f}"
+
+
+def _factor(value: float) -> str:
+    # Around 1 the second decimal decides whether anything changed.
+    return f"{value:.2f}" if 0.5 <= value < 2 else significant(value)
 
 
 def _exp(value: float) -> float:

@@ -23,8 +23,11 @@ class ValkeyProbe:
         after = self._read()
         delta = {name: after[name] - self._before[name] for name in after}
         # INFO itself is a command: the first of the two readings is part of the difference.
+        commands = delta["total_commands_processed"] - 1
+        if commands <= 0:
+            return []  # its CPU then is what any idle server uses, and would only distract
         return [
-            Reading("Valkey commands", delta["total_commands_processed"] - 1),
+            Reading("Valkey commands", commands),
             Reading("cache hits", delta["keyspace_hits"]),
             Reading("cache misses", delta["keyspace_misses"]),
             Reading("Valkey CPU", delta["cpu_seconds"] * 1e6, unit="µs"),
