@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 
 from course_app.measure.comparison import Comparison
 from course_app.measure.prediction import Prediction
-from course_app.measure.statistics import Interval, Verdict
+from course_app.measure.statistics import WORTH_A_CHANGE, Interval, Verdict, significant
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
 from course_app.plots.style import (
@@ -96,19 +96,21 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         start = 1.0 if logarithmic else 0.0
         texts = [_draw(axes, row, bar, start) for row, bar in enumerate(bars)]
         _finish_axes(axes, bars, low, high, logarithmic)
-        scale = "log scale, " if logarithmic else ""
-        axes.set_xlabel(f"{unit} as {bars[0].name} ({scale}99 % intervals)")
-        make_room(axes, [text for text in texts if text is not None])
+        remarks = ["log scale"] if logarithmic else []
+        remarks += ["99 % intervals"] if any(bar.interval for bar in bars) else []
+        remark = f" ({', '.join(remarks)})" if remarks else ""
+        axes.set_xlabel(f"{unit} as {bars[0].name}{remark}")
+        make_room(axes, texts)
         ticks_up_to(axes.xaxis, 1.05 * high)
         return finish(canvas, title)
 
 
-def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation | None:
-    predicted = f"◇ predicted {bar.predicted:g}x" if bar.predicted is not None else ""
+def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation:
+    predicted = f"◇ predicted {significant(bar.predicted)}x" if bar.predicted is not None else ""
     if bar.below or predicted:
         _under(axes, row, _SEPARATOR.join(filter(None, [predicted, bar.below])))
     if not np.isfinite(bar.factor):
-        return None
+        return _value(axes, row, 0.0, replace(bar, interval=None), look(row))
     style = look(row)
     axes.barh(
         row,
@@ -153,7 +155,11 @@ def _prediction(axes: Axes, row: int, end: float, factor: float) -> None:
 
 
 def _value(axes: Axes, row: int, end: float, bar: Bar, style: Look) -> Annotation:
-    text = str(bar.interval) if bar.interval is not None else "1 (baseline)"
+    text = str(bar.interval) if bar.interval is not None else f"{significant(bar.factor)}x"
+    if not np.isfinite(bar.factor):
+        text = "no speed-up"
+    elif row == 0:
+        text = "1 (baseline)"
     return axes.annotate(
         text,
         xy=(end, row),
@@ -208,6 +214,8 @@ def _message(result: Comparison, metric: str | None) -> str:
         return f"{best.name} is {speedup} times as fast as {base}".replace("x [", " [")
     if speedup.verdict() is Verdict.CANNOT_TELL:
         return f"Cannot tell whether {best.name} is faster than {base}: {speedup}"
+    if len(others) == 1 and speedup.high < 1 / WORTH_A_CHANGE:
+        return f"{best.name} is slower than {base}: {speedup}"
     subject = best.name if len(others) == 1 else "None of these"
     return f"{subject} is not faster than {base}: {speedup}"
 

@@ -68,7 +68,8 @@ def _message(result: Sweep, metric: str) -> str:
     points = [(name, point) for name, points in result.series.items() for point in points]
     name, best = better(points, key=lambda pair: pair[1].middle(metric))
     figure = f"{significant(best.middle(metric), 3)} {UNITS[metric]}"
-    return f"Best of all: {name} with {figure} at {result.parameter} {best.value:g}"
+    first = "Best of all: " if len(result.series) > 1 else ""
+    return f"{first}{name} with {figure} at {result.parameter} {best.value:g}"
 
 
 #: x, y, lowest and highest y.

@@ -8,8 +8,9 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from course_app.measure.spans import Span
 from course_app.measure.statistics import significant
-from course_app.measure.trace import Span, Trace
+from course_app.measure.trace import Trace
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
 from course_app.plots.style import INK, MUTED, linear_ticks, look, only_grid, styled, ticks_up_to

@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse
 
 from course_app.load import Generator, as_workload, get
 from course_app.measure.instrument import instrumented
-from course_app.measure.trace import Span, Trace, trace
+from course_app.measure.spans import Span
+from course_app.measure.trace import Trace, trace
 from course_app.services import Services
 from course_app.serving import AppFailedToStart, ThreadServer
 

@@ -9,9 +9,10 @@ from course_app.measure.comparison import Comparison, Variant
 from course_app.measure.measurement import Measurement
 from course_app.measure.noise import NoiseReport
 from course_app.measure.probes import Counts, Reading
+from course_app.measure.spans import Span
 from course_app.measure.sweep import Point, Sweep
 from course_app.measure.timeline import Timeline
-from course_app.measure.trace import Span, Trace
+from course_app.measure.trace import Trace
 
 NOISE = NoiseReport(wall_seconds=4.0, cores=2, others_cores=0.1, server_wait_share=0.03)
 STEPS = (1, 2, 5, 10, 20, 40, 80, 120, 200)

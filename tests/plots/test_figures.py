@@ -99,12 +99,19 @@ def test_the_default_message_of_a_comparison_says_what_was_found() -> None:
     assert re.fullmatch(r"pool is 9\.0 \[.+\] times as fast as connect per request", faster)
     same = examples.comparison(examples.variant("a", 5.0), examples.variant("b", 5.0))
     assert same.plot().title.startswith("b is not faster than a")
+    slower = examples.comparison(examples.variant("a", 5.0), examples.variant("b", 9.0))
+    assert slower.plot().title.startswith("b is slower than a")
 
 
 def test_wrong_answers_leave_bars_without_figures() -> None:
     wrong = replace(examples.comparison(), wrong=(WrongAnswer("pool", "GET /", "200", "500"),))
     figure = wrong.plot()
     assert "answers were wrong" in figure.title
+
+
+def test_factors_without_intervals_are_drawn_without_them() -> None:
+    bars = [plots.Bar("uvicorn", 1.0), plots.Bar("hypercorn", 0.6, below="80 MB")]
+    assert plots.plot_bars(bars, title="Hypercorn: 0.6x").svg is not None
 
 
 def test_a_figure_is_saved_by_its_ending(tmp_path: Path) -> None:
