@@ -156,7 +156,13 @@ sizes = lab.sweep(
     concurrency=64,
     windows=2,
 )
-sizes.plot(x_log=True, y_log=True)
+cheap = sizes.growth("cheap query", 4, 32)
+waiting = sizes.growth("query that waits 10 ms", 4, 32)
+sizes.plot(
+    title=f"From 4 to 32 connections: {waiting.factor} if the query waits, {cheap.factor} if not",
+    x_log=True,
+    y_log=True,
+)
 
 # %% [markdown]
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
@@ -250,8 +256,6 @@ lab.verdict(
 )
 
 # %%
-cheap = sizes.growth("cheap query", 4, 32)
-waiting = sizes.growth("query that waits 10 ms", 4, 32)
 lab.verdict(
     11,
     "holds when",
