@@ -104,7 +104,7 @@ comparison = lab.compare(
 )
 comparison
 
-# %%
+# %% tags=["readme"]
 comparison.plot(predicted=guess.value, counters=["PostgreSQL sessions / request"])
 
 # %% [markdown]

@@ -20,6 +20,7 @@ from course_app.authoring.contents import (
     Lesson,
 )
 from course_app.authoring.execute import Progress, execute
+from course_app.authoring.figures import save_figures
 from course_app.authoring.machine_paths import scrub
 from course_app.authoring.markers import leaks, split
 from course_app.authoring.notebook import (
@@ -80,7 +81,7 @@ def edited(planned: Planned) -> bool:
 
 
 def executed(planned: Planned, course: Course, cell_seconds: float, progress: Progress) -> Planned:
-    """The same notebook with the outputs of a run, fit to be committed.
+    """The same notebook with the outputs of a run, fit to be committed; saves README figures.
 
     Raises:
         CourseError: a cell failed, or an output holds a path of this machine.
@@ -94,6 +95,7 @@ def executed(planned: Planned, course: Course, cell_seconds: float, progress: Pr
         progress=progress,
     )
     scrub(notebook, course.root, name)
+    save_figures(notebook, course.root, name)
     return replace(planned, notebook=notebook)
 
 

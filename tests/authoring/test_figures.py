@@ -1,0 +1,25 @@
+"""The README's figures come from executed lessons, from tagged cells only."""
+
+from pathlib import Path
+
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from course_app.authoring.figures import save_figures
+
+
+def cell(svg: str, *tags: str) -> object:
+    output = new_output("display_data", data={"image/svg+xml": svg, "text/plain": "a figure"})
+    return new_code_cell("plot()", outputs=[output], metadata={"tags": list(tags)})
+
+
+def test_only_tagged_cells_give_their_picture(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[cell("<svg>1</svg>"), cell("<svg>2</svg>", "readme")])
+    (saved,) = save_figures(notebook, tmp_path, "04_pool")
+    assert saved == tmp_path / "docs/figures/04_pool.svg"
+    assert saved.read_text() == "<svg>2</svg>"
+
+
+def test_a_second_figure_of_a_lesson_gets_a_number(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[cell("<svg>1</svg>", "readme"), cell("<svg>2</svg>", "readme")])
+    names = [path.name for path in save_figures(notebook, tmp_path, "04_pool")]
+    assert names == ["04_pool.svg", "04_pool_2.svg"]
