@@ -24,12 +24,12 @@ class BadAnswer(Exception):
 
 
 class Expectation(NamedTuple):
-    """What makes an answer right, and whether it comes without a body (HEAD)."""
+    """What makes an answer right, whether it comes without a body (HEAD), whether to keep it."""
 
     statuses: frozenset[int]
     body: bytes | None
     bodiless: bool
-    request_index: int
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,13 @@ def parse_head(raw: bytes) -> Head:
 class AnswerReader:
     """Reads one answer from any number of segments, of any form."""
 
-    def __init__(self, expectation: Expectation, *, keep_body: bool = False) -> None:
+    def __init__(self, expectation: Expectation) -> None:
         self.head: Head | None = None
         self.excerpt = b""
         self.body = bytearray()
         self.begun = False
         self.body_found = expectation.body is None
         self._expectation = expectation
-        self._keep_body = keep_body
         self._pending = b""
         self._tail = b""
         self._left: int | None = None
@@ -183,7 +182,7 @@ class AnswerReader:
     def _take(self, part: bytes) -> None:
         if len(self.excerpt) < EXCERPT_BYTES:
             self.excerpt += part[: EXCERPT_BYTES - len(self.excerpt)]
-        if self._keep_body:
+        if self._expectation.keep:
             self.body += part
             if len(self.body) > MOST_KEPT_BYTES:
                 raise BadAnswer(f"a body of more than {MOST_KEPT_BYTES >> 20} MiB")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from course_app.load.engine.answer import AnswerReader, Expectation
 from course_app.load.engine.recorder import Recorder
-from course_app.load.engine.stream import Stream
+from course_app.load.engine.stream import SampleStream, Stream
 from course_app.load.limits import NobodyListens
 
 CONNECT_SECONDS = 5.0
@@ -20,7 +20,7 @@ class Target:
     """A server's address, the requests for it, and the connections to it."""
 
     address: tuple[str, int]
-    stream: Stream
+    stream: Stream | SampleStream
     numbered: bool
     timeout_ns: int
     connections: list[Connection] = field(default_factory=list)

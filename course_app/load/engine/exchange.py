@@ -49,24 +49,25 @@ class Exchanges(ABC):
         """Send the target's next request."""
         target = connection.target
         stream = target.stream
+        payload, connection.expectation = stream.take()
         connection.number = stream.number
-        connection.payload, connection.expectation = stream.take()
+        stream.number += 1
         if target.numbered:
-            connection.payload = numbered(connection.payload, connection.number)
+            payload = numbered(payload, connection.number)
+        connection.payload = payload
         connection.retried = False
         connection.busy = True
         self.in_flight += 1
         connection.started_ns = started = clock()
         connection.intended_ns = started if intended_ns is None else intended_ns
-        self.send(connection)
+        self.send(connection, payload)
 
-    def send(self, connection: Connection) -> None:
-        """Send a connection's request, on a new connection where the old one is gone."""
+    def send(self, connection: Connection, payload: bytes) -> None:
+        """Send a request, on a new connection where the old one is gone."""
         connection.reader = None
         if connection.socket is None:
             self._reopen(connection)
             return
-        payload = connection.payload
         try:
             sent = connection.socket.send(payload)
         except BlockingIOError:
@@ -109,7 +110,7 @@ class Exchanges(ABC):
         elif self._may_retry(connection):
             connection.retried = True
             self.disconnect(connection)
-            self.send(connection)
+            self.send(connection, connection.payload)
         else:
             self.fail(connection, "lost", f"no answer: {error.strerror or error}")
 

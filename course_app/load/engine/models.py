@@ -167,10 +167,6 @@ class Sample(Window):
             self.left -= 1
             self.launch(connection)
 
-    def send(self, connection: Connection) -> None:
-        super().send(connection)
-        connection.reader = AnswerReader(connection.expectation, keep_body=True)
-
     def judge(self, connection: Connection, reader: AnswerReader, head: Head, now: int) -> None:  # noqa: ARG002
         self.responses.append(
             {

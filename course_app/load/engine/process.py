@@ -33,6 +33,7 @@ class Commands:
     def __init__(self, owner: int) -> None:
         self._owner = owner
         self._targets: dict[int, Target] = {}
+        self._streams: dict[int, Stream] = {}
 
     def connect(
         self,
@@ -56,12 +57,13 @@ class Commands:
             timeout_ns=int(timeout_seconds * 1e9),
         )
         opened.open(concurrency)
-        self._targets[target] = opened
+        self._targets[target], self._streams[target] = opened, stream
         return {}, {}
 
     def disconnect(self, *, target: int) -> Reply:
-        if (closed := self._targets.pop(target, None)) is not None:
-            closed.close()
+        if target in self._targets:
+            self._targets.pop(target).close()
+            del self._streams[target]
         return {}, {}
 
     def closed(self, *, target: int, **options: Any) -> Reply:
@@ -75,8 +77,10 @@ class Commands:
         return self._run(targets, Alternate(known, self._owner, seconds=seconds))
 
     def sample(self, *, target: int, count: int) -> Reply:
-        known = self._targets[target]
-        sampled = dataclasses.replace(known, stream=known.stream.sample(count), connections=[])
+        stream = self._streams[target]
+        sampled = dataclasses.replace(
+            self._targets[target], stream=stream.sample(count), connections=[]
+        )
         sampled.open(concurrency=1)
         window = Sample(sampled, self._owner, count)
         window.run()
@@ -85,10 +89,10 @@ class Commands:
             example = window.recorders[0].examples[0]
             raise NoAnswer(f"{example['request_line']}: {example['got']}.")
         bodies = {str(index): body for index, body in enumerate(window.bodies)}
-        return {"responses": window.responses, "next": [known.stream.number]}, {**bodies}
+        return {"responses": window.responses, "next": [stream.number]}, {**bodies}
 
     def _run(self, targets: list[int], window: Closed | Open | Alternate) -> Reply:
-        streams = [self._targets[target].stream for target in targets]
+        streams = [self._streams[target] for target in targets]
         for stream in streams:
             stream.prepare()
         gc.collect()

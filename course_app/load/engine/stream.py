@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from array import array
 from collections import deque
+from collections.abc import Callable
 
 from course_app.load.engine.answer import Expectation
 from course_app.load.rendering import RequestStream
@@ -17,59 +19,54 @@ RENDERED_AT_ONCE = 32
 Prepared = tuple[bytes, Expectation]
 
 
-def expectation_of(index: int, request: Request) -> Expectation:
-    """What makes an answer to the workload's request ``index`` right."""
+def expectation_of(request: Request) -> Expectation:
+    """What makes an answer to the request right."""
     return Expectation(
         statuses=frozenset(request.expect_status),
         body=request.expect_body or None,
         bodiless=request.method == "HEAD",
-        request_index=index,
     )
 
 
 class Stream:
     """Requests in the order of their numbers; ``number`` is the next one's.
 
-    A workload that holds a sequence never repeats a request (it renders on); any other cycles
-    through its prepared requests.
+    ``take()`` gives the next request and what is expected of its answer; whoever takes it counts
+    ``number`` on. A workload that holds a sequence never repeats a request (it renders on); any
+    other cycles through its prepared requests.
     """
+
+    take: Callable[[], Prepared]
 
     def __init__(
         self, workload: Workload, seed: int, host: str, prepared: int, first: int = 0
     ) -> None:
         self.first = self.number = first
         self.kinds = array("q")
-        self.cycles = not workload.endless
+        self._endless = workload.endless
         self._from_start = functools.partial(Stream, workload, seed, host)
         self._source = RequestStream(workload, seed, host, first)
         self._prepared_count = prepared
-        self._expectations = [
-            expectation_of(index, request) for index, request in enumerate(workload.requests)
-        ]
+        self._expectations = [expectation_of(request) for request in workload.requests]
         self._ready: deque[Prepared] = deque()
-        self.prepare()
+        self._render(prepared)
+        self.take = self._take_new if self._endless else itertools.cycle(self._ready).__next__
 
     def prepare(self) -> None:
         """Render what the next window may need."""
-        missing = self._prepared_count - len(self._ready)
-        if missing > 0 and not (self.cycles and self._ready):
-            self._render(missing)
+        if self._endless:
+            self._render(self._prepared_count - len(self._ready))
 
-    def take(self) -> Prepared:
-        """The next request and what is expected of its answer."""
-        self.number += 1
-        ready = self._ready
-        if self.cycles:
-            first = ready[0]
-            ready.rotate(-1)
-            return first
-        if not ready:
+    def sample(self, count: int) -> SampleStream:
+        """The first ``count`` requests; of an endless stream, which repeats none, the next ones."""
+        source = self if self._endless else self._from_start(count)
+        self.number += count if self._endless else 0
+        return SampleStream([source.take() for _ in range(count)])
+
+    def _take_new(self) -> Prepared:
+        if not self._ready:
             self._render(RENDERED_AT_ONCE)
-        return ready.popleft()
-
-    def sample(self, count: int) -> Stream:
-        """A stream of the first ``count`` requests; an endless one, which repeats none, goes on."""
-        return self._from_start(count) if self.cycles else self
+        return self._ready.popleft()
 
     def _render(self, count: int) -> None:
         size_bytes = 0
@@ -80,6 +77,19 @@ class Stream:
             size_bytes += len(payload)
             if size_bytes > MOST_PREPARED_BYTES:
                 return
+
+
+class SampleStream:
+    """Given requests, whose answers are kept whole and not judged."""
+
+    def __init__(self, requests: list[Prepared]) -> None:
+        self.number = 0
+        self.take = iter(
+            [
+                (payload, expectation._replace(statuses=frozenset(), keep=True))
+                for payload, expectation in requests
+            ]
+        ).__next__
 
 
 def numbered(payload: bytes, number: int) -> bytes:
