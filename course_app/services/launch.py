@@ -1,6 +1,7 @@
 """The owner's side of the supervisor: give it a job in a lab's folder, wait for what it reports."""
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -89,9 +90,10 @@ def _launch(job: Job, account: Account | None) -> tuple[LabFolder, OwnedProcess]
         (folder.path / supervisor.JOB).write_text(job.to_json())
         command = program(supervisor.__name__, folder.path)
         return folder, OwnedProcess(command, remove=[folder.path])
-    except OSError as error:
+    except BaseException as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
         folder.release()
-        if is_no_room(error):
+        if isinstance(error, OSError) and is_no_room(error):
             raise no_room(folder.path) from error
         raise
 
