@@ -17,11 +17,6 @@ import psutil
 BUSY_CORES = 0.2
 VERY_BUSY_CORES = 0.8
 
-#: Run-queue waits of a server thread: 3 % on a quiet machine, 16-20 % beside a busy
-#: neighbour, 31-74 % beside two busy loops on two cores.
-BUSY_WAIT_SHARE = 0.1
-VERY_BUSY_WAIT_SHARE = 0.3
-
 
 @dataclass(frozen=True)
 class NoiseReport:
@@ -34,13 +29,14 @@ class NoiseReport:
 
     @property
     def badge(self) -> str:
-        """One of ``calm``, ``busy``, ``very busy``."""
-        wait = self.server_wait_share or 0.0
-        if self.others_cores > VERY_BUSY_CORES or wait > VERY_BUSY_WAIT_SHARE:
+        """One of ``calm``, ``busy``, ``very busy``: how much of the machine others took.
+
+        The server's waiting is no part of it: on two cores it also waits for our own
+        generator and database.
+        """
+        if self.others_cores > VERY_BUSY_CORES:
             return "very busy"
-        if self.others_cores > BUSY_CORES or wait > BUSY_WAIT_SHARE:
-            return "busy"
-        return "calm"
+        return "busy" if self.others_cores > BUSY_CORES else "calm"
 
     def __str__(self) -> str:
         text = f"Machine {self.badge}: others used {self.others_cores:.1f} of {self.cores} cores"
