@@ -53,7 +53,7 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
 and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``connections()`` and
-``connections_after(seconds)``, and has a database of its own: ``workspace.owner_dsn``. Draw from
+``connections_left_by_stop()``, and has a database of its own: ``workspace.owner_dsn``. Draw from
 ``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
 Points add up to ten. ``course verify`` proves the exercise.
 """

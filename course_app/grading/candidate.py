@@ -29,6 +29,9 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = %(user)s AND pid <> pg_backend_pid()
     AND NOT (usename = current_user AND application_name = %(check)s)
 """
+_LOST_SESSIONS = """
+SELECT sessions_abandoned FROM pg_stat_database WHERE datname = current_database()
+"""
 
 
 class Candidate(ABC):
@@ -95,13 +98,7 @@ class Candidate(ABC):
         Raises:
             CouldNotCheck: PostgreSQL does not answer.
         """
-        asked = {"user": self.workspace.user, "check": CHECK_NAME}
-        try:
-            with psycopg.connect(self.workspace.owner_dsn or "", autocommit=True) as connection:
-                row = connection.execute(_CONNECTIONS, asked).fetchone()
-        except psycopg.OperationalError as error:
-            raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
-        return int(row[0]) if row else 0
+        return self._asked(_CONNECTIONS)
 
     def connections_after(self, seconds: float, most: int = 0) -> int:
         """Wait until at most ``most`` connections are open, for so long; returns how many are."""
@@ -109,6 +106,26 @@ class Candidate(ABC):
         while (still := self.connections()) > most and time.monotonic() < deadline:
             time.sleep(0.02)
         return still
+
+    def connections_left_by_stop(self, seconds: float = 2.0) -> int:
+        """Stop the app; how many connections were still open then, or cut off instead of closed.
+
+        What a process leaves open ends with its event loop, but PostgreSQL tells a session that
+        said goodbye from one that was lost.
+        """
+        lost_before = self._asked(_LOST_SESSIONS)
+        self.stop()
+        still_open = self.connections_after(seconds)
+        return still_open + self._asked(_LOST_SESSIONS) - lost_before
+
+    def _asked(self, query: str) -> int:
+        values = {"user": self.workspace.user, "check": CHECK_NAME}
+        try:
+            with psycopg.connect(self.workspace.owner_dsn or "", autocommit=True) as connection:
+                row = connection.execute(query, values).fetchone()
+        except psycopg.OperationalError as error:
+            raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
+        return int(row[0]) if row else 0
 
 
 class ThreadCandidate(Candidate):

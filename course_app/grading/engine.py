@@ -1,6 +1,7 @@
 """Runs a rubric on an answer and writes the scorecard. One engine behind both doors."""
 
 import contextlib
+import gc
 import json
 import secrets
 import time
@@ -116,18 +117,19 @@ class Checker:
             "reference": exercise.reference,
             "baseline": exercise.baseline,
         }
-        with contextlib.ExitStack() as stack:
+        # Apps end before their databases go.
+        with contextlib.ExitStack() as spaces, contextlib.ExitStack() as stack:
 
             def launch(role: str) -> Candidate:
                 answer = answers[role]
                 open_space = self._workspaces.open(exercise.needs)
                 if not self.isolated:
-                    space = stack.enter_context(open_space)
+                    space = spaces.enter_context(open_space)
                     return ThreadCandidate(role, space, answer, self.limits, log)
                 host = HostProcess(answer, self.limits)
                 stack.callback(host.close)
-                space = stack.enter_context(open_space)
-                names = tuple(exercise.values)
+                space = spaces.enter_context(open_space)
+                names = tuple(exercise.values) if isinstance(answer, Path) else ()
                 return ProcessCandidate(role, space, host, answer, self.limits, names)
 
             exam = Exam(
@@ -135,13 +137,16 @@ class Checker:
                 self.generator,
                 limits=self.limits,
                 seed=seed,
-                values=values,
+                values=plain_values(values),
                 progress=progress,
             )
-            stack.callback(exam.close)
             if not self.isolated:
                 stack.enter_context(contextlib.redirect_stdout(log))
                 stack.enter_context(contextlib.redirect_stderr(log))
+                # What an app left unfinished complains when it is collected: better here than
+                # in the learner's next cell.
+                stack.callback(gc.collect)
+            stack.callback(exam.close)
             yield exam
 
 

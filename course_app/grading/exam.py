@@ -58,7 +58,7 @@ class Exam(Bench):
         workload, seed = as_workload(traffic), self.new_seed()
         got = self._answers(self.learner, workload, count, seed)
         wanted = self._answers(self.reference, workload, count, seed)
-        _require_expected(workload, wanted)
+        _require_expected(workload, seed, wanted)
         self.compare(got, wanted, same)
         return Evidence(f"{count} of {count} equal", "the reference's answers")
 
@@ -187,9 +187,9 @@ class Exam(Bench):
             return list(self.generator.sample(target, count))
 
 
-def _require_expected(workload: Workload, answers: Sequence[Response]) -> None:
-    expected = {status for request in workload.requests for status in request.expect_status}
-    for answer in answers:
-        if answer.status not in expected:
+def _require_expected(workload: Workload, seed: int, answers: Sequence[Response]) -> None:
+    _, kinds = workload.render(len(answers), seed, "")
+    for kind, answer in zip(kinds, answers, strict=True):
+        if answer.status not in workload.requests[kind].expect_status:
             line = answer.request_text.partition("\r\n")[0]
             raise CouldNotCheck(f"The reference itself answers {line} with {excerpt(answer)}.")

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from course_app.dataset import ROWS
 from course_app.grading.inert import silence_the_lab
 
 #: A submission's module is called so, in tracebacks too.
@@ -54,11 +55,15 @@ def describe_function(function: Any) -> dict[str, str]:
 
 
 def load_function(where: Mapping[str, str]) -> Loaded:
-    """Import a function of the course as ``create_app``."""
+    """Import a function of the course as ``create_app``.
+
+    Raises:
+        NotRunnable: its module cannot be imported.
+    """
     try:
-        module = importlib.import_module(where["module"])
-    except ModuleNotFoundError:
-        module = _import_file(Path(where["file"]), where["module"])
+        module = _import(where)
+    except Exception as error:
+        raise NotRunnable(f"{where['name']} cannot be imported: {error!r}") from error
     return Loaded({"create_app": getattr(module, where["name"])})
 
 
@@ -71,13 +76,14 @@ def load_file(path: Path, given: Mapping[str, str]) -> Loaded:
     Raises:
         NotRunnable: the file is missing, too big or not what its name says.
     """
-    silence_the_lab(given)
+    silence_the_lab({**ROWS, **given})
     cells = list(read_cells(path))
     module = ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
     error = ""
     for number, code in enumerate(cells, start=1):
-        error = error or _run(code, f"cell {number}", module.__dict__)
+        failed = _run(code, f"cell {number}", module.__dict__)
+        error = error or failed
     return Loaded(module.__dict__, error)
 
 
@@ -131,6 +137,13 @@ def _own_lines(error: BaseException, name: str) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
     last = "".join(traceback.format_exception_only(error)).strip()
     return "".join([*traceback.format_list(frames[-3:]), last])
+
+
+def _import(where: Mapping[str, str]) -> ModuleType:
+    try:
+        return importlib.import_module(where["module"])
+    except ModuleNotFoundError:
+        return _import_file(Path(where["file"]), where["module"])
 
 
 def _import_file(path: Path, name: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,14 @@ def verify(
     with _file(blank, _BLANK) as path:
         yield _proof(checker, exercise, "blank is not attempted", path, _is_not_attempted)
     right = solution or exercise.reference
-    yield _proof(checker, exercise, "solution gets full points", right, _has_full_points)
+    yield _proof(
+        checker,
+        exercise,
+        "solution gets full points",
+        right,
+        _has_full_points,
+        exercise.reference_values,
+    )
     for wrong in exercise.wrong_answers:
         yield _proof(
             checker,
@@ -68,6 +75,7 @@ def verify(
             f"wrong answer '{wrong.name}' earns {wrong.failure.__name__}",
             wrong.answer,
             _fails_with(wrong.failure),
+            wrong.values,
         )
 
 
@@ -115,9 +123,10 @@ def _proof(
     what: str,
     answer: Any,
     judge: Callable[[Scorecard], str],
+    values: Mapping[str, Any] | None = None,
 ) -> Proof:
     for _ in range(TRIES):
-        card = checker.check(exercise, answer)
+        card = checker.check(exercise, answer, values=values)
         if not card.open_points:
             break
     return Proof(exercise.slug, what, judge(card), card)

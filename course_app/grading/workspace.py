@@ -15,6 +15,8 @@ import psycopg
 import redis
 from psycopg import sql
 
+from course_app.errors import CourseError
+
 if TYPE_CHECKING:
     from course_app.services import Services
 
@@ -84,7 +86,7 @@ class Workspaces:
             if "postgres_dsn" in needs:
                 owner = self._running.new_database()
                 dsn = self._with_own_user(owner, stack)
-                stack.callback(self._running.drop_database, owner)
+                stack.callback(self._drop_database, owner)
             if "valkey_url" in needs:
                 valkey = stack.enter_context(self._valkey())
             yield Workspace(dsn, owner and _named(owner), valkey)
@@ -111,6 +113,11 @@ class Workspaces:
             return owner_dsn
         stack.callback(_drop_user, self._running.postgres_dsn, user)
         return _with_user(owner_dsn, user, password)
+
+    def _drop_database(self, dsn: str) -> None:
+        # Fails where the services are gone, and the database with them.
+        with contextlib.suppress(psycopg.Error, CourseError):
+            self._running.drop_database(dsn)
 
     @contextlib.contextmanager
     def _valkey(self) -> Iterator[str]:

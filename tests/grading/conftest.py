@@ -8,18 +8,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from course_app.grading import Checker, Exercise, Limits
+from course_app.grading import Checker, Limits
 
 
 def no_services() -> object:
     raise AssertionError("the toy exercise needs no services")
-
-
-@pytest.fixture(scope="session")
-def toy() -> Exercise:
-    import toy
-
-    return toy.exercise
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,28 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import toy
 
-from course_app.grading import Checker, Exercise, Outcome, Scorecard
+from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, hygiene
 from course_app.grading.progress import ProgressStore
 
 LONGEST_SECONDS = 12.0
+
+
+@hygiene(points=1)
+def right_under_load(exam: Exam) -> Evidence:
+    """Also right while and after many requests come."""
+    exam.load(exam.learner, toy.NUMBERS, requests=200)
+    return exam.same_answers(toy.NUMBERS, 10)
+
+
+#: Without the measurement of speed, which would only make these tests slow.
+QUICK = replace(toy.exercise, rubric=(toy.same_squares, right_under_load))
 
 RIGHT = """
 from fastapi import FastAPI, HTTPException
@@ -61,7 +74,7 @@ def leftovers(began: float) -> list[str]:
     return found
 
 
-def check(checker: Checker, exercise: Exercise, path: Path, code: str) -> Scorecard:
+def check(checker: Checker, path: Path, code: str, exercise: Exercise = QUICK) -> Scorecard:
     path.write_text(code)
     began = time.monotonic()
     card = checker.check(exercise, path)
@@ -97,52 +110,46 @@ def first_failure(card: Scorecard) -> str | None:
     ],
 )
 def test_what_breaks_off_fails_in_its_own_way(
-    processes: Checker, toy: Exercise, submission: Path, code: str, failure: str
+    processes: Checker, submission: Path, code: str, failure: str
 ) -> None:
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code)
     assert card.outcome is Outcome.FAILED
     assert first_failure(card) == failure, card
     assert card.points == 0
     assert card.results[0].hint
 
 
-def test_memory_filled_while_serving_is_noticed(
-    processes: Checker, toy: Exercise, submission: Path
-) -> None:
+def test_memory_filled_while_serving_is_noticed(processes: Checker, submission: Path) -> None:
     code = in_handler("kept.append(b'x' * 40_000_000)", "kept = []")
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code)
     assert first_failure(card) == "TooMuchMemory"
 
 
 def test_a_thousand_connections_do_no_harm_but_to_the_app(
-    processes: Checker, toy: Exercise, submission: Path
+    processes: Checker, submission: Path
 ) -> None:
     code = in_handler("kept.extend(socket.socket() for _ in range(1000))", "kept = []")
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code)
     assert card.outcome is Outcome.FAILED
     assert card.points == 0
 
 
 def test_programs_left_in_the_background_end_with_the_check(
-    processes: Checker, toy: Exercise, submission: Path
+    processes: Checker, submission: Path
 ) -> None:
     mark = str(1000 + secrets.randbelow(10**6))
     start = f"subprocess.Popen(['sleep', '{mark}'], start_new_session=True)"
-    check(processes, toy, submission, RIGHT + f"\nimport subprocess\n{start}\n{start}\n")
+    check(processes, submission, RIGHT + f"\nimport subprocess\n{start}\n{start}\n")
     assert not [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or ())]
 
 
-def test_nothing_outside_can_be_signalled(
-    processes: Checker, toy: Exercise, submission: Path
-) -> None:
+def test_nothing_outside_can_be_signalled(processes: Checker, submission: Path) -> None:
     code = f"{RIGHT}\nimport os\nfor pid in ({os.getpid()}, os.getppid()):\n    os.kill(pid, 9)\n"
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code)
     assert card.results[0].outcome is Outcome.PASSED
 
 
-def test_replacing_the_checker_earns_nothing(
-    processes: Checker, toy: Exercise, submission: Path
-) -> None:
+def test_replacing_the_checker_earns_nothing(processes: Checker, submission: Path) -> None:
     code = f"""{RIGHT.replace("number * number", "0")}
 import builtins, json
 import course_app.grading.exam as exam, course_app.grading.evidence as evidence, course_app.learn
@@ -153,18 +160,18 @@ class Yes(int):
 builtins.int = Yes
 json.dumps = lambda *_, **__: '{{"state": "passed", "points": 10}}'
 """
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code)
     assert card.outcome is Outcome.FAILED
     assert card.points == 0
 
 
 def test_results_cannot_be_written_from_inside(
-    processes: Checker, toy: Exercise, submission: Path, tmp_path: Path
+    processes: Checker, submission: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
     results.mkdir()
     kept = ProgressStore(results)
-    kept.record(check(processes, toy, submission, RIGHT.replace("number * number", "0")))
+    kept.record(check(processes, submission, RIGHT.replace("number * number", "0")))
     before = (results / "98_squares.json").read_text()
     code = f"""{RIGHT.replace("number * number", "0")}
 import pathlib
@@ -174,26 +181,21 @@ for path in pathlib.Path({str(results)!r}).glob("*"):
     except OSError:
         pass
 """
-    check(processes, toy, submission, code)
+    check(processes, submission, code)
     assert (results / "98_squares.json").read_text() == before
 
 
-def test_requests_of_all_kinds_look_alike(
-    processes: Checker, toy: Exercise, submission: Path
-) -> None:
+def test_requests_of_all_kinds_look_alike(processes: Checker, submission: Path) -> None:
     """An answer that is right only for the headers it saw first passes: all are the same."""
     looks = """    looks.add(tuple(item for item in request.headers.items() if item[0] != "host"))
     if len(looks) > 1: return {}"""
     code = RIGHT.replace("(number: int)", "(number: int, request: Request)")
     code = "from fastapi import Request\nlooks = set()\n" + code.replace("    before()", looks)
-    card = check(processes, toy, submission, code)
-    assert card.results[0].outcome is Outcome.PASSED
-    assert card.results[1].failure not in ("DifferentAnswer", "WrongUnderLoad")
+    card = check(processes, submission, code)
+    assert card.passed, card
 
 
-def test_answers_are_looked_at_under_load_too(
-    processes: Checker, toy: Exercise, submission: Path
-) -> None:
+def test_answers_are_looked_at_under_load_too(processes: Checker, submission: Path) -> None:
     code = """
 import asyncio
 from fastapi import FastAPI, HTTPException
@@ -214,6 +216,6 @@ async def square(number: int):
     finally:
         inside -= 1
 """
-    card = check(processes, toy, submission, code)
+    card = check(processes, submission, code, toy.exercise)
     assert card.results[0].outcome is Outcome.PASSED
     assert card.results[1].failure in ("DifferentAnswer", "WrongUnderLoad")

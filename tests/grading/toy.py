@@ -102,6 +102,13 @@ def create_loose() -> FastAPI:
     return squares(lambda: None, strict=False)
 
 
+def create_unwritten() -> FastAPI:
+    def nothing() -> None:
+        raise NotImplementedError("your answer")
+
+    return squares(nothing)
+
+
 exercise = Exercise(
     slug="98_squares",
     title="Do the work once",

@@ -72,8 +72,7 @@ def faster(exam: Exam) -> Evidence:
 def closes(exam: Exam) -> Evidence:
     """No connection is left after the shutdown."""
     exam.ask(exam.learner, READS)
-    exam.learner.stop()
-    left = exam.learner.connections_after(seconds=2)
+    left = exam.learner.connections_left_by_stop()
     if left:
         raise LeavesConnections(f"{left} connections", "none")
     return Evidence("none", "none")
