@@ -72,7 +72,7 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
-        if sum(_private_bytes(process) for process in tree) > self._limits.memory_bytes:
+        if sum(_own_bytes(process) for process in tree) > self._limits.memory_bytes:
             return self._too_much_memory()
         return None
 
@@ -111,8 +111,9 @@ def _resident_bytes(pid: int) -> int:
         return 0
 
 
-def _private_bytes(process: psutil.Process) -> int:
+def _own_bytes(process: psutil.Process) -> int:
+    """A process's part of the memory in use: what forked processes share counts once in all."""
     with contextlib.suppress(psutil.Error):
-        memory = process.memory_info()
-        return int(memory.rss - getattr(memory, "shared", 0))
+        memory = process.memory_full_info()
+        return int(getattr(memory, "pss", 0) or memory.uss)
     return 0
