@@ -157,7 +157,8 @@ class Exchanges(ABC):
     def _complete(self, connection: Connection, reader: AnswerReader, now: int) -> None:
         head = reader.head
         assert head is not None
-        if connection.unsent is not None or not head.keep_alive:
+        # uvicorn ends a connection after an exception in the app without announcing it.
+        if connection.unsent is not None or not head.keep_alive or head.status == 500:
             self.disconnect(connection)
         self.judge(connection, reader, head, now)
         self.finish(connection, now)
