@@ -6,6 +6,7 @@ while it works, the owner waits in C. It ends with its owner, however that ends.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from course_app.load import limits
 from course_app.load.child import Child
 from course_app.load.description import describe_workload
-from course_app.load.limits import OutOfBounds, within
+from course_app.load.limits import GeneratorEnded, OutOfBounds, within
 from course_app.load.result import ErrorExample, LoadResult, Response
 from course_app.load.workload import Request, Workload, as_workload
 
@@ -181,8 +182,9 @@ class Generator:
     def disconnect(self, target: Target) -> None:
         """Close a target's connections; it connects again if it is used again."""
         with self._lock:
-            if target._child is not None and target._child is self._child:
-                self._child.ask("disconnect", {"target": target._number}, SPARE_SECONDS)
+            if target._child is not None and not target._child.ended:
+                with contextlib.suppress(GeneratorEnded):  # then its connections are closed too
+                    target._child.ask("disconnect", {"target": target._number}, SPARE_SECONDS)
             target._child = None
 
     def close(self) -> None:

@@ -83,6 +83,5 @@ def within(name: str, value: float, least: float, most: float) -> None:
     """Raises OutOfBounds unless ``least <= value <= most``."""
     if not (isinstance(value, int | float) and math.isfinite(value) and least <= value <= most):
         raise OutOfBounds(
-            f"{name}={value!r} is out of bounds: choose a number from {least:g} to {most:g}, so "
-            "that a load on this machine always ends soon."
+            f"{name}={value!r} is out of bounds: choose a number from {least:g} to {most:g}."
         )

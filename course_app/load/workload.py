@@ -168,11 +168,10 @@ def _distributions(value: Any) -> list[Distribution]:
 
 def _check_json(value: Any) -> None:
     try:
-        jsonlib.dumps(value, default=_stand_in)
+        jsonlib.dumps(value, default=_stand_in, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadWorkload(
-            f"A request cannot carry this as JSON ({error}): {value!r:.200}"
-        ) from error
+        shown = f"{value!r:.200}"
+        raise BadWorkload(f"A request cannot carry {shown} as JSON: {error}.") from error
 
 
 def _stand_in(held: object) -> None:

@@ -59,6 +59,8 @@ class _HeadParser:
         self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(raw)
+        except httptools.HttpParserUpgrade as error:
+            raise BadAnswer("a switch of protocols, which was not asked for") from error
         except httptools.HttpParserError as error:
             raise BadAnswer(f"no HTTP answer ({error})") from error
 
@@ -149,8 +151,6 @@ class AnswerReader:
 
     def _begin(self, raw: bytes) -> bool:
         head = parse_head(raw)
-        if head.status == 101:
-            raise BadAnswer("a switch of protocols, which was not asked for")
         if head.status < 200:  # an interim answer (RFC 9110, 15.2): the real one follows
             return False
         self.head = head
