@@ -21,6 +21,10 @@ STOP_MARGIN_SECONDS = 10.0
 TAIL_BYTES = 64 * 1024
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class OwnedProcess:
     """A running command, kept by a small keeper process that ends it in every case.
 
@@ -36,8 +40,8 @@ class OwnedProcess:
         command: program and arguments; the program is looked up on PATH.
         env: the command's whole environment; this process's by default.
         cwd: the command's working directory; this process's by default.
-        output: file for standard output and error, written anew; an unnamed temporary file by
-            default. Either way `output_tail` reads it.
+        output: file for standard output and error, written anew, for this user's eyes only if it
+            is new; an unnamed temporary file by default. Either way `output_tail` reads it.
         remove: folders the keeper removes after the end, whatever the end was.
         orphaned_grace_seconds: time between SIGTERM and SIGKILL when this process has ended.
 
@@ -59,7 +63,9 @@ class OwnedProcess:
         require_posix()
         self.command = tuple(os.fspath(part) for part in command)
         # open as long as this object, for output_tail
-        self._output: IO[bytes] = output.open("w+b") if output else tempfile.TemporaryFile()  # noqa: SIM115
+        self._output: IO[bytes] = (
+            open(output, "w+b", opener=_private) if output else tempfile.TemporaryFile()  # noqa: SIM115
+        )
         self._keeper = subprocess.Popen(
             self._keeper_command(remove, orphaned_grace_seconds),
             stdin=subprocess.PIPE,

@@ -20,6 +20,7 @@ from course_app.dataset import FILL_SQL, SCHEMA_SQL
 from course_app.services.binaries import Account, Binaries
 from course_app.services.copying import Copy, copy_files, make_folders, write_back
 from course_app.services.errors import DamagedCache, is_no_room, no_room
+from course_app.services.folders import write_private
 from course_app.services.postgres import PREPARING_SETTINGS, PostgresServer, initdb
 
 DATABASE = "course"
@@ -190,8 +191,7 @@ def _publish(data: Path, manifest: Manifest, target: Path) -> None:
         make_folders([new / DATA, *(new / DATA / folder for folder in manifest.folders)], None)
         copies = [Copy(data / name, new / DATA / name, n) for name, n in manifest.files.items()]
         copy_files(copies, None)
-        (new / MANIFEST).touch(mode=0o600)
-        (new / MANIFEST).write_text(json.dumps(asdict(manifest)))
+        write_private(new / MANIFEST, json.dumps(asdict(manifest)))
         write_back([copy.target for copy in copies] + [new / MANIFEST])
         new.rename(target)
     except BaseException as error:

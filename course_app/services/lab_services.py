@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from course_app.processes import require_posix
-from course_app.services.folders import remove_abandoned
 
 if TYPE_CHECKING:
     from course_app.services.external import Ledger
@@ -114,6 +113,9 @@ def start_services(*, dataset: bool = True) -> Services:
         UnsupportedPlatform: on native Windows.
     """
     require_posix()
+    # needs modules that native Windows does not have, so not before that is refused
+    from course_app.services.folders import remove_abandoned
+
     started = time.perf_counter()
     remove_abandoned()
     starter = _Starter()

@@ -17,7 +17,7 @@ from course_app.services.errors import (
     is_no_room,
     no_room,
 )
-from course_app.services.folders import LabFolder, make_lab_folder
+from course_app.services.folders import LabFolder, make_lab_folder, write_private
 from course_app.services.supervisor import Job, Report
 
 POLL_SECONDS = 0.003
@@ -87,9 +87,9 @@ def run_job(job: Job, account: Account | None, timeout_seconds: float) -> None:
 def _launch(job: Job, account: Account | None) -> tuple[LabFolder, OwnedProcess]:
     folder = make_lab_folder(account)
     try:
-        (folder.path / supervisor.JOB).write_text(job.to_json())
-        command = program(supervisor.__name__, folder.path)
-        return folder, OwnedProcess(command, remove=[folder.path])
+        write_private(folder.path / supervisor.JOB, job.to_json())
+        command, output = program(supervisor.__name__, folder.path), folder.path / "output"
+        return folder, OwnedProcess(command, output=output, remove=[folder.path])
     except BaseException as error:
         shutil.rmtree(folder.path, ignore_errors=True)
         folder.release()

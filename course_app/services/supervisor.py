@@ -29,6 +29,7 @@ from course_app.services.errors import (
     is_no_room,
     no_room,
 )
+from course_app.services.folders import write_private
 from course_app.services.postgres import USER, PostgresServer
 from course_app.services.valkey import ValkeyServer
 
@@ -176,7 +177,7 @@ def _work(folder: Path, job: Job) -> None:
         if job.mode == "prepare":
             supervisor.prepare()
             return
-        _write(folder / REPORT, asdict(supervisor.serve()))
+        write_private(folder / REPORT, json.dumps(asdict(supervisor.serve())))
         threading.Thread(target=supervisor.write_back, daemon=True).start()
         while True:
             signal.pause()
@@ -193,11 +194,3 @@ def _fail(error: ServicesError) -> NoReturn:
         what = {"kind": type(error).__name__, "message": str(error)}
         print(ERROR_MARK + json.dumps(what), flush=True)
     os._exit(NO_ROOM_EXIT_CODE if isinstance(error, NoRoomOnDisk) else 1)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Complete or not there."""
-    new = path.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text(json.dumps(content))
-    new.rename(path)
