@@ -1,0 +1,327 @@
+"""The generator on real servers: both models, alternation, numbers, limits of what it sends."""
+
+import asyncio
+import itertools
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from course_app.errors import CourseError
+from course_app.load import (
+    BadWorkload,
+    Generator,
+    NobodyListens,
+    NotLoopback,
+    OutOfBounds,
+    as_workload,
+    choice,
+    get,
+    mix,
+    post,
+    sequence,
+    uniform,
+)
+from course_app.serving import ThreadServer
+
+
+class Seen:
+    """What the app received, in order."""
+
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.names: list[str] = []
+        self.order: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture(scope="module")
+def url(seen: Seen) -> Iterator[str]:
+    app = FastAPI()
+
+    @app.get("/hello")
+    async def hello() -> dict[str, str]:
+        return {"hello": "world"}
+
+    @app.get("/items/{item}")
+    async def item(item: str, request: Request) -> dict[str, str]:
+        seen.numbers.append(request.headers.get("x-request-number", ""))
+        seen.order.append(item)
+        return {"item": item}
+
+    @app.post("/items", status_code=201)
+    async def create(body: dict[str, str | int]) -> dict[str, str | int]:
+        seen.names.append(str(body["name"]))
+        return body
+
+    @app.get("/sleep/{milliseconds}")
+    async def sleep(milliseconds: float) -> None:
+        await asyncio.sleep(milliseconds / 1000)
+
+    @app.get("/limited")
+    async def limited() -> Response:
+        return Response(status_code=429 if next(turns) % 2 else 200)
+
+    turns = itertools.count()
+    with ThreadServer(app) as server:
+        yield server.url
+
+
+def test_a_closed_window_of_requests_answers_exactly_that_many(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/hello", concurrency=7)
+    result = generator.closed(target, requests=500)
+    assert (result.completed, result.answered_in_window, result.error_count) == (500, 500, 0)
+    assert result.concurrency == 7
+    assert sorted(result.request_number) == list(range(500))
+    again = generator.closed(target, requests=3)
+    assert sorted(again.request_number) == [500, 501, 502]
+
+
+def test_stamps_are_in_order_and_on_one_clock(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/hello", concurrency=3)
+    result = generator.closed(target, seconds=0.3, warmup_seconds=0.1)
+    closes_ns = result.window_start_ns + result.window_seconds * 1e9
+    assert result.window_seconds == pytest.approx(0.3)
+    assert result.start_ns.min() >= result.window_start_ns
+    assert result.start_ns.max() < closes_ns
+    assert (result.end_ns > result.start_ns).all()
+    assert (result.intended_ns == result.start_ns).all()
+    assert (np.diff(result.end_ns) >= 0).all()
+    assert result.percentile(50) == pytest.approx(float(np.median(result.service_ms)))
+    assert 0 < result.generator_cpu_seconds < result.window_seconds + 0.1
+    assert result.throughput == pytest.approx(result.completed / 0.3, rel=0.1)
+
+
+def test_a_closed_window_keeps_its_concurrency_and_waits_for_the_last_answers(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/sleep/300", concurrency=4)
+    result = generator.closed(target, seconds=0.75)
+    assert result.completed == 12  # three rounds, of which the last ends after the window
+    assert result.answered_in_window == 8
+    events = [(start, 1) for start in result.start_ns] + [(end, -1) for end in result.end_ns]
+    in_flight = list(itertools.accumulate(change for _, change in sorted(events)))
+    assert max(in_flight) == 4
+
+
+def test_the_open_model_sends_at_its_rate_however_slow_the_answers(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/sleep/100", concurrency=64)
+    result = generator.open(target, rate=200, seconds=1)
+    assert (result.completed, result.missed, result.rate) == (200, 0, 200)
+    assert set(np.diff(np.sort(result.intended_ns))) == {5_000_000}
+    assert (result.start_ns >= result.intended_ns).all()
+
+
+def test_the_open_model_counts_waiting_in_the_backlog_as_latency(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/sleep/100", concurrency=2)
+    result = generator.open(target, rate=40, seconds=1)  # twice what two connections can do
+    assert (result.completed, result.missed) == (40, 0)
+    assert 10 <= result.max_backlog <= 30
+    assert result.percentile(100) > 3 * result.service_ms.max()
+
+
+def test_the_open_model_says_how_many_arrivals_it_missed(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/sleep/100", concurrency=2)
+    result = generator.open(target, rate=100, seconds=1, max_backlog=5)
+    assert result.max_backlog == 5
+    assert result.missed > 50
+    assert result.completed + result.missed == 100
+
+
+def test_the_open_model_gives_the_backlog_up_after_one_time_out(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/sleep/200", concurrency=1, timeout_seconds=0.5)
+    result = generator.open(target, rate=100, seconds=0.2)
+    assert result.completed + result.missed == 20
+    assert 2 <= result.completed <= 6
+
+
+def test_targets_alternate_a_b_b_a(generator: Generator, url: str, seen: Seen) -> None:
+    a, b = (generator.connect(url, f"/items/{name}", concurrency=2) for name in "ab")
+    seen.order.clear()
+    first, second = generator.alternate([a, b], seconds=0.2)
+    rounds, rest = divmod(len(seen.order), 4)
+    assert rest == 0
+    assert seen.order == ["a", "b", "b", "a"] * rounds
+    assert first.completed == second.completed == 2 * rounds
+    assert first.window_seconds == second.window_seconds
+    starts = np.sort(np.concatenate([first.start_ns, second.start_ns]))
+    ends = np.sort(np.concatenate([first.end_ns, second.end_ns]))
+    assert (ends[:-1] <= starts[1:]).all()
+
+
+def test_a_mix_tells_which_request_each_answer_belongs_to(generator: Generator, url: str) -> None:
+    workload = mix(get("/hello"), get("/sleep/30", weight=1))
+    result = generator.closed(generator.connect(url, workload, concurrency=4), requests=100)
+    slow = result.request_index == 1
+    assert 20 < slow.sum() < 80
+    assert (result.service_ms[slow] >= 29).all()
+    assert np.median(result.service_ms[~slow]) < 29
+
+
+def test_numbered_requests_carry_the_numbers_that_the_result_holds(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    workload = get("/items/{n}", n=uniform(1, 9))
+    target = generator.connect(url, workload, concurrency=3, number_requests=True)
+    seen.numbers.clear()
+    result = generator.closed(target, requests=50)
+    assert sorted(map(int, seen.numbers)) == sorted(result.request_number) == list(range(50))
+
+
+def test_one_seed_sends_the_same_values_to_every_server(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    workload = get("/items/{n}", n=uniform(1, 10**9))
+    sent = []
+    for seed in (1, 1, 2):
+        seen.order.clear()
+        generator.closed(generator.connect(url, workload, seed=seed), requests=50)
+        sent.append(tuple(seen.order))
+    assert sent[0] == sent[1] != sent[2]
+
+
+def test_prepared_requests_repeat_when_they_run_out(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    target = generator.connect(url, get("/items/{n}", n=uniform(1, 10**9)), prepared_requests=4)
+    seen.order.clear()
+    generator.closed(target, requests=12)
+    assert len(set(seen.order)) == 4
+    assert seen.order == seen.order[:4] * 3
+
+
+def test_a_sequence_never_repeats_not_even_over_windows_and_samples(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    workload = post("/items", json={"name": sequence()}, expect_status=201)
+    target = generator.connect(url, workload, concurrency=4, prepared_requests=10)
+    seen.names.clear()
+    generator.sample(target, 3)
+    results = [generator.closed(target, requests=500) for _ in range(2)]
+    assert Counter(seen.names) == Counter(map(str, range(1, 1004)))
+    assert [result.error_count for result in results] == [0, 0]
+    assert set(results[1].request_index) == {0}
+
+
+def test_a_sample_holds_the_first_requests_of_the_stream(generator: Generator, url: str) -> None:
+    workload = get("/items/{n}", n=uniform(1, 10**9))
+    target = generator.connect(url, workload, seed=5)
+    generator.closed(target, requests=10)
+    paths = [each.request_text.split()[1] for each in generator.sample(target, 4)]
+    expected = [each.split()[1].decode() for each in rendered(url, seed=5)]
+    assert paths == expected
+    assert generator.sample(target, 1)[0].json() == {"item": expected[0].removeprefix("/items/")}
+
+
+def rendered(url: str, seed: int) -> list[bytes]:
+    workload = as_workload(get("/items/{n}", n=uniform(1, 10**9)))
+    return workload.render(4, seed, url.removeprefix("http://"))[0]
+
+
+def test_several_statuses_may_be_right_and_are_counted(generator: Generator, url: str) -> None:
+    target = generator.connect(url, get("/limited", expect_status=(200, 429)))
+    result = generator.closed(target, requests=20)
+    assert (result.error_count, result.status_counts()) == (0, {200: 10, 429: 10})
+
+
+def test_a_result_becomes_json(generator: Generator, url: str) -> None:
+    result = generator.closed(generator.connect(url, "/hello"), requests=10)
+    told = json.loads(json.dumps(result.to_dict()))
+    assert told["completed"] == 10
+    assert set(told["latency_ms"]) == {"p50", "p90", "p99", "max"}
+    empty = generator.closed(generator.connect(url, "/nowhere"), requests=3)
+    assert empty.to_dict()["latency_ms"] is None
+    assert np.isnan(empty.percentile(50))
+
+
+def test_many_connections_can_be_open(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/hello", concurrency=500)
+    result = generator.closed(target, requests=2000)
+    assert (result.completed, result.error_count) == (2000, 0)
+    generator.disconnect(target)
+
+
+def test_a_disconnected_target_connects_again_when_used(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/hello", concurrency=2)
+    generator.disconnect(target)
+    generator.disconnect(target)
+    assert generator.closed(target, requests=5).completed == 5
+
+
+@pytest.mark.parametrize(
+    "address", ["http://192.0.2.1:80", "http://8.8.8.8", "http://[2001:db8::1]:80", "10.0.0.1:80"]
+)
+def test_other_machines_are_refused_with_the_reason(generator: Generator, address: str) -> None:
+    with pytest.raises(NotLoopback, match="this machine only"):
+        generator.connect(address, "/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://127.0.0.1:1", "http://127.0.0.1:1/path", "nothing", "http://127.0.0.1:x", ""],
+)
+def test_what_is_no_address_is_refused(generator: Generator, address: str) -> None:
+    with pytest.raises(CourseError):
+        generator.connect(address, "/")
+
+
+def test_localhost_is_this_machine(generator: Generator, url: str) -> None:
+    target = generator.connect(url.replace("127.0.0.1", "localhost"), "/hello")
+    assert generator.closed(target, requests=1).completed == 1
+
+
+def test_a_server_that_is_not_there_is_named(generator: Generator) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(NobodyListens, match=f"127.0.0.1:{port}"):
+        generator.connect(f"http://127.0.0.1:{port}", "/")
+
+
+def test_every_load_has_bounds(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/hello")
+    too_much = [
+        lambda: generator.connect(url, "/hello", concurrency=1025),
+        lambda: generator.connect(url, "/hello", concurrency=0),
+        lambda: generator.connect(url, "/hello", prepared_requests=0),
+        lambda: generator.connect(url, "/hello", timeout_seconds=0),
+        lambda: generator.closed(target),
+        lambda: generator.closed(target, seconds=1, requests=1),
+        lambda: generator.closed(target, seconds=61),
+        lambda: generator.closed(target, seconds=float("nan")),
+        lambda: generator.closed(target, requests=0),
+        lambda: generator.closed(target, seconds=1, warmup_seconds=-1),
+        lambda: generator.open(target, rate=20_001, seconds=1),
+        lambda: generator.open(target, rate=0, seconds=1),
+        lambda: generator.open(target, rate=10, seconds=1, max_backlog=-1),
+        lambda: generator.alternate([], seconds=1),
+        lambda: generator.sample(target, 0),
+    ]
+    for load in too_much:
+        with pytest.raises(OutOfBounds) as refused:
+            load()
+        assert str(refused.value).endswith(".")
+    assert generator.closed(target, requests=1).completed == 1
+
+
+def test_a_request_that_cannot_be_rendered_is_refused_when_connecting(
+    generator: Generator, url: str
+) -> None:
+    with pytest.raises(BadWorkload, match="one line"):
+        generator.connect(url, get("/", headers={"x": choice(["a\nb"])}))
