@@ -1,0 +1,76 @@
+"""Results are tables for people, JSON for programs, and figures only with the plots room."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from course_app.measure.probes import Counts, Reading
+from course_app.measure.result import Result, html_table, register_plot, text_table
+
+
+class Small(Result):
+    @property
+    def columns(self) -> Sequence[str]:
+        return ("name", "ms")
+
+    @property
+    def message(self) -> str:
+        return "a < b"
+
+    def rows(self) -> Sequence[Sequence[str]]:
+        return [("slow", "12.5"), ("fast", "1.0")]
+
+    def to_dict(self) -> Mapping[str, Any]:
+        return {"type": "small"}
+
+
+def test_text_tables_align_numbers_to_the_right() -> None:
+    assert text_table(("name", "ms"), [("slow", "12.5"), ("a", "1")]).splitlines() == [
+        "name    ms",
+        "slow  12.5",
+        "a        1",
+    ]
+
+
+def test_html_tables_escape_what_they_show() -> None:
+    table = html_table("<script>", ("a",), [("<b>",)], ["x & y"])
+    assert "<script>" not in table
+    assert "&lt;b&gt;" in table
+    assert "x &amp; y" in table
+
+
+def test_a_result_reads_the_same_in_text_and_html() -> None:
+    result = Small()
+    assert "12.5" in str(result)
+    assert "12.5" in result._repr_html_()
+    assert "a &lt; b" in result._repr_html_()
+    assert result.to_json() == '{"type": "small"}'
+
+
+def test_a_result_without_a_figure_says_what_to_import() -> None:
+    with pytest.raises(LookupError, match=r"course_app\.plots"):
+        Small().plot()
+
+
+def test_a_figure_is_found_for_the_type_that_it_was_registered_for() -> None:
+    class Drawn(Small):
+        """A kind of its own, so that no other test sees its figure."""
+
+    register_plot(Drawn, lambda result, **options: (result.message, options))
+    assert Drawn().plot(title="t") == ("a < b", {"title": "t"})
+
+
+def test_counts_are_per_request_where_they_count_requests() -> None:
+    readings = (Reading("SQL statements", 100), Reading("max loop lag", 7.5, False, "ms"))
+    counts = Counts(requests=50, readings=readings)
+    assert counts["SQL statements"] == 2
+    assert counts["max loop lag"] == 7.5
+    assert counts.as_text() == {"SQL statements / request": "2", "max loop lag, ms": "7.50"}
+
+
+def test_a_count_that_was_not_made_is_named_with_those_that_were() -> None:
+    counts = Counts(requests=1, readings=(Reading("rows", 1),))
+    assert counts.get("buffers") is None
+    with pytest.raises(KeyError, match="rows"):
+        counts["buffers"]
