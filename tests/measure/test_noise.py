@@ -10,17 +10,26 @@ SPIN = "import time; end = time.time() + 0.6\nwhile time.time() < end: pass"
 
 
 def test_our_own_work_is_not_counted_as_that_of_others() -> None:
-    meter = NoiseMeter()
+    meter, before = NoiseMeter(), busy_cpu_seconds()
     meter.resume()
-    end = time.perf_counter() + 0.4
-    while time.perf_counter() < end:
+    end = time.thread_time() + 0.4
+    while time.thread_time() < end:
         pass
-    own_before = family_cpu_seconds()
     meter.pause()
-    # Others may be busy too; but a core used by this test must not be among them.
-    total = busy_cpu_seconds()
-    assert own_before > 0.3
-    assert meter.report().others_cores < total
+    report = meter.report()
+    all_work = busy_cpu_seconds() - before
+    assert all_work - report.others_cores * report.wall_seconds > 0.3
+
+
+def test_the_work_of_strangers_is_that_of_others() -> None:
+    # A child that ends at once leaves its own child to the system: no descendant of ours.
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SPIN!r}])"
+    meter = NoiseMeter()
+    subprocess.run([sys.executable, "-c", orphan], check=True)
+    meter.resume()
+    time.sleep(0.7)
+    meter.pause()
+    assert meter.report().others_cores > 0.1
 
 
 def test_the_work_of_ended_children_is_our_own() -> None:
