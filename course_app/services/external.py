@@ -94,7 +94,9 @@ class ExternalPostgres:
 
     @property
     def _shown(self) -> str:
-        return f"{POSTGRES_VARIABLE} ({without_secrets(self._address)})"
+        parameters = _parameters(self._address)
+        url = postgres_url(parameters, parameters.get("dbname", ""))
+        return f"{POSTGRES_VARIABLE} ({without_secrets(url)})"
 
     def _connect(self, dsn: str = "") -> psycopg.Connection[Any]:
         try:

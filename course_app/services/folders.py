@@ -63,26 +63,34 @@ def base_folders() -> list[Path]:
     return list(dict.fromkeys(path.absolute() for path in (*wished, *usual)))
 
 
+def lab_base(account: Account | None) -> Path:
+    """The folder that labs are made in: the first that this user and the account can use.
+
+    Raises:
+        ServicesError: there is none.
+    """
+    for base in base_folders():
+        usable = base.is_dir() and os.access(base, os.W_OK | os.X_OK)
+        if usable and (account is None or can_reach(account, base)):
+            return base
+    raise ServicesError(
+        "No folder for temporary files can be written to. Set TMPDIR to a folder of yours."
+    )
+
+
 def make_lab_folder(account: Account | None) -> LabFolder:
     """A new, locked folder that only this user (and the servers' account) can enter.
 
     Raises:
-        NoRoomOnDisk, ServicesError: no folder can be made anywhere.
+        NoRoomOnDisk, ServicesError: no folder can be made.
     """
-    for base in base_folders():
-        if not (base.is_dir() and os.access(base, os.W_OK | os.X_OK)):
-            continue
-        if account is not None and not can_reach(account, base):
-            continue
-        try:
-            return _make_in(base, account)
-        except OSError as error:
-            if is_no_room(error):
-                raise no_room(base) from error
-            raise
-    raise ServicesError(
-        "No folder for temporary files can be written to. Set TMPDIR to a folder of yours."
-    )
+    base = lab_base(account)
+    try:
+        return _make_in(base, account)
+    except OSError as error:
+        if is_no_room(error):
+            raise no_room(base) from error
+        raise
 
 
 def _make_in(base: Path, account: Account | None) -> LabFolder:

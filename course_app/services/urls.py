@@ -26,12 +26,13 @@ def valkey_url(url: str, number: int) -> str:
     """The same server's database `number`."""
     parts = urlsplit(url)
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
+    path = f"/{number}"
     if parts.scheme == "unix":
-        return urlunsplit(parts._replace(query=urlencode([*query, ("db", str(number))])))
-    return urlunsplit(parts._replace(path=f"/{number}", query=urlencode(query)))
+        path, query = parts.path, [*query, ("db", str(number))]
+    return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{urlencode(query)}" if query else "")
 
 
 def without_secrets(url: str) -> str:
-    """Host, port and path of an address, fit for a message."""
+    """Host, port and path of a URL, fit for a message."""
     parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] + parts.path or "(an address without a host)"
+    return parts.netloc.rpartition("@")[2] + parts.path

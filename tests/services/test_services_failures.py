@@ -134,6 +134,7 @@ sys.modules["fcntl"] = sys.modules["pwd"] = None
     [
         ("COURSE_POSTGRES_DSN", "postgresql://me:hidden@127.0.0.1:{port}/db"),
         ("COURSE_POSTGRES_DSN", "postgresql+asyncpg://me:hidden@127.0.0.1:{port}/db"),
+        ("COURSE_POSTGRES_DSN", "host=127.0.0.1 port={port} dbname=db password=hidden"),
         ("COURSE_REDIS_URL", "redis://:hidden@127.0.0.1:{port}/0"),
     ],
 )
@@ -174,7 +175,7 @@ def test_a_user_that_may_not_create_databases_is_told_how(
 def test_the_doctor_finds_nothing_wrong_where_services_start(services: Services) -> None:
     findings = doctor.describe()
     assert [finding for finding in findings if not finding.ok] == []
-    assert {finding.title for finding in findings} >= {"programs", "room for labs", "data set"}
+    assert {finding.title for finding in findings} >= {"PostgreSQL", "Valkey", "room for labs"}
     assert services.ready_seconds > 0
 
 

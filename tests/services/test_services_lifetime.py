@@ -10,7 +10,7 @@ import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
-from service_labs import LAB, LabProcess, Traces, eventually
+from service_labs import LAB, STAY, LabProcess, Traces, eventually
 
 from course_app.services import Services, start_services
 
@@ -136,6 +136,14 @@ def test_nothing_is_left_of_a_script(start_lab: Callable[..., LabProcess], last:
     lab.end()
     assert eventually(lab.traces.gone)
     assert eventually(lambda: not Path(lab.traces.folder).exists())
+
+
+def test_nothing_is_left_of_services_that_are_dropped(
+    start_lab: Callable[..., LabProcess],
+) -> None:
+    lab = start_lab(then="del services\n" + STAY)
+    assert eventually(lab.traces.gone)
+    assert lab.process.poll() is None
 
 
 def test_a_forked_copy_of_the_owner_does_not_keep_the_servers(
