@@ -84,12 +84,11 @@ class Sweep(Result):
         The limits are those of the windows: the lowest at one end against the highest at
         the other. That is wider than a confidence interval, and needs no assumption.
         """
-        metric = metric or self.metric
-        first, last = self.at(name, start), self.at(name, end)
-        lowest, highest = first.span(metric)
-        low, high = last.span(metric)
-        middle = last.middle(metric) / first.middle(metric)
-        return Interval(middle, low / highest, high / lowest)
+        return _factor(self.at(name, start), self.at(name, end), metric or self.metric)
+
+    def ratio(self, name: str, over: str, value: float, metric: str | None = None) -> Interval:
+        """How many times as much one series is as another, at one value; limits as above."""
+        return _factor(self.at(over, value), self.at(name, value), metric or self.metric)
 
     @property
     def message(self) -> str:
@@ -136,6 +135,13 @@ class Sweep(Result):
         return f"{significant(point.middle(self.metric), 3)} [{low}, {high}]"
 
 
+def _factor(first: Point, last: Point, metric: str) -> Interval:
+    lowest, highest = first.span(metric)
+    low, high = last.span(metric)
+    middle = last.middle(metric) / first.middle(metric)
+    return Interval(middle, low / highest, high / lowest)
+
+
 #: Opens the subject for one value of the parameter and closes it again.
 Opener = Callable[[float], AbstractContextManager[Subject]]
 
@@ -149,6 +155,7 @@ def sweep(
     metric: str = "throughput",
     windows: int = 3,
     window_seconds: float = WINDOW_SECONDS,
+    rounds: int | None = None,
     count_causes: bool = False,
     progress: Progress = silent,
 ) -> Sweep:
@@ -160,6 +167,8 @@ def sweep(
     Args:
         series: per name, a function that opens a subject for a value; it is closed after
             each visit, so that servers of different values never run at the same time.
+        rounds: requests per connection in a window, instead of seconds: for an app whose
+            requests wait so long in a queue that windows of several rounds would take minutes.
         count_causes: also make a counting pass per point, in the first visit.
     """
     found: dict[str, dict[float, list[Mapping[str, float]]]] = {
@@ -175,7 +184,7 @@ def sweep(
             if count_causes and visit == 0:
                 counts[name, value], load = count(generator, subject)
                 wrong += errors_of(name, load)
-            figures, errors = _window(generator, subject, paced(window_seconds))
+            figures, errors = _window(generator, subject, paced(window_seconds), rounds)
             found[name][value].append(figures)
             wrong += errors
     meter.pause()
@@ -202,13 +211,18 @@ def _itinerary(
 
 
 def _window(
-    generator: Generator, subject: Subject, seconds: float
+    generator: Generator, subject: Subject, seconds: float, rounds: int | None
 ) -> tuple[Mapping[str, float], list[WrongAnswer]]:
     # One round of requests opens pools and shows how long a window has to be.
-    warm = generator.closed(subject.target, requests=subject.concurrency)
-    length = max(seconds, 2.5 * warm.percentile(50) / 1e3)
+    warm = generator.closed(subject.target, requests=1 if rounds else subject.concurrency)
     before = subject.work()
-    load = generator.closed(subject.target, seconds=length, warmup_seconds=WINDOW_WARMUP_SECONDS)
+    if rounds:
+        load = generator.closed(subject.target, requests=rounds * subject.concurrency)
+    else:
+        length = max(seconds, 2.5 * warm.percentile(50) / 1e3)
+        load = generator.closed(
+            subject.target, seconds=length, warmup_seconds=WINDOW_WARMUP_SECONDS
+        )
     figures = {
         "throughput": load.throughput,
         "p50": load.percentile(50),

@@ -1,5 +1,7 @@
 """What one request costs on the wire: round trips, connections, bytes."""
 
+from collections.abc import Callable
+
 from course_app.load import Generator, Request, Workload
 from course_app.measure.probes.asgi import ASGIApp
 from course_app.network import Wire, WireCounts
@@ -18,6 +20,10 @@ class WireTap:
         self._generator = generator
         self._wire = wire
 
+    def url(self, server: str) -> str:
+        """The address of one of the tapped servers by way of the tap."""
+        return self._wire.url(server)
+
     def count(
         self, app: ASGIApp, traffic: str | Request | Workload, *, server: str = "postgres"
     ) -> WireCounts:
@@ -35,3 +41,9 @@ class WireTap:
                 return self._wire.counts(server).per(COUNTED_REQUESTS)
             finally:
                 self._generator.disconnect(target)
+
+    def during(self, work: Callable[[], object], *, server: str = "postgres") -> WireCounts:
+        """Count what a function passes over the wire, also on connections opened before."""
+        self._wire.reset()
+        work()
+        return self._wire.counts(server)

@@ -4,18 +4,22 @@ Importing this package lets ``result.plot()`` work. Figures of several results, 
 numbers, are functions here.
 """
 
+from course_app.measure.calls import CallComparison
 from course_app.measure.comparison import Comparison
+from course_app.measure.lag import LoopLag
 from course_app.measure.measurement import Measurement
 from course_app.measure.result import register_plot
 from course_app.measure.sweep import Sweep
 from course_app.measure.timeline import Timeline
 from course_app.measure.trace import Trace
 from course_app.plots.bars import Bar, plot_bars, plot_comparison
+from course_app.plots.calls import plot_calls
 from course_app.plots.figure import Figure
 from course_app.plots.gantt import plot_timeline
 from course_app.plots.latency import plot_latency, plot_measurement
-from course_app.plots.over_time import plot_lag, plot_over_time, plot_requests
+from course_app.plots.over_time import plot_lag, plot_loop_lag, plot_over_time, plot_requests
 from course_app.plots.pairs import plot_pairs
+from course_app.plots.panels import plot_panels
 from course_app.plots.strip import plot_distribution
 from course_app.plots.sweep import plot_lines, plot_sweep
 from course_app.plots.waterfall import plot_trace
@@ -24,21 +28,26 @@ __all__ = [
     "Bar",
     "Figure",
     "plot_bars",
+    "plot_calls",
     "plot_comparison",
     "plot_distribution",
     "plot_lag",
     "plot_latency",
     "plot_lines",
+    "plot_loop_lag",
     "plot_measurement",
     "plot_over_time",
     "plot_pairs",
+    "plot_panels",
     "plot_requests",
     "plot_sweep",
     "plot_timeline",
     "plot_trace",
 ]
 
+register_plot(CallComparison, plot_calls)
 register_plot(Comparison, plot_comparison)
+register_plot(LoopLag, plot_loop_lag)
 register_plot(Measurement, plot_measurement)
 register_plot(Sweep, plot_sweep)
 register_plot(Timeline, plot_timeline)

@@ -99,7 +99,8 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         remarks = ["log scale"] if logarithmic else []
         remarks += ["99 % intervals"] if any(bar.interval for bar in bars) else []
         remark = f" ({', '.join(remarks)})" if remarks else ""
-        axes.set_xlabel(f"{unit} as {bars[0].name}{remark}")
+        joined = unit if unit.endswith(" of") else f"{unit} as"
+        axes.set_xlabel(f"{joined} {bars[0].name}{remark}")
         make_room(axes, texts)
         ticks_up_to(axes.xaxis, 1.05 * high)
         return finish(canvas, title)

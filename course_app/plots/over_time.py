@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from course_app.load import LoadResult
+from course_app.measure.lag import LoopLag
 from course_app.measure.measurement import Measurement
 from course_app.measure.statistics import Floats
 from course_app.plots.figure import Figure, finish, titled
@@ -18,6 +19,8 @@ _MOST_POINTS = 4000
 _LOG_FROM = 30.0
 #: Timers are only good to a millisecond or two: less is not lag.
 _LAG_FLOOR_SECONDS = 0.001
+
+_UNDER_WAY = "#e4e4e4"
 
 #: When (seconds) and how much; both of shape (points,).
 Series = tuple[Any, Any]
@@ -47,13 +50,19 @@ def plot_requests(
         return finish(canvas, message, scatter=True)
 
 
-def plot_lag(series: Mapping[str, Series], *, title: str | None = None) -> Figure:
+def plot_lag(
+    series: Mapping[str, Series],
+    *,
+    title: str | None = None,
+    under_way: Mapping[str, Series] | None = None,
+) -> Figure:
     """For how long nothing ran on an event loop, over time; one row a loop.
 
     Args:
         series: by name, when samples were due (seconds) and by how much they were late
             (seconds), as a loop probe has them.
         title: the message; the greatest lag of each if not given.
+        under_way: by name, when requests began and ended (seconds): shaded.
     """
     greatest = {name: 1e3 * float(np.max(late)) for name, (_, late) in series.items()}
     message = title or f"The loop did not react for up to: {listed(greatest, 'ms')}"
@@ -62,9 +71,24 @@ def plot_lag(series: Mapping[str, Series], *, title: str | None = None) -> Figur
         rows = canvas.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for index, (axes, (name, values)) in enumerate(zip(rows, series.items(), strict=True)):
             _lag(axes, index, name, values)
-        rows[-1].set_xlabel("seconds")
+            for start, end in zip(*(under_way or {}).get(name, ((), ())), strict=True):
+                axes.axvspan(start, end, color=_UNDER_WAY, linewidth=0, zorder=0)
+        rows[-1].set_xlabel("seconds" + ("; grey: a request is under way" if under_way else ""))
         canvas.supylabel("event-loop lag, ms", fontsize=9.5)
         return finish(canvas, message)
+
+
+def plot_loop_lag(result: LoopLag, *, title: str | None = None) -> Figure:
+    """The lag of each app's loop over time, and when its requests were under way.
+
+    Args:
+        title: the message; the result's own if not given.
+    """
+    return plot_lag(
+        {name: (series.due, series.late) for name, series in result.series.items()},
+        title=title or result.message,
+        under_way={name: (series.start, series.end) for name, series in result.series.items()},
+    )
 
 
 def plot_over_time(

@@ -90,16 +90,32 @@ def plot_lines(
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
-        _scale(axes, lines, x_log, y_log)
-        for index, points in enumerate(lines.values()):
-            _line(axes, index, points)
+        draw_lines(axes, lines, x_log=x_log, y_log=y_log)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         for x, text in (marks or {}).items():
             _mark(axes, x, text)
-        ends = [(name, points[-1]) for name, points in lines.items()]
-        label_ends(axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)])
+        label_lines(axes, lines)
         return finish(canvas, title)
+
+
+def draw_lines(
+    axes: Axes,
+    lines: Mapping[str, Sequence[LinePoint]],
+    *,
+    x_log: bool | None = None,
+    y_log: bool | None = None,
+) -> None:
+    """Scales and lines; the labels come last, when nothing moves any more."""
+    _scale(axes, lines, x_log, y_log)
+    for index, points in enumerate(lines.values()):
+        _line(axes, index, points)
+
+
+def label_lines(axes: Axes, lines: Mapping[str, Sequence[LinePoint]]) -> None:
+    """Each line's name beside its end."""
+    ends = [(name, points[-1]) for name, points in lines.items()]
+    label_ends(axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)])
 
 
 def crossings(lines: Mapping[str, Sequence[LinePoint]]) -> list[float]:
