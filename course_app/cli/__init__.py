@@ -10,10 +10,16 @@ import typer
 
 from course_app.cli.bench import bench
 from course_app.cli.build import build
+from course_app.cli.check import check
 from course_app.cli.console import print_error
 from course_app.cli.doctor import doctor
+from course_app.cli.hint import hint
 from course_app.cli.lab import lab
+from course_app.cli.progress import progress
+from course_app.cli.reset import reset
 from course_app.cli.run import run
+from course_app.cli.verify import verify
+from course_app.cli.watch import watch
 from course_app.errors import CourseError
 
 #: What a shell reports for a command that was interrupted.
@@ -21,13 +27,17 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="course",
-    help="FastAPI performance, measured: open the course, run it, check this machine.",
+    help="FastAPI performance, measured: the lessons, the exercises, this machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (lab, run, doctor, build, bench):
+for command in (
+    *(lab, check, watch, hint, progress, reset),  # a learner's
+    *(run, doctor),
+    *(build, verify, bench),  # a maintainer's
+):
     app.command()(command)
 
 

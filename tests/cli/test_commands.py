@@ -14,7 +14,10 @@ from course_app.bench import bench_names
 
 Command = Callable[..., Any]
 
-COMMANDS = ("lab", "run", "doctor", "build", "bench")
+COMMANDS = (
+    *("lab", "check", "watch", "hint", "progress", "reset"),
+    *("run", "doctor", "build", "verify", "bench"),
+)
 
 
 def test_help_names_every_command(command: Command) -> None:

@@ -1,0 +1,72 @@
+"""``course progress``: where the learner stands in every exercise."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from course_app.cli.answer import aside, with_exercise
+from course_app.cli.console import Json, output, print_json
+
+if TYPE_CHECKING:
+    from course_app.authoring.contents import Course
+    from course_app.grading import Standing
+    from course_app.learn import Progress
+
+
+def progress(json: Json = False) -> None:
+    """Show points, attempts and hints of every exercise, tried or not."""
+    from course_app import learn
+    from course_app.authoring.contents import find_course
+
+    with aside():
+        tried = learn.progress()
+    standings = _with_untried(find_course(), tried.standings)
+    if json:
+        print_json({"exercises": [_to_dict(standing) for standing in standings]})
+    else:
+        _print(tried, standings)
+
+
+def _with_untried(course: "Course", tried: "Sequence[Standing]") -> "list[Standing]":
+    """Standings in teaching order; those of exercises that were not tried are empty."""
+    from course_app.grading import Standing
+
+    known = {standing.exercise: standing for standing in tried}
+    for lesson in with_exercise(course):
+        known.setdefault(lesson.slug, replace(Standing(lesson.slug), possible=lesson.points))
+    return [known[slug] for slug in sorted(known)]
+
+
+def _print(tried: "Progress", standings: "Sequence[Standing]") -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for index, name in enumerate(("Exercise", "Points", "Attempts", "Hints", "State")):
+        table.add_column(name, justify="right" if 0 < index < 4 else "left")
+    for standing in standings:
+        table.add_row(
+            standing.exercise,
+            f"{standing.best_points:g} / {standing.possible:g}",
+            str(len(standing.attempts)),
+            str(standing.hints_shown),
+            _state(standing),
+        )
+    output().print(tried.message)
+    output().print(table)
+
+
+def _state(standing: "Standing") -> str:
+    if standing.passed:
+        return "[green]✓ passed[/]"
+    return "open" if standing.attempts else "not tried"
+
+
+def _to_dict(standing: "Standing") -> dict[str, Any]:
+    return {
+        "exercise": standing.exercise,
+        "points": standing.best_points,
+        "possible": standing.possible,
+        "passed": standing.passed,
+        "attempts": len(standing.attempts),
+        "hints": standing.hints_shown,
+    }
