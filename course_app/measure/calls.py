@@ -1,0 +1,187 @@
+"""Client libraries without a web server around them: what does one call cost?
+
+Calls cost tens of microseconds, a request costs hundreds. So calls are timed directly, in
+short blocks that take turns, A B B A, on one event loop; every turn gives one paired ratio.
+"""
+
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import uvloop
+
+from course_app.measure.comparison import Comparison, Variant
+from course_app.measure.noise import NoiseMeter
+from course_app.measure.pace import paced
+from course_app.measure.probes import Counts, Probe, Reading
+from course_app.measure.subject import Progress, silent
+
+#: One call with its connection open already.
+Call = Callable[[], Awaitable[object]]
+#: Opens a client, hands out a call, and closes what it opened.
+Client = Callable[[], AbstractAsyncContextManager[Call]]
+
+ROUNDS = 24
+BLOCK_SECONDS = 0.025
+_FEWEST_CALLS = 2
+_COUNTED_CALLS = 20
+_CALIBRATION_CALLS = 5
+
+
+@dataclass(frozen=True)
+class CallComparison(Comparison):
+    """Clients against the first of them. ``p50`` is the median call of a block, in ms;
+    ``cpu`` all CPU of this process per call, in µs."""
+
+    @property
+    def message(self) -> str:
+        """How many times as long as with the baseline each client takes."""
+        base = self.baseline.name
+        said = ", ".join(f"{v.name} {self.cost(v.name)}" for v in self.variants[1:])
+        return f"Time of one call as a multiple of {base}: {said}"
+
+    def cost(self, name: str, metric: str | None = None) -> Any:
+        """The inverse of the speed-up: how many times as long as the baseline, an Interval."""
+        speedup = self.speedup(name, metric)
+        return type(speedup)(1 / speedup.estimate, 1 / speedup.high, 1 / speedup.low)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Costs, times, and what PostgreSQL counted."""
+        costs = ["1", *(str(self.cost(variant.name)) for variant in self.variants[1:])]
+        times = [_three(1e3 * variant.middle("p50")) for variant in self.variants]
+        cpu = [_three(variant.middle("cpu")) for variant in self.variants]
+        counts = [variant.counts.as_text() for variant in self.variants]
+        labels = dict.fromkeys(label for texts in counts for label in texts)
+        return [
+            ("times as long", *costs),
+            ("one call, µs", *times),
+            ("CPU of the client, µs / call", *cpu),
+            *((label, *(texts.get(label, "") for texts in counts)) for label in labels),
+        ]
+
+    def notes(self) -> list[str]:
+        """How it was measured, and the noise."""
+        rounds = self.baseline.rounds[self.metric].size
+        how = f"{rounds} rounds of blocks in turns, one call after another; 99 % intervals."
+        return [how, str(self.noise)]
+
+
+def _three(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def compare_calls(
+    clients: Mapping[str, Client],
+    *,
+    workload: str,
+    metric: str = "p50",
+    probe: Probe | None = None,
+    progress: Progress = silent,
+) -> CallComparison:
+    """Open all clients, count some calls of each, then time them in turns.
+
+    Runs on a uvloop of its own in another thread, while this one waits in C. A call that
+    blocks (a sync driver in ``async def``) is welcome: nothing else runs on that loop.
+
+    Args:
+        workload: what a call does, for the table.
+        probe: counts per call, such as a :class:`PostgresProbe`.
+    """
+    found: list[CallComparison] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(uvloop.run(_compare(clients, workload, metric, probe, progress)))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="calls")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+async def _compare(
+    clients: Mapping[str, Client],
+    workload: str,
+    metric: str,
+    probe: Probe | None,
+    progress: Progress,
+) -> CallComparison:
+    meter = NoiseMeter()
+    async with AsyncExitStack() as stack:
+        progress("opening the clients")
+        calls = [await stack.enter_async_context(client()) for client in clients.values()]
+        sizes = [await _calibrated(call) for call in calls]
+        counts = [await _counted(call, probe) for call in calls]
+        values: list[dict[str, list[float]]] = [{"p50": [], "cpu": []} for _ in calls]
+        latencies: list[list[float]] = [[] for _ in calls]
+        progress("taking turns")
+        meter.resume()
+        for number in range(ROUNDS):
+            order = range(len(calls)) if number % 2 == 0 else reversed(range(len(calls)))
+            for i in order:
+                times_ms, cpu_us = await _block(calls[i], sizes[i])
+                values[i]["p50"].append(float(np.median(times_ms)))
+                values[i]["cpu"].append(cpu_us)
+                latencies[i] += times_ms
+        meter.pause()
+    return CallComparison(
+        workload=workload,
+        concurrency=1,
+        metric=metric,
+        protocol="calls",
+        variants=tuple(
+            _variant(name, values[i], latencies[i], counts[i]) for i, name in enumerate(clients)
+        ),
+        noise=meter.report(),
+        generator_busy=0.0,
+    )
+
+
+def _variant(
+    name: str, values: Mapping[str, Sequence[float]], latencies: Sequence[float], counts: Counts
+) -> Variant:
+    p50 = np.array(values["p50"])
+    rounds = {"p50": p50, "cpu": np.array(values["cpu"]), "throughput": 1e3 / p50}
+    return Variant(name, rounds, np.array(latencies), counts)
+
+
+async def _calibrated(call: Call) -> int:
+    """How many calls fill a block; warms the client up on the way."""
+    times_ms, _ = await _block(call, _CALIBRATION_CALLS)
+    return max(int(paced(BLOCK_SECONDS) / (min(times_ms) / 1e3)), _FEWEST_CALLS)
+
+
+async def _counted(call: Call, probe: Probe | None) -> Counts:
+    if probe is None:
+        return Counts(_COUNTED_CALLS)
+    probe.start()
+    for _ in range(_COUNTED_CALLS):
+        await call()
+    wanted = ("SQL statements", "rows")
+    readings = (r for r in probe.stop() if r.name in wanted)
+    return Counts(
+        _COUNTED_CALLS,
+        tuple(
+            Reading(f"{r.name} per call", round(r.value / _COUNTED_CALLS, 2), per_request=False)
+            for r in readings
+        ),
+    )
+
+
+async def _block(call: Call, number: int) -> tuple[list[float], float]:
+    clock, times = time.perf_counter_ns, []
+    cpu_before = time.process_time_ns()
+    for _ in range(number):
+        began = clock()
+        await call()
+        times.append((clock() - began) / 1e6)
+    return times, max(time.process_time_ns() - cpu_before, 100) / 1e3 / number

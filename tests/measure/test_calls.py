@@ -1,0 +1,74 @@
+"""Calls of client libraries are compared in turns, with what they caused."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+
+from course_app.measure.calls import Client, compare_calls
+from course_app.measure.probes.postgres import PostgresProbe
+from course_app.plots.calls import plot_calls
+from course_app.services import Services
+
+closed: list[str] = []
+
+
+def sleeper(name: str, seconds: float) -> Client:
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        async def call() -> None:
+            time.sleep(seconds)  # a blocking client is as welcome as any
+
+        yield call
+        closed.append(name)
+
+    return client
+
+
+def test_a_call_that_takes_four_times_as_long_is_found_to() -> None:
+    clients = {"quick": sleeper("quick", 0.001), "slow": sleeper("slow", 0.004)}
+    result = compare_calls(clients, workload="sleeping")
+    assert result.cost("slow").above(2) is True
+    assert result.cost("slow").below(8) is True
+    assert "slow" in str(result)
+    assert "slow" in plot_calls(result, predicted=2).title
+
+
+def test_clients_are_closed_afterwards() -> None:
+    closed.clear()
+    compare_calls({"a": sleeper("a", 0.001), "b": sleeper("b", 0.001)}, workload="sleeping")
+    assert sorted(closed) == ["a", "b"]
+
+
+def test_statements_and_rows_are_counted_per_call(services: Services) -> None:
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        with psycopg.connect(services.postgres_dsn, autocommit=True) as connection:
+
+            async def call() -> None:
+                connection.execute("SELECT id FROM users LIMIT 3")
+                connection.execute("SELECT 1")
+
+            yield call
+
+    probe = PostgresProbe(services.postgres_dsn)
+    result = compare_calls({"two statements": client}, workload="rows", probe=probe)
+    probe.close()
+    assert result.baseline.counts["SQL statements per call"] == 2
+    assert result.baseline.counts["rows per call"] == 4
+
+
+def test_what_a_call_raises_reaches_the_caller() -> None:
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        async def call() -> None:
+            await asyncio.sleep(0)
+            raise LookupError("no such user")
+
+        yield call
+
+    with pytest.raises(LookupError, match="no such user"):
+        compare_calls({"broken": client}, workload="failing")
