@@ -33,9 +33,11 @@ from course_app.load import (
     zipf,
 )
 from course_app.measure.answers import Same, reads_only
+from course_app.measure.calls import CallComparison, Client, compare_calls
 from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
 from course_app.measure.comparison import Comparison
+from course_app.measure.lag import LoopLag, loop_lag
 from course_app.measure.machine import machine_card
 from course_app.measure.measurement import Measurement, measure
 from course_app.measure.prediction import Prediction
@@ -53,6 +55,7 @@ from course_app.measure.trace import Trace, trace
 from course_app.network import Wire
 from course_app.progress import ProgressLine
 from course_app.services import start_services
+from course_app.services.mongodb import MongoDB, start_mongodb
 from course_app.serving import ProcessServer, ThreadServer
 
 __all__ = [
@@ -213,6 +216,26 @@ class Lab:
                 progress=progress,
             )
 
+    def compare_calls(
+        self, clients: Mapping[str, Client], what: str, *, metric: str = "p50"
+    ) -> CallComparison:
+        """Client libraries without a web server: what does one call cost? In turns.
+
+        Args:
+            clients: per name a function that returns an async context manager: it opens a
+                client, hands out a call (an async function without arguments), and closes.
+            what: what a call does, in a few words.
+            metric: ``p50`` (time of a call) or ``cpu`` (of this whole process).
+        """
+        with ProgressLine(f"Comparing {', '.join(clients)}") as progress:
+            return compare_calls(
+                clients, workload=what, metric=metric, probe=self._postgres, progress=progress
+            )
+
+    def mongodb(self) -> MongoDB:
+        """A MongoDB (see COURSE_MONGODB_URL), or a stand-in that speaks its wire protocol."""
+        return self._stack.enter_context(start_mongodb())
+
     def sweep(
         self,
         apps: Mapping[str, App | Callable[[Any], ASGIApp]],
@@ -220,9 +243,10 @@ class Lab:
         *,
         values: Sequence[float],
         parameter: str = "concurrency",
-        concurrency: int = 16,
+        concurrency: int | None = 16,
         metric: str = "throughput",
         windows: int = 3,
+        rounds: int | None = None,
         count_causes: bool = False,
     ) -> Sweep:
         """One parameter step by step, for one or more series.
@@ -232,7 +256,11 @@ class Lab:
                 makes the app for one value of it.
             traffic: for all series, or per series.
             values: the values of the parameter.
+            concurrency: where that is not the parameter; None: it is the parameter's value,
+                for apps made anew for each number of requests at once.
             windows: windows per point; a point is their median, its bar their range.
+            rounds: requests per client in a window, for apps so slow that windows of
+                some seconds would not hold a whole round.
         """
         by_series = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
         with ProgressLine(f"Sweeping {parameter}") as progress, ExitStack() as stack:
@@ -249,6 +277,7 @@ class Lab:
                 values=values,
                 metric=metric,
                 windows=windows,
+                rounds=rounds,
                 count_causes=count_causes,
                 progress=progress,
             )
@@ -266,19 +295,37 @@ class Lab:
                 concurrency=concurrency,
             )
 
+    def loop_lag(
+        self, apps: Mapping[str, ASGIApp], traffic: Traffic, *, requests: int = 8, rate: float = 6
+    ) -> LoopLag:
+        """For how long slow requests stop the event loop: its lag over time, app by app.
+
+        Args:
+            rate: arrivals per second; rare enough that one request ends before the next.
+        """
+        workload = as_workload(traffic)
+        with ProgressLine("Sampling event loops") as progress:
+            subjects = {name: self._subject(name, app, workload, 4) for name, app in apps.items()}
+            return loop_lag(
+                self.generator, subjects, requests=requests, rate=rate, progress=progress
+            )
+
     def trace(self, app: ASGIApp, traffic: Traffic) -> Trace:
         """One request as a waterfall of spans: SQL, Valkey, HTTP, serialization."""
         with ProgressLine("Tracing one request"):
             return trace(self.generator, app, as_workload(traffic))
 
     @contextmanager
-    def wire_tap(self) -> Iterator[WireTap]:
-        """Count what passes between apps and PostgreSQL or Valkey.
+    def wire_tap(self, **urls: str) -> Iterator[WireTap]:
+        """Count what passes between apps and PostgreSQL, Valkey, or other servers.
 
         Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through the
         tap; apps must connect there.
+
+        Args:
+            urls: other servers by name; ``tap.url(name)`` is the way through the tap.
         """
-        with self._by_way_of(0.0) as wire:
+        with self._by_way_of(0.0, urls) as wire:
             yield WireTap(self.generator, wire)
 
     @contextmanager
@@ -351,9 +398,12 @@ class Lab:
             yield Subject(name, app, target, gauge, self._probes(app, gauge))
 
     @contextmanager
-    def _by_way_of(self, delay_ms: float) -> Iterator[Wire]:
+    def _by_way_of(
+        self, delay_ms: float, others: Mapping[str, str] | None = None
+    ) -> Iterator[Wire]:
         direct = self.postgres_dsn, self.valkey_url
-        with Wire({"postgres": direct[0], "valkey": direct[1]}, delay_ms) as wire:
+        servers = {"postgres": direct[0], "valkey": direct[1], **(others or {})}
+        with Wire(servers, delay_ms) as wire:
             self.postgres_dsn, self.valkey_url = wire.url("postgres"), wire.url("valkey")
             try:
                 yield wire
@@ -373,11 +423,13 @@ class Lab:
         app: App | Callable[[Any], ASGIApp],
         workload: Workload,
         parameter: str,
-        concurrency: int,
+        concurrency: int | None,
     ) -> Callable[[float], AbstractContextManager[Subject]]:
         if parameter != "concurrency":
             make: Any = app
-            return lambda value: self._subject(name, make(value), workload, concurrency)
+            return lambda value: self._subject(
+                name, make(value), workload, concurrency or int(value)
+            )
         server: Any = app
         if not isinstance(server, ThreadServer | ProcessServer):
             server = stack.enter_context(ThreadServer(server, name=name))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from anyio.to_thread import current_default_thread_limiter
 
 from course_app.measure.probes import Reading
 from course_app.serving import ThreadServer
@@ -37,11 +38,14 @@ class LoopProbe:
         """Begin to sample."""
         self._ticks = []
         self._tasks = 0
-        self._threads = 0
+        self._threads = self._busy = 0
         self._server.run(self._begin())
 
     def stop(self) -> Sequence[Reading]:
-        """Tasks per request; the greatest lag; the share of time without response; threads."""
+        """Tasks per request; greatest lag; share of time without response; threads.
+
+        *Worker threads busy* are those that run ``def`` handlers, of which there are 40.
+        """
         self._server.run(self._end())
         lags = self.lags_seconds
         wall = self._ended - self._began
@@ -51,6 +55,7 @@ class LoopProbe:
             Reading("max loop lag", float(lags.max(initial=0.0)) * 1e3, False, "ms"),
             Reading("loop unresponsive", 100 * float(late) / max(wall, 1e-9), False, "% of time"),
             Reading("threads", self._threads, False),
+            Reading("worker threads busy", self._busy, False),
         ]
 
     @property
@@ -68,6 +73,8 @@ class LoopProbe:
         self._began = time.perf_counter()
         self._usual_factory = loop.get_task_factory()
         loop.set_task_factory(self._count_task)
+        # Asked for here, because a timer's callback belongs to no task.
+        self._limiter = current_default_thread_limiter()
         self._schedule()
 
     async def _end(self) -> None:
@@ -88,6 +95,7 @@ class LoopProbe:
     def _tick(self) -> None:
         self._ticks.append((self._due, max(0.0, time.perf_counter() - self._due)))
         self._threads = max(self._threads, threading.active_count())
+        self._busy = max(self._busy, self._limiter.borrowed_tokens)
         self._schedule()
 
     def _count_task(
