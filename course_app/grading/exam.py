@@ -1,7 +1,8 @@
 """What a criterion works with: the three apps, and ways to ask, count and compare them."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from course_app.grading.bench import Bench, Launch, Traffic
@@ -139,21 +140,28 @@ class Exam(Bench):
         self, candidate: Candidate, traffic: Traffic, *, requests: int = 400, concurrency: int = 200
     ) -> int:
         """The greatest number of PostgreSQL connections seen while requests are served."""
+        with self.watched_connections(candidate) as seen:
+            self.load(candidate, traffic, requests=requests, concurrency=concurrency)
+        return max(seen, default=0)
+
+    @contextlib.contextmanager
+    def watched_connections(self, candidate: Candidate) -> Iterator[list[int]]:
+        """Fill a list with the number of PostgreSQL connections, again and again."""
         seen: list[int] = []
         done = threading.Event()
 
         def watch() -> None:
-            while not done.wait(0.01):
-                seen.append(candidate.connections())
+            with contextlib.suppress(CouldNotCheck):  # what comes next finds that out, too
+                while not done.wait(0.01):
+                    seen.append(candidate.connections())
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         try:
-            self.load(candidate, traffic, requests=requests, concurrency=concurrency)
+            yield seen
         finally:
             done.set()
             thread.join()
-        return max(seen, default=0)
 
     def speed(
         self,

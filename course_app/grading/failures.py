@@ -93,6 +93,14 @@ class WrongUnderLoad(Failure):
     )
 
 
+class HoldsTransaction(Failure):
+    """Your app keeps a transaction open after its request has been answered."""
+
+    hint = (
+        "Who begins a transaction ends it: `async with conn.transaction()` does so on errors too."
+    )
+
+
 class TooLittleGain(Failure):
     """Your app gains too little over the one you started from."""
 

@@ -7,8 +7,9 @@ PostgreSQL user of its own, who can neither reset the counters nor look into oth
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -16,6 +17,7 @@ import redis
 from psycopg import sql
 
 from course_app.errors import CourseError
+from course_app.grading.table_lock import TableLock, locked
 
 if TYPE_CHECKING:
     from course_app.services import Services
@@ -57,6 +59,20 @@ class Workspace:
     def user(self) -> str:
         """Who the app is to PostgreSQL."""
         return unquote(urlsplit(self.postgres_dsn or "").username or "")
+
+    def execute(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement behind the app's back; ``%s`` stands for a value. Returns rows.
+
+        Raises:
+            psycopg.Error: the statement is wrong, or PostgreSQL does not answer.
+        """
+        with psycopg.connect(self.owner_dsn or "", autocommit=True) as connection:
+            cursor = connection.execute(query.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def locked(self, table: str, seconds: float) -> "AbstractContextManager[TableLock]":
+        """Make the app's statements on a table wait; see :mod:`course_app.grading.table_lock`."""
+        return locked(self.owner_dsn or "", table, seconds)
 
     @property
     def ports(self) -> tuple[int, ...]:
