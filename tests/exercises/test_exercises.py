@@ -1,0 +1,100 @@
+"""Every exercise judges rightly, and shows the learner what it judges."""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import course_app.exercises
+from course_app.authoring.contents import find_course
+from course_app.authoring.markers import Sides, split
+from course_app.grading import Checker, Exercise, Kind, Outcome
+from course_app.grading.blanks import looks_blank
+from course_app.grading.verify import defects, verify
+from course_app.learn import load_exercise
+from course_app.services import Services
+
+COURSE = find_course()
+MODULES = sorted(module.name for module in pkgutil.iter_modules(course_app.exercises.__path__))
+EXERCISES: list[Exercise] = [
+    import_module(f"course_app.exercises.{name}").exercise for name in MODULES
+]
+FEWEST_WRONG_ANSWERS = 5
+
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=MODULES)
+
+
+@pytest.fixture(scope="module")
+def door(services: Services) -> Iterator[Checker]:
+    """The instructor's door."""
+    with Checker(lambda: services, isolated=True) as checker:
+        yield checker
+
+
+def sides(exercise: Exercise) -> Sides:
+    path = COURSE.root / "content" / "exercises" / f"{exercise.slug}.py"
+    return split(path.read_text(encoding="utf-8"), path.name)
+
+
+def notebook(tree: str, exercise: Exercise) -> Path:
+    return COURSE.root / tree / f"{exercise.slug}.ipynb"
+
+
+@each_exercise
+def test_an_exercise_is_complete(exercise: Exercise) -> None:
+    assert defects(exercise) == []
+    assert len(exercise.wrong_answers) >= FEWEST_WRONG_ANSWERS
+
+
+@each_exercise
+def test_an_exercise_stands_in_the_table_of_contents_under_its_modules_name(
+    exercise: Exercise,
+) -> None:
+    (lesson,) = (lesson for lesson in COURSE.lessons if lesson.slug == exercise.slug)
+    assert lesson.points == exercise.points
+    module = exercise.slug.partition("_")[2]
+    assert module in MODULES
+    assert load_exercise(module) is load_exercise(exercise.slug[:2]) is exercise
+
+
+@each_exercise
+def test_the_slow_app_and_the_answer_are_those_that_a_learner_reads(exercise: Exercise) -> None:
+    text = sides(exercise)
+    assert inspect.getsource(exercise.reference) in text.solution
+    assert inspect.getsource(exercise.baseline) in text.exercise
+
+
+@each_exercise
+def test_a_learner_is_told_how_to_check(exercise: Exercise) -> None:
+    assert f'check("{exercise.slug}", ' in sides(exercise).exercise
+
+
+@each_exercise
+def test_what_a_learner_gets_is_blank(exercise: Exercise) -> None:
+    assert looks_blank(notebook("exercises", exercise))
+
+
+@each_exercise
+def test_the_solution_is_right(exercise: Exercise, door: Checker) -> None:
+    contract = [criterion for criterion in exercise.rubric if criterion.kind is Kind.CONTRACT]
+    card = door.check(replace(exercise, rubric=contract), notebook("solutions", exercise))
+    assert card.passed, card
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@each_exercise
+def test_an_exercise_judges_rightly(exercise: Exercise, door: Checker) -> None:
+    blank, solution = notebook("exercises", exercise), notebook("solutions", exercise)
+    proofs = list(verify(door, exercise, blank=blank, solution=solution))
+    assert not [str(proof) for proof in proofs if not proof.held]
+    failed_the_contract = [
+        proof.card.seconds
+        for proof in proofs
+        if proof.card and proof.card.results[0].outcome is Outcome.FAILED
+    ]
+    assert max(failed_the_contract, default=0) < 10  # 5 on a calm machine
