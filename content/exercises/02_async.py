@@ -1,0 +1,147 @@
+# %% [markdown]
+# # Exercise 02 - Nobody waits for somebody else
+#
+# A shop's API is fast when you try it, and stands still whenever a few customers come at the same
+# time. Every handler is `async def`, as the guide says. Three of them stop the event loop, each
+# in its own way, and then even `/health` does not answer.
+#
+# Repair it so that none of them does. You find everything that you need in
+# [the lesson](../notebooks/02_async.ipynb).
+
+# %%
+import os
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException
+
+from course_app.apps.partner import fetch_price, load_session, render_invoice
+
+
+def shop_that_blocks() -> FastAPI:
+    app = FastAPI()
+
+    async def customer(token: str) -> str:
+        return load_session(token)
+
+    @app.get("/prices/{article}")
+    async def price(article: int) -> dict[str, Any]:
+        found = fetch_price(article)
+        if found is None:
+            raise HTTPException(404, "No such article")
+        return {"article": article, "price": found}
+
+    @app.get("/orders/{order}")
+    async def read_order(order: int, name: Annotated[str, Depends(customer)]) -> dict[str, Any]:
+        return {"order": order, "customer": name}
+
+    @app.get("/invoices/{number}")
+    async def invoice(number: int) -> dict[str, Any]:
+        return render_invoice(number)
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"process": os.getpid()}
+
+    return app
+
+
+# %% [markdown]
+# What these three functions do, and what else the partner's library offers:
+
+# %%
+from course_app.apps import partner
+
+for name in ("fetch_price", "fetch_price_async", "load_session", "render_invoice"):
+    print(f"{name}: {getattr(partner, name).__doc__}")
+print(f"The partner takes {partner.MOST_CALLS} calls at the same time and refuses more.")
+
+# %% [markdown]
+# See it stand still before you change it.
+
+# %%
+from course_app.lab import Lab
+
+lab = Lab()
+as_it_is = shop_that_blocks()
+paths = {"price": "/prices/7", "order": "/orders/7?token=me", "invoice": "/invoices/7"}
+for name, path in paths.items():
+    print(name, lab.loop_lag({name: as_it_is}, path, rate=10).message)
+
+# %% [markdown]
+# ## When is it done?
+#
+# - **Contract** (1 point). Every answer is as before, also 404 and 422. Prices and customers may
+#   change at any time, so each request asks for its own.
+# - **Mechanism** (5 points). While 12 clients wait for prices, or for their sessions, `/health`
+#   answers at once, and the calls are made side by side. Invoices are computed in another
+#   process than the server's.
+# - **Speed** (2 points). At least half of what our own solution gains.
+# - **Hygiene** (2 points). With 120 clients at once the partner never refuses a call. When the app
+#   ends, so do the processes that it started.
+#
+# Write `create_app`. Begin with a copy of the function above; `render_invoice` can be handed to
+# another process as it is.
+
+
+# %%
+# blank:
+def create_app() -> FastAPI:
+    raise NotImplementedError("your answer")
+
+
+# solution:
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
+from multiprocessing import get_context
+
+from course_app.apps.partner import fetch_price_async
+
+
+def create_app() -> FastAPI:
+    calls = asyncio.Semaphore(40)  # the partner takes 50
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with ProcessPoolExecutor(2, mp_context=get_context("fork")) as app.state.pool:
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    def name_behind(token: str) -> str:
+        return load_session(token)
+
+    @app.get("/prices/{article}")
+    async def price(article: int) -> dict[str, Any]:
+        async with calls:
+            found = await fetch_price_async(article)
+        if found is None:
+            raise HTTPException(404, "No such article")
+        return {"article": article, "price": found}
+
+    @app.get("/orders/{order}")
+    async def read_order(order: int, name: Annotated[str, Depends(name_behind)]) -> dict[str, Any]:
+        return {"order": order, "customer": name}
+
+    @app.get("/invoices/{number}")
+    async def invoice(number: int) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(app.state.pool, render_invoice, number)
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"process": os.getpid()}
+
+    return app
+
+
+# end solution
+# %%
+from course_app.learn import check
+
+check("02_async", create_app)
+
+# %% [markdown]
+# Stuck? Write `hint("02_async")` into a cell (`from course_app.learn import hint`); each call says
+# a little more. `solution("02_async")` shows our answer.

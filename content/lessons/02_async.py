@@ -1,0 +1,435 @@
+# %% [markdown]
+# # 02 - What async buys
+#
+# "A plain `def` handler blocks the event loop; write `async def` and it is free." So says the
+# guide, with a red cross beside the first and a green tick beside the second.
+#
+# The event loop is the one thread that serves all clients in turn. In this lesson you find out
+# what really stops it, how far each kind of handler gets when the crowd grows, and when
+# `async` gains nothing. Less than a minute of measuring.
+
+# %%
+from course_app.lab import Lab
+
+lab = Lab()
+
+# %% [markdown]
+# ## Three handlers, one wait
+#
+# Each handler asks another service, which takes some milliseconds. `ask` does it as a blocking
+# library would (psycopg2, requests): its thread stands still. `ask_async` does it as asyncpg or
+# httpx would: `await` gives the loop back until the answer is there.
+
+# %%
+import asyncio
+import time
+
+from fastapi import FastAPI
+
+
+def ask(ms: int) -> str:
+    time.sleep(ms / 1000)
+    return "done"
+
+
+async def ask_async(ms: int) -> str:
+    await asyncio.sleep(ms / 1000)
+    return "done"
+
+
+# %% [markdown]
+# Here is the `def` that gets the red cross, and the same blocking call inside of an `async def`.
+
+# %%
+plain, blocking = FastAPI(), FastAPI()
+
+
+@plain.get("/wait/{ms}")
+def plain_def(ms: int):
+    return ask(ms)
+
+
+@blocking.get("/wait/{ms}")
+async def async_def_that_blocks(ms: int):
+    return ask(ms)
+
+
+# %% [markdown]
+# ## Your prediction
+#
+# Ten clients ask both apps. The handlers differ in one word, `async`. How many times as fast
+# will the plain `def` be? (Below 1 if you side with the guide.)
+
+# %%
+guess = lab.predict(0.5, "times as fast with a plain def")
+
+# %% [markdown]
+# We begin with the one that has the right keyword and the wrong call.
+
+# %%
+lab.measure(blocking, "/wait/10", concurrency=10, seconds=0.5, name="async def, blocking call")
+
+# %% [markdown]
+# Look at the latency beside the 10 ms that one call takes, and at the count **max requests in
+# flight**: how many of the ten clients' requests were inside the app at the same time.
+#
+# Now the green tick as it is meant, with something to `await`, and all three in turns.
+
+# %%
+awaiting = FastAPI()
+
+
+@awaiting.get("/wait/{ms}")
+async def async_def_that_awaits(ms: int):
+    return await ask_async(ms)
+
+
+three = {
+    "async def, blocking call": blocking,
+    "def, blocking call": plain,
+    "async def, await": awaiting,
+}
+comparison = lab.compare(three, "/wait/10", concurrency=10, at_least=3, most_rounds=6)
+
+# %%
+comparison.plot(
+    predicted={"def, blocking call": guess.value},
+    counters=["max requests in flight", "worker threads busy"],
+)
+
+# %% [markdown]
+# The plain `def` does not block anything. FastAPI runs it in a **worker thread**, where it may
+# stand still as long as it likes. An `async def` runs on the loop itself, and there a blocking
+# call makes everybody wait: ten clients, ten waits, one after another.
+#
+# ## The cause: the lag of the loop
+#
+# A timer on the server's loop is due every 5 ms. How late it fires is the time in which the loop
+# could do nothing for anybody. Meanwhile slow requests arrive, eight per second, 50 ms each.
+
+# %%
+lag = lab.loop_lag(three, "/wait/50", rate=8)
+lag.plot()
+
+# %%
+lag
+
+# %% [markdown]
+# In grey a request is under way. Only in the first row the loop stands still meanwhile. This is
+# the number to watch in production: **event-loop lag** tells a blocking call apart from a slow
+# service, which latency alone cannot.
+#
+# ## From 1 to 200 clients
+#
+# If `def` keeps up with `await` for ten clients, why bother? We let the crowd grow. (The
+# blocking one gets a single round per point and stops at 80: its clients queue for seconds.)
+
+# %%
+crowd = lab.sweep(
+    {name: three[name] for name in ("async def, await", "def, blocking call")},
+    "/wait/50",
+    values=[1, 20, 40, 100, 200],
+    windows=2,
+)
+one_blocking = {"async def, blocking call": blocking}
+queue = lab.sweep(one_blocking, "/wait/50", values=[1, 40, 80], windows=1, rounds=1)
+
+# %% tags=["readme"]
+from dataclasses import replace
+
+awaited = crowd.growth("async def, await", 40, 200)
+threaded = crowd.growth("def, blocking call", 40, 200)
+replace(crowd, series={**crowd.series, **queue.series}).plot(
+    title=f"From 40 to 200 clients: await {awaited.factor}, def {threaded.factor}",
+    x_log=False,
+    y_log=False,
+    marks={40: "40 worker threads"},
+)
+
+# %% [markdown]
+# A line, a knee and a flat line. With `await`, waiting requests cost next to nothing, so
+# throughput follows the clients until the CPU is busy. The blocking `async def` does one at a time
+# for any number of clients. The `def` follows the line up to **40**, the number of worker
+# threads that FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st waits
+# for a thread. We count them:
+
+# %%
+at_100 = {
+    name: lab.measure(three[name], "/wait/50", concurrency=100, seconds=0.4, name=name)
+    for name in crowd.series
+}
+for name, measured in at_100.items():
+    in_flight = measured.counts["max requests in flight"]
+    busy = measured.counts["worker threads busy"]
+    print(f"{name}: {in_flight:.0f} requests in flight, {busy:.0f} worker threads busy")
+
+# %% [markdown]
+# ## More threads
+#
+# The limit is a number that you may change when the app starts. With 120 clients:
+
+# %%
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+
+
+def with_threads(threads: float) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        current_default_thread_limiter().total_tokens = int(threads)
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.get("/wait/{ms}")(plain_def)
+    return app
+
+
+threads = lab.sweep(
+    {"def, blocking call": with_threads},
+    "/wait/50",
+    parameter="worker threads",
+    values=[40, 80, 120, 240],
+    concurrency=120,
+    windows=2,
+)
+more_threads = threads.growth("def, blocking call", 40, 120)
+threads.plot(
+    title=f"120 clients: {more_threads.factor} throughput with 120 threads instead of 40",
+    x_log=False,
+)
+
+# %% [markdown]
+# So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But
+# threads beyond the number of clients are idle, each takes memory and, when it works, a
+# share of the interpreter's lock; and a database that takes 100 connections is not helped by 200
+# threads that ask it. All `def` handlers share this limit, the quick ones with the slow.
+#
+# ## Waiting for several things at once
+#
+# What `await` can do and a plain `def` cannot easily: wait for three services together. The third
+# variant tries the same with the blocking `ask`, dressed as a coroutine.
+
+# %%
+one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
+
+
+@one_by_one.get("/")
+async def three_in_a_row():
+    return [await ask_async(10), await ask_async(10), await ask_async(10)]
+
+
+@together.get("/")
+async def three_together():
+    return await asyncio.gather(ask_async(10), ask_async(10), ask_async(10))
+
+
+async def ask_dressed_up(ms: int) -> str:
+    return ask(ms)
+
+
+@dressed_up.get("/")
+async def three_dressed_up():
+    return await asyncio.gather(ask_dressed_up(10), ask_dressed_up(10), ask_dressed_up(10))
+
+
+# %%
+gathered = lab.compare(
+    {"one by one": one_by_one, "gather, blocking": dressed_up, "gather, await": together},
+    "/",
+    concurrency=1,
+    at_least=1.5,
+    most_rounds=6,
+)
+gathered.plot(counters=["max loop lag, ms"])
+
+# %% [markdown]
+# `gather` does not make things concurrent. It starts coroutines, and they take turns at each
+# `await` that really waits. Without one the first runs to its end before the second begins.
+#
+# ## When there is nothing to wait for
+#
+# Should every handler be `async` then? First the handler that only computes a small answer.
+
+# %%
+small_def, small_async = FastAPI(), FastAPI()
+
+
+@small_def.get("/")
+def greet():
+    return {"Hello": "World"}
+
+
+@small_async.get("/")
+async def greet_async():
+    return {"Hello": "World"}
+
+
+small = lab.compare({"def": small_def, "async def": small_async}, "/", metric="cpu", at_least=1)
+small.plot(counters=["worker threads busy"])
+
+# %% [markdown]
+# There is nothing to wait for, and yet the two differ: a `def` goes to a worker thread and
+# back, an `async def` does not. Short handlers that never block belong on the loop.
+#
+# ## When it hurts: work for the CPU
+#
+# `await` only helps while somebody *else* works. Here the handler itself computes for a while: on
+# the loop, in a worker thread, and in another process.
+
+# %%
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+
+def compute() -> int:
+    return sum(number * number for number in range(1_000_000))
+
+
+@asynccontextmanager
+async def with_processes(app: FastAPI):
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as app.pool:
+        yield
+
+
+on_the_loop, in_a_thread, in_a_process = FastAPI(), FastAPI(), FastAPI(lifespan=with_processes)
+
+
+# %%
+@on_the_loop.get("/")
+async def compute_on_the_loop():
+    return compute()
+
+
+@in_a_thread.get("/")
+def compute_in_a_thread():
+    return compute()
+
+
+@in_a_process.get("/")
+async def compute_in_a_process():
+    return await asyncio.get_running_loop().run_in_executor(in_a_process.pool, compute)
+
+
+computing = lab.loop_lag(
+    {"async def": on_the_loop, "def": in_a_thread, "process pool": in_a_process}, "/", rate=6
+)
+computing.plot()
+
+# %% [markdown]
+# In `async def` the work blocks the loop as `time.sleep` did. A thread is better and not good:
+# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns
+# late. In another **process** the work is out of the way.
+#
+# A process pool does not make the work shorter. It keeps it from everybody else's requests, and
+# it uses the other cores.
+
+# %%
+computing
+
+# %% [markdown]
+# ## The verdicts
+
+# %%
+def_stall, blocking_stall = lag.stall("def, blocking call"), lag.stall("async def, blocking call")
+lab.verdict(
+    2,
+    "wrong",
+    "FastAPI runs a plain def in one of 40 worker threads. What blocks the loop is a blocking "
+    "call in async def.",
+    {
+        "during a 50 ms wait in def the loop stalls for less than 25 ms": def_stall.below(25),
+        "in async def the same call stalls it for more than 25 ms": blocking_stall.above(25),
+        "10 clients: def is at least 3 times as fast as async def with that call": (
+            comparison.faster("def, blocking call", at_least=3)
+        ),
+    },
+    evidence=comparison.speedup("def, blocking call"),
+)
+
+# %%
+lab.verdict(
+    3,
+    "holds when",
+    "What the handler waits for must be awaited: then it waits for any number of clients at once.",
+    {
+        "during an awaited 50 ms the loop stalls for less than 25 ms": (
+            lag.stall("async def, await").below(25)
+        ),
+        "more than 40 requests wait at once": (
+            at_100["async def, await"].counts["max requests in flight"] > 40
+        ),
+        "no worker thread is needed": (
+            at_100["async def, await"].counts["worker threads busy"] == 0
+        ),
+    },
+    number=f"40 to 200 clients: {awaited.factor}",
+)
+
+# %%
+lab.verdict(
+    4,
+    "holds when",
+    "Whatever the handler calls must be async too, or short. Blocking libraries belong in def, "
+    "work for the CPU in another process.",
+    {
+        "with nothing to wait for, async def costs less CPU": small.faster(at_least=1),
+        "with a blocking call, async def is at least 3 times slower than def": (
+            comparison.faster("def, blocking call", at_least=3)
+        ),
+        "CPU work in async def stalls the loop for more than 20 ms": (
+            computing.stall("async def").above(10)
+        ),
+        "in a process pool for less than 20 ms": computing.stall("process pool").below(10),
+    },
+    number=f"nothing to wait for: {small.speedup().factor}",
+)
+
+# %%
+lab.verdict(
+    "T1",
+    "holds",
+    "await with async libraries is the only variant without a limit of its own.",
+    {
+        "10 clients: await is at least 3 times as fast as the blocking call in async def": (
+            comparison.faster("async def, await", at_least=3)
+        ),
+        "three awaits in gather are at least 1.5 times as fast as in a row": (
+            gathered.faster("gather, await", at_least=1.5)
+        ),
+        "def uses 40 worker threads and no more": (
+            at_100["def, blocking call"].counts["worker threads busy"] == 40
+        ),
+    },
+    evidence=comparison.speedup("async def, await"),
+)
+
+# %%
+lab.verdict(
+    "P1",
+    "holds",
+    "One blocking call in async def stops the loop for all clients, also those of other handlers.",
+    {
+        "10 clients: it is at least 3 times slower than the same call in def": (
+            comparison.faster("def, blocking call", at_least=3)
+        ),
+        "a 50 ms call stalls the loop for more than 25 ms": blocking_stall.above(25),
+        "one request is in the app at a time": (
+            comparison["async def, blocking call"].counts["max requests in flight"] == 1
+        ),
+    },
+    number=f"{blocking_stall.estimate:.0f} ms of lag per request",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Ask of every handler: what does it wait for? Something awaitable: `async def` and `await`. A
+#   blocking library: plain `def`. Nothing, and short: `async def`. The CPU: another process.
+# - A blocking call in `async def` is the worst of all four, and no error tells you. Watch the
+#   loop's lag.
+# - Plain `def` is good for 40 requests at a time, all handlers together. Raise the limit knowingly.
+# - `gather` overlaps waits, not work.
+#
+# Next: [the exercise](../exercises/02_async.ipynb), an app whose endpoints block in three
+# different ways, one of them out of sight.
