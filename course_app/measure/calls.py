@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import uvloop
@@ -18,6 +17,7 @@ from course_app.measure.comparison import Comparison, Variant
 from course_app.measure.noise import NoiseMeter
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts, Probe, Reading
+from course_app.measure.statistics import Interval
 from course_app.measure.subject import Progress, silent
 
 #: One call with its connection open already.
@@ -34,8 +34,10 @@ _CALIBRATION_CALLS = 5
 
 @dataclass(frozen=True)
 class CallComparison(Comparison):
-    """Clients against the first of them. ``p50`` is the median call of a block, in ms;
-    ``cpu`` all CPU of this process per call, in µs."""
+    """Clients against the first of them.
+
+    ``p50`` is the median call of a block, in ms; ``cpu`` all CPU of this process per call, in µs.
+    """
 
     @property
     def message(self) -> str:
@@ -44,10 +46,10 @@ class CallComparison(Comparison):
         said = ", ".join(f"{v.name} {self.cost(v.name)}" for v in self.variants[1:])
         return f"Time of one call as a multiple of {base}: {said}"
 
-    def cost(self, name: str, metric: str | None = None) -> Any:
-        """The inverse of the speed-up: how many times as long as the baseline, an Interval."""
+    def cost(self, name: str, metric: str | None = None) -> Interval:
+        """The inverse of the speed-up: how many times as long as the baseline it takes."""
         speedup = self.speedup(name, metric)
-        return type(speedup)(1 / speedup.estimate, 1 / speedup.high, 1 / speedup.low)
+        return Interval(1 / speedup.estimate, 1 / speedup.high, 1 / speedup.low)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Costs, times, and what PostgreSQL counted."""
@@ -56,11 +58,12 @@ class CallComparison(Comparison):
         cpu = [_three(variant.middle("cpu")) for variant in self.variants]
         counts = [variant.counts.as_text() for variant in self.variants]
         labels = dict.fromkeys(label for texts in counts for label in texts)
+        counted = [(label, *(texts.get(label, "") for texts in counts)) for label in labels]
         return [
             ("times as long", *costs),
             ("one call, µs", *times),
             ("CPU of the client, µs / call", *cpu),
-            *((label, *(texts.get(label, "") for texts in counts)) for label in labels),
+            *(row for row in counted if any(cell not in ("", "0") for cell in row[1:])),
         ]
 
     def notes(self) -> list[str]:
@@ -80,6 +83,7 @@ def compare_calls(
     workload: str,
     metric: str = "p50",
     probe: Probe | None = None,
+    rounds: int = ROUNDS,
     progress: Progress = silent,
 ) -> CallComparison:
     """Open all clients, count some calls of each, then time them in turns.
@@ -96,7 +100,7 @@ def compare_calls(
 
     def run() -> None:
         try:
-            found.append(uvloop.run(_compare(clients, workload, metric, probe, progress)))
+            found.append(uvloop.run(_compare(clients, workload, metric, probe, rounds, progress)))
         except BaseException as error:
             failed.append(error)
 
@@ -113,6 +117,7 @@ async def _compare(
     workload: str,
     metric: str,
     probe: Probe | None,
+    rounds: int,
     progress: Progress,
 ) -> CallComparison:
     meter = NoiseMeter()
@@ -125,7 +130,7 @@ async def _compare(
         latencies: list[list[float]] = [[] for _ in calls]
         progress("taking turns")
         meter.resume()
-        for number in range(ROUNDS):
+        for number in range(rounds):
             order = range(len(calls)) if number % 2 == 0 else reversed(range(len(calls)))
             for i in order:
                 times_ms, cpu_us = await _block(calls[i], sizes[i])

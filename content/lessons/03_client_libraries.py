@@ -1,0 +1,608 @@
+# %% [markdown]
+# # 03 - Client libraries
+#
+# The guide ends its section on async with a shopping list: asyncpg or SQLAlchemy 2 for
+# PostgreSQL, Motor for MongoDB, aioredis for Redis, httpx or aiohttp for calls to other services.
+# Take these, it says, and your handlers are fast.
+#
+# Two names on that list are history by now, one costs many times more than its neighbour, and
+# for one it matters more *how* you use it than which one you take. It takes less than a minute of
+# measuring to see which is which.
+
+# %%
+from course_app.lab import Lab
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# The same user is read by primary key, over a connection that is open already: once by asyncpg
+# alone, and once by a session of SQLAlchemy's ORM, which uses asyncpg underneath. How many times
+# as long does the second take? Change the number to what you believe.
+
+# %%
+guess = lab.predict(1.5, "times as long by way of the ORM")
+
+# %% [markdown]
+# ## Six ways to ask PostgreSQL
+#
+# We leave FastAPI out for a moment and call the libraries directly. Each client opens one
+# connection, hands out a function that fetches users as dictionaries, and closes what it opened.
+# `count` is the number of rows.
+#
+# First the two drivers that wait with `await`:
+
+# %%
+from contextlib import asynccontextmanager
+
+import asyncpg
+import psycopg
+from psycopg.rows import dict_row
+
+
+def users(count):
+    return f"SELECT id, name, email FROM users WHERE id {'=' if count == 1 else '<='} "
+
+
+@asynccontextmanager
+async def by_asyncpg(count):
+    connection = await asyncpg.connect(lab.postgres_dsn)
+
+    async def fetch():
+        return [dict(row) for row in await connection.fetch(users(count) + "$1", count)]
+
+    yield fetch
+    await connection.close()
+
+
+@asynccontextmanager
+async def by_psycopg_async(count):
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(lab.postgres_dsn, autocommit=True, row_factory=dict_row) as connection:
+
+        async def fetch():
+            return await (await connection.execute(users(count) + "%s", [count])).fetchall()
+
+        yield fetch
+
+
+# %% [markdown]
+# Then the two that block: psycopg 3 as most people use it, and psycopg2, its predecessor from
+# 2006, which is still in more projects than any other. One call after another, nobody else
+# waits, so here blocking does no harm.
+
+# %%
+import psycopg2
+from psycopg2.extras import RealDictCursor
+
+
+@asynccontextmanager
+async def by_psycopg(count):
+    with psycopg.connect(lab.postgres_dsn, autocommit=True, row_factory=dict_row) as connection:
+
+        async def fetch():
+            return connection.execute(users(count) + "%s", [count]).fetchall()
+
+        yield fetch
+
+
+@asynccontextmanager
+async def by_psycopg2(count):
+    connection = psycopg2.connect(lab.postgres_dsn, cursor_factory=RealDictCursor)
+    connection.autocommit = True
+
+    async def fetch():
+        with connection.cursor() as cursor:
+            cursor.execute(users(count) + "%s", [count])
+            return cursor.fetchall()
+
+    yield fetch
+    connection.close()
+
+
+# %% [markdown]
+# SQLAlchemy is not a driver. It is a layer above one, in two storeys: *core* builds SQL and reads
+# rows, the *ORM* makes an object of every row and watches it for changes.
+
+# %%
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str]
+
+
+def new_engine():
+    dsn = lab.postgres_dsn.replace("postgresql:", "postgresql+asyncpg:")
+    return create_async_engine(dsn, pool_size=1, max_overflow=0)
+
+
+def wanted(count):
+    return User.id == 1 if count == 1 else User.id <= count
+
+
+# %%
+@asynccontextmanager
+async def by_core(count):
+    engine = new_engine()
+
+    async def fetch():
+        async with engine.connect() as connection:
+            rows = await connection.execute(select(User.__table__).where(wanted(count)))
+            return [dict(row) for row in rows.mappings()]
+
+    yield fetch
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def by_orm(count):
+    engine = new_engine()
+
+    async def fetch():
+        async with AsyncSession(engine) as session:
+            found = await session.scalars(select(User).where(wanted(count)))
+            return [{"id": u.id, "name": u.name, "email": u.email} for u in found]
+
+    yield fetch
+    await engine.dispose()
+
+
+# %% [markdown]
+# ## One row
+#
+# All six hold their connection open and take turns in blocks of some milliseconds. asyncpg is the
+# measure; the others are given as multiples of its time.
+
+# %%
+from functools import partial
+
+CLIENTS = {
+    "asyncpg": by_asyncpg,
+    "psycopg 3": by_psycopg,
+    "psycopg 3, async": by_psycopg_async,
+    "psycopg2": by_psycopg2,
+    "SQLAlchemy core": by_core,
+    "SQLAlchemy ORM": by_orm,
+}
+
+
+def fetching(count):
+    return {name: partial(client, count) for name, client in CLIENTS.items()}
+
+
+one_row = lab.compare_calls(fetching(1), "one user by primary key")
+one_row
+
+# %%
+orm, psycopg2_one = one_row.cost("SQLAlchemy ORM"), one_row.cost("psycopg2")
+one_row.plot(
+    title=f"One row: the ORM takes {orm.factor} asyncpg's time, psycopg2 {psycopg2_one.factor}",
+    predicted=guess,
+    counters=["SQL statements per call"],
+)
+
+# %% [markdown]
+# ## The cause
+#
+# Compare the statements per call. A driver on autocommit sends one. SQLAlchemy opens a transaction
+# around it and rolls it back when it gives the connection to its pool: two more statements, two
+# more round trips. The rest is Python: building the query, finding its compiled form in a cache,
+# making objects.
+#
+# "Async" as such makes no call faster. asyncpg speaks PostgreSQL's binary protocol, prepares a
+# statement once, and is compiled code. psycopg 3 is here twice, with `await` and without: the
+# difference between its two columns is what `await` costs when nobody else is waiting.
+#
+# ## A thousand rows
+#
+# With more rows the fixed cost of a call fades, and the cost of a row decides.
+
+# %%
+many_rows = lab.compare_calls(fetching(1000), "1000 users")
+many_rows
+
+# %%
+psycopg2_many, orm_many = many_rows.cost("psycopg2"), many_rows.cost("SQLAlchemy ORM")
+many_rows.plot(
+    title=f"1000 rows: psycopg2 takes {psycopg2_many.factor} asyncpg's time, "
+    f"the ORM {orm_many.factor}",
+    counters=["SQL statements per call", "rows per call"],
+)
+
+# %% [markdown]
+# So the order depends on what you fetch: never trust a benchmark of drivers that does not say how
+# many rows it read. And the layer above the driver is the bigger choice: an object for each row
+# pays off when you change and save it, not when you turn it into JSON at once.
+#
+# ## When it does not help: below 40 at a time
+#
+# Must it be an async driver at all? A handler written with plain `def` runs in a thread, of which
+# there are 40. There psycopg2 may block as it likes. We let PostgreSQL wait 50 ms, as for a slow
+# report, and raise the number of clients. Both pools are as large as their handlers can use.
+
+# %%
+from fastapi import FastAPI
+from psycopg2.pool import ThreadedConnectionPool
+
+WAIT = "SELECT pg_sleep(0.050)"
+
+
+def awaiting(at_once: int) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        async with asyncpg.create_pool(lab.postgres_dsn, min_size=1, max_size=at_once) as app.pool:
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/report")
+    async def report():
+        await app.pool.execute(WAIT)
+
+    return app
+
+
+# %%
+def threaded(at_once: int) -> FastAPI:
+    size = min(at_once, 40)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        app.pool = ThreadedConnectionPool(size, size, lab.postgres_dsn)
+        yield
+        app.pool.closeall()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/report")
+    def report():
+        connection = app.pool.getconn()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(WAIT)
+        app.pool.putconn(connection)
+
+    return app
+
+
+# %%
+drivers = lab.sweep(
+    {"asyncpg": awaiting, "psycopg2 in def": threaded},
+    "/report",
+    parameter="requests at once",
+    values=[5, 10, 20, 40, 80],
+    concurrency=None,
+    windows=2,
+)
+few = drivers.growth("psycopg2 in def", 5, 20)
+beyond = {name: drivers.growth(name, 40, 80) for name in drivers.series}
+drivers.plot(
+    title=f"From 40 to 80 requests: asyncpg {beyond['asyncpg'].factor}, "
+    f"psycopg2 in def {beyond['psycopg2 in def'].factor}",
+    x_log=True,
+    y_log=True,
+)
+
+# %% [markdown]
+# Up to 40 requests the two lines lie on each other: threads wait just as well as coroutines. Where
+# the 40 threads are used up, the blocking driver's line goes flat. If your service never has that
+# many requests in flight, rewriting its database code with `await` buys nothing.
+#
+# ## Calls to other services
+#
+# For HTTP the guide names httpx and aiohttp. Here is a service of our own in another process, and
+# four apps that pass its answer on: with each library, once with a client that lives as long as
+# the app, and once with a new one for each request.
+
+# %%
+from course_app.serving import ProcessServer
+
+upstream = ProcessServer("course_app.apps.hello:app")
+
+
+def relay(make_client, fetch, *, shared: bool, url: str = upstream.url) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        async with make_client() as app.client:
+            yield
+
+    app = FastAPI(lifespan=lifespan if shared else None)
+
+    @app.get("/relay")
+    async def answer():
+        if shared:
+            return await fetch(app.client, f"{url}/hello")
+        async with make_client() as client:
+            return await fetch(client, f"{url}/hello")
+
+    return app
+
+
+# %%
+import aiohttp
+import httpx
+
+
+async def fetch_httpx(client, url):
+    return (await client.get(url)).json()
+
+
+async def fetch_aiohttp(session, url):
+    async with session.get(url) as response:
+        return await response.json()
+
+
+def relays(url):
+    by_httpx = partial(relay, httpx.AsyncClient, fetch_httpx, url=url)
+    by_aiohttp = partial(relay, aiohttp.ClientSession, fetch_aiohttp, url=url)
+    return {
+        "httpx, new for each request": by_httpx(shared=False),
+        "httpx, shared": by_httpx(shared=True),
+        "aiohttp, new for each request": by_aiohttp(shared=False),
+        "aiohttp, shared": by_aiohttp(shared=True),
+    }
+
+
+# %% [markdown]
+# The measure is the CPU that a request costs our app, because that is what a client library
+# spends. The service's own work is in another process and does not count.
+
+# %%
+http = lab.compare(relays(upstream.url), "/relay", metric="cpu")
+http
+
+# %%
+with lab.wire_tap(upstream=upstream.url) as tap:
+    wires = {
+        name: tap.count(app, "/relay", server="upstream")
+        for name, app in relays(tap.url("upstream")).items()
+    }
+for name, wire in wires.items():
+    print(f"{name}: {wire}")
+
+# %%
+from course_app.plots import Bar, plot_bars
+
+shared_httpx, shared_aiohttp = http.speedup("httpx, shared"), http.speedup("aiohttp, shared")
+bars = [
+    Bar(
+        name,
+        factor=http.speedup(name).estimate,
+        interval=http.speedup(name) if name != http.baseline.name else None,
+        below=f"connections opened {wire.connections:g} per request",
+    )
+    for name, wire in wires.items()
+]
+plot_bars(
+    bars,
+    title=f"CPU of a request: a shared httpx client {shared_httpx.factor} cheaper than new ones, "
+    f"a shared aiohttp session {shared_aiohttp.factor}",
+    unit="times as cheap",
+)
+
+# %% [markdown]
+# A client that is made for each request opens **a TCP connection for each request**: look at the
+# counts of the wire tap. With `https` a TLS handshake would come on top. httpx pays once more:
+# every `AsyncClient()` reads the certificates of all authorities that it trusts, even if it then
+# speaks plain `http`.
+
+# %%
+import timeit
+
+milliseconds = min(timeit.repeat(httpx.create_ssl_context, number=1, repeat=3)) * 1e3
+print(f"httpx.create_ssl_context(): {milliseconds:.0f} ms of CPU for each AsyncClient()")
+
+# %%
+upstream.stop()
+
+# %% [markdown]
+# ## Redis: aioredis does not import any more
+#
+# The last aioredis is of 2021. It defines an exception with two bases that Python 3.11 made one
+# and the same class, so that `import aioredis` itself fails. Here is that definition, without the
+# package:
+
+# %%
+import asyncio
+import builtins
+
+
+class RedisError(Exception):
+    pass
+
+
+def as_aioredis_does():
+    class TimeoutError(asyncio.TimeoutError, builtins.TimeoutError, RedisError):  # noqa: A001
+        pass
+
+
+try:
+    as_aioredis_does()
+    aioredis_error = ""
+except TypeError as error:
+    aioredis_error = f"TypeError: {error}"
+print(aioredis_error or "This Python accepts it.")
+
+# %% [markdown]
+# Nothing is lost. The code moved into redis-py, the package `redis`, and lives there as
+# `redis.asyncio`. It speaks to Valkey as well:
+
+# %%
+import redis.asyncio
+
+
+async def greet_valkey():
+    async with redis.asyncio.from_url(lab.valkey_url, decode_responses=True) as client:
+        await client.set("greeting", "hello", ex=60)
+        return await client.get("greeting")
+
+
+greeting = asyncio.run(greet_valkey())
+print(greeting)
+
+# %% [markdown]
+# ## MongoDB: Motor has retired
+#
+# Motor's developers ended its life in May 2026 and moved its work into PyMongo itself, as
+# `AsyncMongoClient`. Motor wrapped the blocking PyMongo in threads; the successor waits on the
+# event loop.
+#
+# Unless `COURSE_MONGODB_URL` names a MongoDB of yours, the server below is a **stand-in** that
+# speaks MongoDB's wire protocol and is written in Python. It is slow, and says nothing about
+# MongoDB. It is the same for both clients, and these we compare.
+
+# %%
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, MongoClient
+
+mongodb = lab.mongodb()
+with MongoClient(mongodb.url) as client:
+    client[mongodb.database].users.insert_many({"_id": i, "name": f"user {i}"} for i in range(100))
+print(mongodb)
+
+# %%
+import threading
+
+
+def executor_threads():
+    names = (thread.name for thread in threading.enumerate())
+    return sum(name.startswith("ThreadPoolExecutor") for name in names)
+
+
+async def read_at_once(client, requests=50):
+    before = executor_threads()
+    users = client[mongodb.database].users
+    found = await asyncio.gather(*(users.find_one({"_id": i}) for i in range(requests)))
+    return [user["name"] for user in found], executor_threads() - before
+
+
+async def with_pymongo():
+    async with AsyncMongoClient(mongodb.url) as client:
+        return await read_at_once(client)
+
+
+async def with_motor():
+    client = AsyncIOMotorClient(mongodb.url)
+    found = await read_at_once(client)
+    client.close()
+    return found
+
+
+# %%
+pymongo_names, pymongo_threads = asyncio.run(with_pymongo())
+motor_names, motor_threads = asyncio.run(with_motor())
+print(f"50 reads at once: {motor_threads} threads for Motor, {pymongo_threads} for PyMongo")
+print("same answers:", pymongo_names == motor_names)
+
+# %% [markdown]
+# Does the successor cost more? One call after another, on one connection:
+
+
+# %%
+@asynccontextmanager
+async def by_pymongo():
+    async with AsyncMongoClient(mongodb.url) as client:
+        yield partial(client[mongodb.database].users.find_one, {"_id": 7})
+
+
+@asynccontextmanager
+async def by_motor():
+    client = AsyncIOMotorClient(mongodb.url)
+    yield partial(client[mongodb.database].users.find_one, {"_id": 7})
+    client.close()
+
+
+documents = lab.compare_calls({"Motor": by_motor, "PyMongo, async": by_pymongo}, "one document")
+documents
+
+# %% [markdown]
+# ## The verdicts
+
+# %%
+lab.verdict(
+    5,
+    "holds when",
+    "asyncpg is far cheaper for many rows than psycopg2. But SQLAlchemy is a layer above a driver "
+    "and its ORM costs several times as much; and up to 40 requests at a time a blocking driver in "
+    "def keeps up.",
+    {
+        "for 1000 rows psycopg2 takes more than 1.5 times asyncpg's time": psycopg2_many.above(1.5),
+        "for one row the ORM takes more than 3 times asyncpg's time": orm.above(3),
+        "from 5 to 20 requests, psycopg2 in def grows by more than 2.5x": few.above(2.5),
+    },
+    number=f"one row: ORM {orm.factor} asyncpg's time; 1000 rows: psycopg2 {psycopg2_many.factor}",
+)
+
+# %%
+lab.verdict(
+    6,
+    "outdated",
+    "Motor's end of life was in May 2026; PyMongo's own AsyncMongoClient does the same without "
+    "threads.",
+    {
+        "PyMongo gives the same answers": pymongo_names == motor_names,
+        "Motor hands its calls to threads": motor_threads > 0,
+        "PyMongo needs none": pymongo_threads == 0,
+        "one call takes less than twice Motor's time": documents.cost("PyMongo, async").below(2),
+    },
+    number=f"threads for 50 reads: {motor_threads} and {pymongo_threads}",
+)
+
+# %%
+lab.verdict(
+    7,
+    "outdated",
+    "aioredis cannot be imported since Python 3.11; redis.asyncio is its continuation.",
+    {
+        "its exception class is refused": "duplicate base class" in aioredis_error,
+        "redis.asyncio reads what it wrote": greeting == "hello",
+    },
+    number=aioredis_error,
+)
+
+# %%
+lab.verdict(
+    8,
+    "holds when",
+    "Both are good if one client is shared by all requests; a client for each request opens a "
+    "connection for each request, and with httpx costs more than everything else.",
+    {
+        "a shared httpx client is at least 4 times cheaper": http.faster("httpx, shared", 4),
+        "shared aiohttp is at least 4 times cheaper than httpx made anew": http.faster(
+            "aiohttp, shared", 4
+        ),
+        "a new client opens one connection per request": all(
+            wires[name].connections == 1 for name in wires if "new" in name
+        ),
+        "a shared one opens none": all(
+            wires[name].connections == 0 for name in wires if "shared" in name
+        ),
+    },
+    evidence=shared_httpx,
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - The layer matters more than the driver. Use the ORM where objects change and are saved; read
+#   lists for JSON with core or with the driver itself.
+# - A comparison of drivers has to name its rows, keep one connection for each, and take turns.
+# - A blocking driver in `def` is fine until 40 requests wait at once. In `async def` it never is.
+# - Make one HTTP client in the lifespan and share it. Count the connections that the other side
+#   accepts; that number tells.
+# - Look at the date of a recommendation: `redis.asyncio` instead of aioredis, PyMongo's
+#   `AsyncMongoClient` instead of Motor.
+#
+# Next: [the exercise](../exercises/03_client_libraries.ipynb). You get a report that compares
+# drivers and is unfair in several ways, and make it one that can be believed.
