@@ -9,7 +9,6 @@
 
 # %%
 from course_app.lab import Lab
-from course_app.learn import check, hint
 
 lab = Lab()
 
@@ -102,6 +101,8 @@ mean_interval([0.9, 1.0, 1.1, 1.0, 0.8, 1.2]).exp()
 # blank:
 def create_app(postgres_dsn: str) -> FastAPI:
     raise NotImplementedError("your report")
+
+
 # solution:
 from contextlib import AsyncExitStack
 from typing import Literal
@@ -146,6 +147,8 @@ def create_app(postgres_dsn: str) -> FastAPI:
         return {"rows": rows, "drivers": found}
 
     return app
+
+
 # end solution
 
 
@@ -153,10 +156,10 @@ def create_app(postgres_dsn: str) -> FastAPI:
 # The check takes some ten seconds, because it measures all four drivers itself.
 
 # %%
+from course_app.learn import check
+
 check("03_client_libraries", create_app)
 
 # %% [markdown]
-# Stuck? `hint("03_client_libraries")` gives one hint at a time.
-
-# %%
-# hint("03_client_libraries")
+# Stuck? Write `hint("03_client_libraries")` into a cell (`from course_app.learn import hint`); each
+# call says a little more. `solution("03_client_libraries")` shows our answer.
