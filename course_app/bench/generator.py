@@ -64,7 +64,7 @@ async def plain_hello(
     await send({"type": "http.response.body", "body": b"Hello, world"})
 
 
-def against_wrk(pairs: int = PAIRS) -> AgainstWrk:
+def against_wrk(pairs: int) -> AgainstWrk:
     """Compare on one uvicorn process, in at least two pairs of 2 s each.
 
     Without wrk, only the generator is measured.
@@ -95,7 +95,7 @@ def against_wrk(pairs: int = PAIRS) -> AgainstWrk:
 
 def run() -> BenchResult:
     """Measure, and hold the generator to its promise."""
-    found = against_wrk()
+    found = against_wrk(PAIRS)
     throughput, cpu = found.throughput, found.cpu
     return BenchResult(
         title=f"Load generator and wrk; plain uvicorn, {CONCURRENCY} requests in flight",

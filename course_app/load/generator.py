@@ -11,10 +11,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from course_app.load import limits
 from course_app.load.child import Child
@@ -22,6 +19,10 @@ from course_app.load.description import describe_workload
 from course_app.load.limits import GeneratorEnded, OutOfBounds, within
 from course_app.load.result import ErrorExample, LoadResult, Response
 from course_app.load.workload import Request, Workload, as_workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_BACKLOG = 10_000
@@ -262,6 +263,8 @@ def _result(
     concurrency: int,
     rate: float | None,
 ) -> LoadResult:
+    import numpy as np
+
     def column(name: str) -> NDArray[np.int64]:
         return np.frombuffer(arrays[f"{position} {name}"], dtype=np.int64)
 

@@ -121,8 +121,8 @@ def test_nothing_starts_before_it_is_needed_and_nothing_is_left_afterwards(serve
         pid = generator.pid
         assert pid is not None
     assert generator.pid is None
-    assert gone(pid)
     generator.close()
+    assert gone(pid)
 
 
 @pytest.mark.parametrize("command", ["closed", "open", "alternate"])

@@ -12,6 +12,9 @@ READ = 1
 WRITE = 4
 """The values of EPOLLIN and EPOLLOUT; any other bit says that the connection broke."""
 
+SELECTABLE = 1024
+"""FD_SETSIZE: ``select`` takes no descriptor from here on."""
+
 Events = Sequence[tuple[int, int]]
 
 
@@ -81,5 +84,7 @@ if sys.platform == "linux":
 
         def wait_precisely(self, seconds: float) -> Events:
             """Like ``wait``, to some 50 us: epoll itself rounds up to whole milliseconds."""
+            if self._epoll.fileno() >= SELECTABLE:
+                return self._epoll.poll(seconds)
             select.select((self._epoll,), (), (), seconds)
             return self._epoll.poll(0)

@@ -1,0 +1,57 @@
+"""Systems without epoll get the same windows from another poller."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+
+from course_app.load import as_workload
+from course_app.load.description import describe_workload
+from course_app.load.engine import exchange
+from course_app.load.engine.poller import SelectorPoller
+from course_app.load.engine.process import Commands
+from course_app.serving import ThreadServer
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+    monkeypatch.setattr(exchange, "new_poller", SelectorPoller)
+    owner, owned = os.pipe()
+    yield Commands(owner)
+    os.close(owner)
+    os.close(owned)
+
+
+def test_every_window_runs_without_epoll(commands: Commands) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def hello() -> None:
+        return None
+
+    with ThreadServer(app) as server:
+        for number in (1, 2):
+            commands.connect(
+                target=number,
+                address=["127.0.0.1", server.port],
+                host="127.0.0.1",
+                workload=describe_workload(as_workload("/")),
+                seed=0,
+                concurrency=3,
+                prepared_requests=10,
+                number_requests=False,
+                timeout_seconds=5,
+                first_number=0,
+            )
+        closed, _ = commands.closed(target=1, seconds=None, requests=50, warmup_seconds=0)
+        opened, _ = commands.open(target=1, rate=100, seconds=0.3, max_backlog=100)
+        turns, _ = commands.alternate(targets=[1, 2], seconds=0.1)
+        sampled, bodies = commands.sample(target=2, count=2)
+        commands.disconnect(target=1)
+        commands.disconnect(target=2)
+    assert closed["targets"][0]["answered_in_window"] == 50
+    assert opened["targets"][0]["answered_in_window"] >= 25
+    assert all(each["answered_in_window"] > 1 for each in turns["targets"])
+    assert [each["status"] for each in sampled["responses"]] == [200, 200]
+    assert list(bodies.values()) == [b"null", b"null"]
