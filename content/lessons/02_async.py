@@ -57,7 +57,7 @@ async def async_def_that_blocks(ms: int):
 # %% [markdown]
 # ## Your prediction
 #
-# Ten clients ask both apps. The handlers differ in one word, `async`. How many times as fast
+# Eight clients ask both apps. The handlers differ in one word, `async`. How many times as fast
 # will the plain `def` be? (Below 1 if you side with the guide.)
 
 # %%
@@ -67,11 +67,11 @@ guess = lab.predict(0.5, "times as fast with a plain def")
 # We begin with the one that has the right keyword and the wrong call.
 
 # %%
-lab.measure(blocking, "/wait/10", concurrency=10, seconds=0.5, name="async def, blocking call")
+lab.measure(blocking, "/wait/10", concurrency=8, seconds=0.5, name="async def, blocking call")
 
 # %% [markdown]
 # Look at the latency beside the 10 ms that one call takes, and at the count **max requests in
-# flight**: how many of the ten clients' requests were inside the app at the same time.
+# flight**: how many of the eight clients' requests were inside the app at the same time.
 #
 # Now the green tick as it is meant, with something to `await`, and all three in turns.
 
@@ -89,7 +89,7 @@ three = {
     "def, blocking call": plain,
     "async def, await": awaiting,
 }
-comparison = lab.compare(three, "/wait/10", concurrency=10, at_least=3, most_rounds=6)
+comparison = lab.compare(three, "/wait/10", concurrency=8, at_least=3, most_rounds=6)
 
 # %%
 comparison.plot(
@@ -100,7 +100,7 @@ comparison.plot(
 # %% [markdown]
 # The plain `def` does not block anything. FastAPI runs it in a **worker thread**, where it may
 # stand still as long as it likes. An `async def` runs on the loop itself, and there a blocking
-# call makes everybody wait: ten clients, ten waits, one after another.
+# call makes everybody wait: eight clients, eight waits, one after another.
 #
 # ## The cause: the lag of the loop
 #
@@ -121,8 +121,8 @@ lag
 #
 # ## From 1 to 200 clients
 #
-# If `def` keeps up with `await` for ten clients, why bother? We let the crowd grow. (The
-# blocking one gets a single round per point and stops at 80: its clients queue for seconds.)
+# If `def` keeps up with `await` for eight clients, why bother? We let the crowd grow. (The
+# blocking one gets a single round per point and stops at 50: its clients queue for seconds.)
 
 # %%
 crowd = lab.sweep(
@@ -132,7 +132,7 @@ crowd = lab.sweep(
     windows=2,
 )
 one_blocking = {"async def, blocking call": blocking}
-queue = lab.sweep(one_blocking, "/wait/50", values=[1, 40, 80], windows=1, rounds=1)
+queue = lab.sweep(one_blocking, "/wait/50", values=[1, 20, 50], windows=1, rounds=1)
 
 # %% tags=["readme"]
 from dataclasses import replace
@@ -266,7 +266,10 @@ async def greet_async():
 
 
 small = lab.compare({"def": small_def, "async def": small_async}, "/", metric="cpu", at_least=1)
-small.plot(counters=["worker threads busy"])
+small.plot(
+    title=f"Nothing to wait for: def costs {small.speedup().factor} the CPU of async def",
+    counters=["worker threads busy"],
+)
 
 # %% [markdown]
 # There is nothing to wait for, and yet the two differ: a `def` goes to a worker thread and
@@ -283,7 +286,7 @@ from multiprocessing import get_context
 
 
 def compute() -> int:
-    return sum(number * number for number in range(1_000_000))
+    return sum(number * number for number in range(2_000_000))
 
 
 @asynccontextmanager
@@ -312,7 +315,10 @@ async def compute_in_a_process():
 
 
 computing = lab.loop_lag(
-    {"async def": on_the_loop, "def": in_a_thread, "process pool": in_a_process}, "/", rate=6
+    {"async def": on_the_loop, "def": in_a_thread, "process pool": in_a_process},
+    "/",
+    requests=6,
+    rate=5,
 )
 computing.plot()
 
@@ -340,7 +346,7 @@ lab.verdict(
     {
         "during a 50 ms wait in def the loop stalls for less than 25 ms": def_stall.below(25),
         "in async def the same call stalls it for more than 25 ms": blocking_stall.above(25),
-        "10 clients: def is at least 3 times as fast as async def with that call": (
+        "8 clients: def is at least 3 times as fast as async def with that call": (
             comparison.faster("def, blocking call", at_least=3)
         ),
     },
@@ -391,7 +397,7 @@ lab.verdict(
     "holds",
     "await with async libraries is the only variant without a limit of its own.",
     {
-        "10 clients: await is at least 3 times as fast as the blocking call in async def": (
+        "8 clients: await is at least 3 times as fast as the blocking call in async def": (
             comparison.faster("async def, await", at_least=3)
         ),
         "three awaits in gather are at least 1.5 times as fast as in a row": (
@@ -410,7 +416,7 @@ lab.verdict(
     "holds",
     "One blocking call in async def stops the loop for all clients, also those of other handlers.",
     {
-        "10 clients: it is at least 3 times slower than the same call in def": (
+        "8 clients: it is at least 3 times slower than the same call in def": (
             comparison.faster("def, blocking call", at_least=3)
         ),
         "a 50 ms call stalls the loop for more than 25 ms": blocking_stall.above(25),

@@ -4,7 +4,6 @@ Requests arrive one by one, far enough apart to be told from each other, while a
 by how much each timer of the loop fires late.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from course_app.measure.subject import Progress, Subject, silent
 from course_app.serving import ThreadServer
 
 _WARMUP_REQUESTS = 2
+#: Timers are not exact enough to tell smaller stalls from none.
+_LEAST_STALL_MS = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ class LoopLag(Result):
     columns = ("app", "stall per request, ms", "greatest lag, ms", "loop unresponsive")
 
     def stall(self, name: str) -> Interval:
-        """For how many ms a request of that app stalls the loop, with its 99 % interval."""
-        return mean_interval(self.series[name].stalls_ms)
+        """For how many ms a request of that app stalls the loop, with its 99 % interval.
+
+        The geometric mean: a busy machine multiplies stalls, it does not add to them.
+        """
+        stalls_ms = np.maximum(self.series[name].stalls_ms, _LEAST_STALL_MS)
+        return mean_interval(np.log(stalls_ms)).exp()
 
     @property
     def message(self) -> str:
@@ -161,6 +166,5 @@ def _sampled(
 
 
 def _milliseconds(stall: Interval) -> str:
-    low = max(0.0, stall.low)
-    figures = (significant(v) if math.isfinite(v) else "?" for v in (low, stall.high))
-    return f"{significant(stall.estimate)} [{', '.join(figures)}]"
+    low, high = significant(stall.low), significant(stall.high)
+    return f"{significant(stall.estimate)} [{low}, {high}]"
