@@ -31,6 +31,11 @@ _ALIKE = re.compile(r"\s*#+\s*(blank|solution|end[ _-]*solution)\s*:?\s*", re.IG
 _TELLING_CHARACTERS = 12
 
 
+#: First or last line of a signature that is broken over lines: a name and a type, which the
+#: exercise tells anyway.
+_SIGNATURE_EDGE = re.compile(r"(async )?def \w+\(|\)( -> .*)?:")
+
+
 @dataclass(frozen=True)
 class Sides:
     """One source, taken apart.
@@ -103,6 +108,7 @@ def _answers(lines: dict[str, list[tuple[int, str]]]) -> dict[str, int]:
     for number, line in lines["solution"]:
         # Prose has a comment sign in the source that it has not in a notebook.
         answer = "" if line.startswith("# %%") else line.strip().removeprefix("# ")
-        if len(answer) >= _TELLING_CHARACTERS and line.strip() not in shown:
+        telling = len(answer) >= _TELLING_CHARACTERS and not _SIGNATURE_EDGE.fullmatch(answer)
+        if telling and line.strip() not in shown:
             found.setdefault(answer, number)
     return found

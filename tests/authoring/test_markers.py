@@ -83,3 +83,19 @@ def test_short_lines_and_lines_that_stand_in_the_open_give_nothing_away() -> Non
         "import asyncio\n# blank:\n# solution:\nelse:\n    pass\nimport asyncio\n# end solution\n"
     )
     assert split(text, "x.py").answers == {}
+
+
+def test_the_name_of_a_function_gives_no_answer_away() -> None:
+    text = """\
+# %%
+async def report(limit: int): ...
+# blank:
+# solution:
+async def report(
+    limit: Annotated[int, Query(le=100)],
+): ...
+# end solution
+"""
+    sides = split(text, "x.py")
+    assert list(sides.answers) == ["limit: Annotated[int, Query(le=100)],"]
+    assert leaks(sides, sides.exercise) == []
