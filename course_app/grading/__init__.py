@@ -48,12 +48,14 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 * ``exam.ask(candidate, traffic, count)``: whole responses, one request after another;
 * ``exam.load(candidate, traffic, requests=, concurrency=)``: any wrong answer is a failure;
 * ``exam.count(candidate, traffic)``: statements, sessions, cache hits, bytes, CPU a request;
+* ``exam.overlap(candidate, requests, gap_seconds)``: whole answers and what each client waited;
 * ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
 * ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``.
 
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
 and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``connections()`` and
-``connections_left_by_stop()``, and has a database of its own: ``workspace.owner_dsn``. Draw from
+``connections_left_by_stop()``, and has a database of its own: ``workspace.execute(query)`` works
+on it behind the app's back, ``workspace.locked(table, seconds)`` makes the app wait. Draw from
 ``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
 Points add up to ten. ``course verify`` proves the exercise.
 """

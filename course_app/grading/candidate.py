@@ -7,7 +7,8 @@ process of its own (the instructor's door). Criteria use only what both have.
 import io
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 import psutil
@@ -118,14 +119,43 @@ class Candidate(ABC):
         still_open = self.connections_after(seconds)
         return still_open + self._asked(_LOST_SESSIONS) - lost_before
 
+    @contextmanager
+    def counting(self) -> Iterator[Callable[[], int]]:
+        """A function like :meth:`connections` that can be called again and again.
+
+        It keeps its own connection, because in a crush a new one would come too late.
+
+        Raises:
+            CouldNotCheck: PostgreSQL does not answer, also while the context is open.
+        """
+        with self._asking() as ask:
+            yield lambda: ask(_CONNECTIONS)
+
     def _asked(self, query: str) -> int:
+        with self._asking() as ask:
+            return ask(query)
+
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[[str], int]]:
         values = {"user": self.workspace.user, "check": CHECK_NAME}
-        try:
-            with psycopg.connect(self.workspace.owner_dsn or "", autocommit=True) as connection:
-                row = connection.execute(query, values).fetchone()
-        except psycopg.OperationalError as error:
-            raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
-        return int(row[0]) if row else 0
+        with _postgres_answers():
+            connection = psycopg.connect(self.workspace.owner_dsn or "", autocommit=True)
+
+        def ask(query: str) -> int:
+            with _postgres_answers():
+                row = connection.execute(query.encode(), values).fetchone()
+            return int(row[0]) if row else 0
+
+        with closing(connection):
+            yield ask
+
+
+@contextmanager
+def _postgres_answers() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise CouldNotCheck(f"PostgreSQL does not answer: {error}") from error
 
 
 class ThreadCandidate(Candidate):

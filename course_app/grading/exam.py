@@ -10,7 +10,9 @@ from course_app.grading.candidate import Candidate
 from course_app.grading.evidence import CouldNotCheck, Evidence
 from course_app.grading.failures import DifferentAnswer
 from course_app.grading.limits import Limits
+from course_app.grading.overlap import Timed, overlap
 from course_app.load import Generator, LoadResult, Response, Workload, as_workload
+from course_app.load.limits import loopback_address
 from course_app.measure.answers import Same, excerpt, same_answer
 from course_app.measure.probes import Counts, Reading
 
@@ -45,6 +47,18 @@ class Exam(Bench):
     def ask(self, candidate: Candidate, traffic: Traffic, count: int = 1) -> list[Response]:
         """Send ``count`` requests one after another."""
         return self._answers(candidate, as_workload(traffic), count, self.new_seed())
+
+    def overlap(
+        self, candidate: Candidate, requests: Sequence[Traffic], gap_seconds: float = 0.0
+    ) -> list[Timed]:
+        """Send a request every ``gap_seconds``; whole answers, and what each client waited."""
+        with self.blaming(candidate):
+            host, port = address = loopback_address(candidate.url)
+            payloads = [
+                as_workload(each).render(1, self.new_seed(), f"{host}:{port}")[0][0]
+                for each in requests
+            ]
+            return overlap(address, payloads, gap_seconds, self.limits.request_seconds)
 
     def same_answers(self, traffic: Traffic, count: int = 40, *, same: Same = True) -> Evidence:
         """The learner's and the reference's answers to the same requests are equal.
@@ -151,17 +165,19 @@ class Exam(Bench):
         done = threading.Event()
 
         def watch() -> None:
-            with contextlib.suppress(CouldNotCheck):  # what comes next finds that out, too
+            # Without PostgreSQL it ends, and what comes next finds that out, too.
+            with contextlib.suppress(CouldNotCheck):
                 while not done.wait(0.01):
-                    seen.append(candidate.connections())
+                    seen.append(connections())
 
-        thread = threading.Thread(target=watch, daemon=True)
-        thread.start()
-        try:
-            yield seen
-        finally:
-            done.set()
-            thread.join()
+        with candidate.counting() as connections:
+            thread = threading.Thread(target=watch, daemon=True)
+            thread.start()
+            try:
+                yield seen
+            finally:
+                done.set()
+                thread.join()
 
     def speed(
         self,
