@@ -65,6 +65,8 @@ def imported_rooms(file: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            if node.level == 1:
+                continue  # from its own folder, so from its own room
             assert node.level == 0, f"{file}:{node.lineno}: imports name the whole path here"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:

@@ -36,6 +36,7 @@ def make_notebook(text: str, stem: str) -> NotebookNode:
         raise CourseError(f"{stem}: this file holds no cell. Begin one with `# %%`.")
     for index, cell in enumerate(cells):
         cell.id = f"{stem}-{index:03d}"
+        cell.source = cell.source.strip("\n")  # what markers leave behind
         kept = {key: value for key, value in cell.metadata.items() if key in _KEPT_CELL_METADATA}
         cell.metadata = _node(kept)
     return canonical(_node({"cells": cells}))

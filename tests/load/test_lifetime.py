@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Serve
+from raw_server import Serve
 
 from course_app.load import Generator, GeneratorEnded, post, sequence
 

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from conftest import Handler, Serve
+from raw_server import Handler, Serve
 
 from course_app.load import Generator, LoadResult, NoAnswer, NobodyListens, as_workload, get, head
 from course_app.load import Request as LoadRequest
