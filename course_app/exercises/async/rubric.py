@@ -134,8 +134,8 @@ def computes_elsewhere(exam: Exam) -> Evidence:
 
 @speed(points=2)
 def faster(exam: Exam) -> Evidence:
-    """At least half of the reference's gain, 8 clients with all kinds of requests."""
-    return exam.speed(SERVED, concurrency=8, same=but_for_process)
+    """At least half of the reference's gain, 6 clients with all kinds of requests."""
+    return exam.speed(SERVED, concurrency=6, same=but_for_process)
 
 
 @hygiene(points=1)
@@ -198,11 +198,13 @@ def _beside(exam: Exam, traffic: Request, clients: int) -> Beside:
     ):
         seconds = exam.limits.request_seconds
         target = side.connect(learner.url, get("/health"), concurrency=1, timeout_seconds=seconds)
-        load = threading.Thread(target=lambda: slow.append(exam.generator.closed(busy, seconds=1)))
+        load = threading.Thread(
+            target=lambda: slow.append(exam.generator.closed(busy, seconds=0.7))
+        )
         load.start()
         try:
             time.sleep(0.15)  # until the slow requests are under way
-            health = side.closed(target, seconds=0.7)
+            health = side.closed(target, seconds=0.45)
         finally:
             load.join()
     for result in (*slow, health):
