@@ -158,6 +158,14 @@ def test_a_cell_whose_kernel_runs_a_loop_can_measure(lab: Lab) -> None:
     assert asyncio.run(cell()) > 0
 
 
+def test_the_wire_tap_counts_a_piece_of_code_on_a_connection_opened_before(lab: Lab) -> None:
+    with lab.wire_tap() as tap:
+        connection = asyncio.run(asyncpg.connect(lab.postgres_dsn))
+        wire = tap.during(lambda: asyncio.run(connection.execute("SELECT 1")))
+        asyncio.run(connection.close())
+    assert (wire.connections, wire.round_trips) == (0, 1)
+
+
 def test_starting_a_second_lab_ends_the_first() -> None:
     first = Lab()
     second = Lab()

@@ -29,6 +29,14 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
     "models": lambda: plots.plot_latency({"a": examples.stalled(), "b": np.arange(1.0, 900.0)}),
     "sweep": lambda: examples.sweep().plot(marks={40: "40 threads"}, crossing=True),
     "sweep of six": lambda: examples.sweep(6).plot(metric="p50"),
+    "panels": lambda: plots.plot_panels(
+        {
+            "time, ms": {"no index": [(1, 0.1, 0.1, 0.2), (1000, 90, 80, 99)]},
+            "buffers": {"no index": [(1, 7, 7, 7), (1000, 7000, 7000, 7000)]},
+        },
+        x_label="thousand rows",
+        title="Time follows the buffers",
+    ),
     "timeline": lambda: examples.timeline().plot(),
     "trace": lambda: examples.trace().plot(),
     "lag": lambda: plots.plot_lag({"blocks": LAG, "waits": LAG}),

@@ -1,0 +1,28 @@
+import pytest
+
+from course_app.measure.noise import NoiseReport
+from course_app.measure.sweep import Point, Sweep
+
+CALM = NoiseReport(wall_seconds=1.0, cores=2, others_cores=0.0, server_wait_share=0.0)
+SWEEP = Sweep(
+    "rows",
+    "p50",
+    {
+        "slow": (Point(1, {"p50": (4.0, 5.0, 6.0)}), Point(9, {"p50": (40.0, 50.0, 60.0)})),
+        "fast": (Point(1, {"p50": (1.0, 2.0, 3.0)}), Point(9, {"p50": (1.0, 2.0, 3.0)})),
+    },
+    "GET /",
+    CALM,
+)
+
+
+def test_growth_is_between_two_values_of_one_series() -> None:
+    growth = SWEEP.growth("slow", 1, 9)
+    assert growth.estimate == 10
+    assert (growth.low, growth.high) == (pytest.approx(40 / 6), 15)
+
+
+def test_a_ratio_is_between_two_series_at_one_value() -> None:
+    ratio = SWEEP.ratio("slow", "fast", 9)
+    assert ratio.estimate == 25
+    assert (ratio.low, ratio.high) == (pytest.approx(40 / 3), 60)
