@@ -29,7 +29,7 @@ Which = Annotated[
 
 @dataclass(frozen=True)
 class Handed:
-    """A file with an answer, and the exercise (number or slug) that it answers."""
+    """A file with an answer, and the slug of the exercise that it answers."""
 
     path: Path
     exercise: str
@@ -62,7 +62,8 @@ def find_answer(answer: str, exercise: str | None = None) -> Handed:
             f"{path.name} does not say which exercise it answers. Begin its name with the "
             "exercise's number, or add `--exercise 04`."
         )
-    return Handed(path.resolve(), exercise or (number[0] if number else ""))
+    _, lesson = find_exercise(exercise or (number[0] if number else ""))
+    return Handed(path.resolve(), lesson.slug)
 
 
 def find_exercise(name: str) -> "tuple[Course, Lesson]":

@@ -1,0 +1,134 @@
+"""Are checks of exercises fair on a busy machine? (two busy loops beside; ten minutes or more)
+
+Each solution is checked again and again and may never fail; each answer that is right but slow
+may never pass. Half of the checks go through either door: the notebook's, where an app is served
+in a thread, and that of files, where it has a process of its own.
+"""
+
+import pkgutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import course_app.exercises
+from course_app.bench import BenchResult
+from course_app.errors import CourseError
+from course_app.grading import Checker, Exercise, Outcome, Scorecard
+from course_app.grading.failures import TooLittleGain
+from course_app.processes import OwnedProcess
+from course_app.services import start_services
+
+#: Checks of each answer.
+CHECKS = 20
+BUSY_LOOPS = 2
+
+_BUSY_LOOP = "while True: pass"
+_SHOWN = (Outcome.PASSED, Outcome.CANNOT_TELL, Outcome.FAILED, Outcome.COULD_NOT_CHECK)
+
+
+@dataclass(frozen=True)
+class Question:
+    """An answer whose verdict is known. ``never`` is the outcome that would be unjust."""
+
+    exercise: Exercise
+    name: str
+    answer: Callable[..., Any]
+    values: Mapping[str, Any]
+    never: Outcome
+
+
+@dataclass
+class Said:
+    """What came of the checks of one answer; ``unjust`` says why, where it must not have."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    unjust: list[str] = field(default_factory=list)
+
+
+def run(checks: int = CHECKS) -> BenchResult:
+    """Check each solution and each right but slow answer ``checks`` times, beside busy loops.
+
+    Raises:
+        CourseError: there is no exercise yet.
+    """
+    questions = [question for exercise in _exercises() for question in _questions(exercise)]
+    if not questions:
+        raise CourseError("There is no exercise to check yet. Write one in course_app/exercises.")
+    with ExitStack() as stack:
+        services = stack.enter_context(start_services())
+        doors = [
+            stack.enter_context(Checker(lambda: services, isolated=isolated))
+            for isolated in (False, True)
+        ]
+        for _ in range(BUSY_LOOPS):
+            stack.enter_context(OwnedProcess([sys.executable, "-c", _BUSY_LOOP]))
+        answers = [(question, _ask(question, doors, checks)) for question in questions]
+    return BenchResult(
+        title=f"{checks} checks of each answer beside {BUSY_LOOPS} busy loops",
+        columns=("answer", *(str(outcome) for outcome in _SHOWN), "mean time", "longest"),
+        rows=[_row(question, said) for question, said in answers],
+        requirements={_sentence(question): _held(question, said) for question, said in answers},
+        figures={f"{q.exercise.slug}, {q.name}": _figures(said) for q, said in answers},
+        notes=[f"{_sentence(q)}, but: {why}" for q, said in answers for why in said.unjust],
+    )
+
+
+def _exercises() -> Iterator[Exercise]:
+    for module in pkgutil.iter_modules(course_app.exercises.__path__):
+        yield import_module(f"{course_app.exercises.__name__}.{module.name}").exercise
+
+
+def _questions(exercise: Exercise) -> Iterator[Question]:
+    yield Question(
+        exercise, "solution", exercise.reference, exercise.reference_values, Outcome.FAILED
+    )
+    for wrong in exercise.wrong_answers:
+        if issubclass(wrong.failure, TooLittleGain):
+            assert not isinstance(wrong.answer, Path), "served in a thread, too"
+            yield Question(exercise, wrong.name, wrong.answer, wrong.values, Outcome.PASSED)
+
+
+def _ask(question: Question, doors: Sequence[Checker], checks: int) -> Said:
+    said = Said()
+    for number in range(checks):
+        door = doors[number % len(doors)]
+        card = door.check(question.exercise, question.answer, values=question.values)
+        said.outcomes[card.outcome] += 1
+        said.seconds.append(card.seconds)
+        if card.outcome is question.never:
+            said.unjust.append(_reason(card))
+    return said
+
+
+def _reason(card: Scorecard) -> str:
+    """Which criterion failed, and the seed that sends the same requests again."""
+    failed = [f"{result.name}: {result.observed}" for result in card.failures()]
+    return f"{'; '.join(failed) or 'all passed'} (seed {card.seed})"
+
+
+def _sentence(question: Question) -> str:
+    return f"{question.exercise.slug}, {question.name}: never “{question.never}”"
+
+
+def _held(question: Question, said: Said) -> bool | None:
+    if said.outcomes[question.never]:
+        return False
+    return None if said.outcomes[Outcome.COULD_NOT_CHECK] else True
+
+
+def _row(question: Question, said: Said) -> tuple[str, ...]:
+    mean = sum(said.seconds) / len(said.seconds)
+    counts = (str(said.outcomes[outcome]) for outcome in _SHOWN)
+    name = f"{question.exercise.slug[:2]}: {question.name}"
+    return name, *counts, f"{mean:.1f} s", f"{max(said.seconds):.1f} s"
+
+
+def _figures(said: Said) -> dict[str, Any]:
+    counts = {str(outcome): said.outcomes[outcome] for outcome in _SHOWN}
+    return {**counts, "check_seconds": [round(seconds, 2) for seconds in said.seconds]}
