@@ -190,8 +190,9 @@ def load_exercise(name: str) -> Exercise:
     """
     number, _, word = name.partition("_")
     modules = _module_names()
-    if word in modules:
-        return _exercise(word)
+    for module in (word, name):
+        if module in modules:
+            return _exercise(module)
     slugs = {_exercise(module).slug: module for module in modules}
     for slug, module in slugs.items():
         if number.isdigit() and not word and slug.startswith(f"{int(number):02d}_"):

@@ -23,7 +23,7 @@ lab = Lab()
 # %%
 import asyncio
 
-from course_app.apps.drivers import DRIVERS
+from course_app.apps.drivers import DRIVERS, Fetch
 
 
 async def first_users():
@@ -105,7 +105,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
 # solution:
 from contextlib import AsyncExitStack
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -115,7 +115,7 @@ Name = Literal["asyncpg", "psycopg", "psycopg2", "orm"]
 def create_app(postgres_dsn: str) -> FastAPI:
     app = FastAPI()
 
-    async def seconds_per_call(fetch, calls: int) -> float:
+    async def seconds_per_call(fetch: Fetch, calls: int) -> float:
         began = time.perf_counter()
         for _ in range(calls):
             await fetch()
@@ -125,9 +125,9 @@ def create_app(postgres_dsn: str) -> FastAPI:
     async def report(
         drivers: Annotated[list[Name], Query(min_length=1, max_length=8)],
         rows: Annotated[int, Query(ge=1, le=1000)] = 1,
-    ):
+    ) -> dict[str, Any]:
         async with AsyncExitStack() as stack:
-            # Everything is open, and has been used, before any clock runs that counts.
+            # Everything is open, and has been used once, before any clock runs.
             clients = [DRIVERS[name](postgres_dsn, rows) for name in drivers]
             fetches = [await stack.enter_async_context(client) for client in clients]
             warm = [await seconds_per_call(fetch, 3) for fetch in fetches]

@@ -96,7 +96,8 @@ def first_failure(card: Scorecard) -> str | None:
         ("import sys; sys.exit(0)" + RIGHT, "DoesNotRun"),
         ("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun"),
         ("def create_app(:\n", "DoesNotRun"),
-        ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses"),
+        # Whoever is faster: the limit that makes fork() fail, or the watcher that counts.
+        ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses DoesNotRun"),
         ("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput"),
         ("kept = []\nwhile True: kept.append(b'x' * 10_000_000)\n" + RIGHT, "TooMuchMemory"),
         ("app = 3", "WrongKindOfAnswer"),
@@ -105,8 +106,9 @@ def first_failure(card: Scorecard) -> str | None:
         (RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart"),
         (in_handler("while True: pass"), "StoppedAnswering"),
         (in_handler("time.sleep(1000)"), "StoppedAnswering"),
-        (in_handler("os._exit(0)"), "Ended"),
-        (in_handler("os.killpg(0, 9)"), "Ended"),
+        # The connection is gone before the process is: either may be seen first.
+        (in_handler("os._exit(0)"), "Ended StoppedAnswering"),
+        (in_handler("os.killpg(0, 9)"), "Ended StoppedAnswering"),
     ],
 )
 def test_what_breaks_off_fails_in_its_own_way(
@@ -114,7 +116,7 @@ def test_what_breaks_off_fails_in_its_own_way(
 ) -> None:
     card = check(processes, submission, code)
     assert card.outcome is Outcome.FAILED
-    assert first_failure(card) == failure, card
+    assert first_failure(card) in failure.split(), card
     assert card.points == 0
     assert card.results[0].hint
 
