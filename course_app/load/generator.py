@@ -270,9 +270,11 @@ def _result(
 
     summary = reply["targets"][position]
     kinds, number = column("kinds"), column("number")
+    # only the open model intends anything but what it does
+    intended_ns, start_ns = column("intended_ns"), column("start_ns")
     return LoadResult(
-        intended_ns=column("intended_ns"),
-        start_ns=column("start_ns"),
+        intended_ns=intended_ns if rate is not None else start_ns,
+        start_ns=start_ns,
         end_ns=column("end_ns"),
         request_number=number,
         request_index=kinds[(number - reply["first"][position]) % len(kinds)],

@@ -72,7 +72,8 @@ class _HeadParser:
         fields = dict(self.headers)
         chunked = "chunked" in fields.get("transfer-encoding", "").lower()
         body_bytes = None if chunked else _body_bytes(status, fields)
-        keep_alive = _keep_alive(self._parser.get_http_version(), fields)
+        # uvicorn ends a connection after an exception in the app without announcing it
+        keep_alive = status != 500 and _keep_alive(self._parser.get_http_version(), fields)
         plain = keep_alive and body_bytes is not None and status >= 200
         return Head(
             status=status,

@@ -43,27 +43,27 @@ class Connection:
         "busy",
         "expectation",
         "intended_ns",
+        "may_retry",
         "number",
         "payload",
         "reader",
         "recorder",
-        "retried",
+        "rested_ns",
         "socket",
         "started_ns",
         "target",
         "unsent",
-        "used_ns",
     )
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.socket: socket.socket | None = None
         self.busy = False
-        self.retried = False
+        self.may_retry = False
         self.number = 0
         self.intended_ns = 0
         self.started_ns = 0
-        self.used_ns = 0
+        self.rested_ns = 0
         self.payload = b""
         self.unsent: memoryview | None = None
         self.expectation: Expectation
@@ -81,7 +81,7 @@ class Connection:
                 "start it first, or look whether it is still alive."
             ) from error
         self._prepare(self.socket)
-        self.used_ns = time.perf_counter_ns()
+        self.rested_ns = time.perf_counter_ns()
 
     def begin_open(self) -> bool:
         """Connect without waiting; whether it is done already. Raises OSError."""

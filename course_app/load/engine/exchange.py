@@ -30,7 +30,7 @@ class Exchanges(ABC):
 
     @abstractmethod
     def free(self, connection: Connection, now: int) -> None:
-        """A connection has its answer (or will get none): what next?"""
+        """A connection has its answer, or will get none: launch its next request or let it rest."""
 
     def retire(self, connection: Connection) -> None:  # noqa: B027 - most windows need nothing
         """A connection could not be opened again: the server is gone."""
@@ -45,8 +45,8 @@ class Exchanges(ABC):
         excerpt = reader.excerpt.decode(errors="replace")
         recorder.failed(connection, kind, f"status {head.status}: {excerpt}", head.status)
 
-    def launch(self, connection: Connection, intended_ns: int | None = None) -> None:
-        """Send the target's next request."""
+    def launch(self, connection: Connection, intended_ns: int = 0) -> None:
+        """Send the target's next request, on a new connection where the old one is gone."""
         target = connection.target
         stream = target.stream
         payload, connection.expectation = stream.take()
@@ -55,16 +55,15 @@ class Exchanges(ABC):
         if target.numbered:
             payload = numbered(payload, connection.number)
         connection.payload = payload
-        connection.retried = False
-        connection.busy = True
-        self.in_flight += 1
-        connection.started_ns = started = clock()
-        connection.intended_ns = started if intended_ns is None else intended_ns
-        self.send(connection, payload)
-
-    def send(self, connection: Connection, payload: bytes) -> None:
-        """Send a request, on a new connection where the old one is gone."""
         connection.reader = None
+        connection.intended_ns = intended_ns
+        connection.started_ns = started = clock()
+        if connection.busy:
+            connection.may_retry = False
+        else:
+            connection.busy = True
+            connection.may_retry = started - connection.rested_ns > IDLE_RETRY_NS
+            self.in_flight += 1
         if connection.socket is None:
             self._reopen(connection)
             return
@@ -77,6 +76,13 @@ class Exchanges(ABC):
         connection.recorder.bytes_sent += sent
         if sent < len(payload):
             self._send_later(connection, memoryview(payload)[sent:])
+
+    def rest(self, connection: Connection, now: int) -> None:
+        """Send nothing on a connection for now."""
+        if connection.busy:
+            connection.busy = False
+            connection.rested_ns = now
+            self.in_flight -= 1
 
     def flush(self, connection: Connection) -> None:
         """Send what did not fit before."""
@@ -107,10 +113,10 @@ class Exchanges(ABC):
             self.disconnect(connection)
         elif isinstance(error, ConnectionRefusedError):
             self._refused(connection, error)
-        elif self._may_retry(connection):
-            connection.retried = True
+        elif connection.may_retry and (connection.reader is None or not connection.reader.begun):
+            connection.may_retry = False
             self.disconnect(connection)
-            self.send(connection, connection.payload)
+            self._reopen(connection)
         else:
             self.fail(connection, "lost", f"no answer: {error.strerror or error}")
 
@@ -118,14 +124,7 @@ class Exchanges(ABC):
         """A request got no answer, and its connection cannot be used on."""
         self.disconnect(connection)
         connection.recorder.failed(connection, kind, got, None)
-        self.finish(connection, clock())
-
-    def finish(self, connection: Connection, now: int) -> None:
-        """A request is done with, well or badly."""
-        connection.busy = False
-        connection.used_ns = now
-        self.in_flight -= 1
-        self.free(connection, now)
+        self.free(connection, clock())
 
     def watch(self, connection: Connection) -> None:
         """Begin to listen to a connection."""
@@ -157,11 +156,10 @@ class Exchanges(ABC):
     def _complete(self, connection: Connection, reader: AnswerReader, now: int) -> None:
         head = reader.head
         assert head is not None
-        # uvicorn ends a connection after an exception in the app without announcing it.
-        if connection.unsent is not None or not head.keep_alive or head.status == 500:
+        if connection.unsent is not None or not head.keep_alive:
             self.disconnect(connection)
         self.judge(connection, reader, head, now)
-        self.finish(connection, now)
+        self.free(connection, now)
 
     def _end_of_file(self, connection: Connection, now: int) -> None:
         reader = connection.reader
@@ -178,22 +176,17 @@ class Exchanges(ABC):
         assert connection.socket is not None
         self.poller.change(connection.socket.fileno(), READ | WRITE)
 
-    def _may_retry(self, connection: Connection) -> bool:
-        idle_ns = connection.started_ns - connection.used_ns
-        begun = connection.reader is not None and connection.reader.begun
-        return idle_ns > IDLE_RETRY_NS and not begun and not connection.retried
-
     def _refused(self, connection: Connection, error: OSError) -> None:
         self.disconnect(connection)
         got = f"no connection: {error.strerror or error}"
         connection.recorder.failed(connection, "refused", got, None)
-        connection.busy = False
-        self.in_flight -= 1
+        self.rest(connection, clock())
         self.retire(connection)
 
     def _reopen(self, connection: Connection) -> None:
         connection.recorder.reconnects += 1
-        connection.used_ns = clock()
+        connection.reader = None
+        connection.may_retry = False
         try:
             connection.begin_open()
         except OSError as error:

@@ -40,6 +40,7 @@ class Closed(Window):
 
     def free(self, connection: Connection, now: int) -> None:
         if now >= self.closes_ns or self.left == 0:
+            self.rest(connection, now)
             return
         if self.left is not None and now >= self.opens_ns:
             self.left -= 1
@@ -73,10 +74,11 @@ class Open(Window):
         self.idle.extend(self.targets[0].connections)
         self.pace()
 
-    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
+    def free(self, connection: Connection, now: int) -> None:
         if self.backlog:
             self.launch(connection, self.backlog.popleft())
         else:
+            self.rest(connection, now)
             self.idle.append(connection)
 
     def retire(self, connection: Connection) -> None:  # noqa: ARG002
@@ -139,7 +141,8 @@ class Alternate(Window):
         self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
         self._next()
 
-    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
+    def free(self, connection: Connection, now: int) -> None:
+        self.rest(connection, now)
         self._next()
 
     def _next(self) -> None:
@@ -162,7 +165,8 @@ class Sample(Window):
     def begin(self) -> None:
         self.free(self.targets[0].connections[0], clock())
 
-    def free(self, connection: Connection, now: int) -> None:  # noqa: ARG002
+    def free(self, connection: Connection, now: int) -> None:
+        self.rest(connection, now)
         if self.left > 0 and not self.recorders[0].errors:
             self.left -= 1
             self.launch(connection)

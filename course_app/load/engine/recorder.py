@@ -49,7 +49,8 @@ class Recorder:
         if connection.started_ns < self.opens_ns:
             self.carried_ns.append(end_ns)
             return
-        self._intended(connection.intended_ns)
+        if connection.intended_ns:
+            self._intended(connection.intended_ns)
         self._start(connection.started_ns)
         self._end(end_ns)
         self._number(connection.number)

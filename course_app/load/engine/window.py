@@ -107,7 +107,7 @@ class Window(Exchanges):
                     and (expectation.body is None or data.find(expectation.body, cut) >= 0)
                 ):
                     recorder.answered(connection, now, head.status)
-                    self.finish(connection, now)
+                    self.free(connection, now)
                 else:
                     self.read(connection, data, now)
             if paced:
