@@ -23,7 +23,7 @@ lab = Lab()
 # %%
 import asyncio
 
-from course_app.apps.drivers import DRIVERS, Fetch
+from course_app.apps.drivers import DRIVERS
 
 
 async def first_users():
@@ -38,7 +38,7 @@ asyncio.run(first_users())
 
 # %%
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 
@@ -47,8 +47,8 @@ def unfair_report(postgres_dsn: str) -> FastAPI:
     app = FastAPI()
 
     @app.get("/report")
-    async def report(drivers: Annotated[list[str], Query()], rows: int = 1):
-        found = []
+    async def report(drivers: Annotated[list[str], Query()], rows: int = 1) -> dict[str, Any]:
+        found: list[dict[str, Any]] = []
         for name in drivers:
             began = time.perf_counter()
             client = DRIVERS[name](postgres_dsn, 1)
@@ -105,9 +105,11 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
 # solution:
 from contextlib import AsyncExitStack
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+
+from course_app.apps.drivers import Fetch
 
 Name = Literal["asyncpg", "psycopg", "psycopg2", "orm"]
 
