@@ -1,4 +1,4 @@
-"""Are checks of exercises fair on a busy machine? (two busy loops beside; ten minutes or more)
+"""Are checks of exercises fair on a busy machine? (two busy loops beside; an hour or more)
 
 Each solution is checked again and again and may never fail; each answer that is right but slow
 may never pass. Half of the checks go through either door: the notebook's, where an app is served
