@@ -11,18 +11,14 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from course_app.load import limits
 from course_app.load.child import Child
 from course_app.load.description import describe_workload
 from course_app.load.limits import GeneratorEnded, OutOfBounds, within
-from course_app.load.result import ErrorExample, LoadResult, Response
+from course_app.load.result import LoadResult, Response, result_of
 from course_app.load.workload import Request, Workload, as_workload
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_BACKLOG = 10_000
@@ -155,7 +151,7 @@ class Generator:
             asked = {"targets": [self._connected(each) for each in targets], "seconds": seconds}
             reply, arrays = self._ask("alternate", asked, targets, seconds)
         return [
-            _result(reply, arrays, position, concurrency=1, rate=None)
+            result_of(reply, arrays, position, concurrency=1, rate=None)
             for position in range(len(targets))
         ]
 
@@ -223,7 +219,7 @@ class Generator:
         with self._lock:
             asked = {"target": self._connected(target), **options}
             reply, arrays = self._ask(command, asked, [target], seconds)
-        return _result(reply, arrays, 0, concurrency=target.concurrency, rate=rate)
+        return result_of(reply, arrays, 0, concurrency=target.concurrency, rate=rate)
 
     def _ask(
         self, command: str, options: dict[str, Any], targets: Sequence[Target], seconds: float
@@ -253,44 +249,3 @@ class Generator:
             self._child = Child()
             weakref.finalize(self, self._child.end)
         return self._child
-
-
-def _result(
-    reply: dict[str, Any],
-    arrays: dict[str, bytes],
-    position: int,
-    *,
-    concurrency: int,
-    rate: float | None,
-) -> LoadResult:
-    import numpy as np
-
-    def column(name: str) -> NDArray[np.int64]:
-        return np.frombuffer(arrays[f"{position} {name}"], dtype=np.int64)
-
-    summary = reply["targets"][position]
-    kinds, number = column("kinds"), column("number")
-    # only the open model intends anything but what it does
-    intended_ns, start_ns = column("intended_ns"), column("start_ns")
-    return LoadResult(
-        intended_ns=intended_ns if rate is not None else start_ns,
-        start_ns=start_ns,
-        end_ns=column("end_ns"),
-        request_number=number,
-        request_index=kinds[(number - reply["first"][position]) % len(kinds)],
-        status=column("status"),
-        window_start_ns=reply["start_ns"],
-        window_seconds=max(0, reply["end_ns"] - reply["start_ns"]) / 1e9,
-        answered_in_window=summary["answered_in_window"],
-        concurrency=concurrency,
-        rate=rate,
-        error_count=sum(summary["errors"].values()),
-        errors=tuple(ErrorExample(**example) for example in summary["examples"]),
-        errors_by_kind=summary["errors"],
-        bytes_received=summary["bytes_received"],
-        bytes_sent=summary["bytes_sent"],
-        reconnects=summary["reconnects"],
-        missed=summary["missed"],
-        max_backlog=summary["max_backlog"],
-        generator_cpu_seconds=summary["cpu_seconds"],
-    )

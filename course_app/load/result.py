@@ -158,3 +158,45 @@ class LoadResult:
         shown = np.percentile(values_ms, SHOWN_PERCENTILES).tolist()
         named = {f"p{q:g}": value for q, value in zip(SHOWN_PERCENTILES, shown, strict=True)}
         return {**named, "max": float(values_ms.max())}
+
+
+def result_of(
+    reply: dict[str, Any],
+    arrays: dict[str, bytes],
+    position: int,
+    *,
+    concurrency: int,
+    rate: float | None,
+) -> LoadResult:
+    """The result of the target at ``position`` in a generator process's reply."""
+    import numpy as np
+
+    def column(name: str) -> NDArray[np.int64]:
+        return np.frombuffer(arrays[f"{position} {name}"], dtype=np.int64)
+
+    summary = reply["targets"][position]
+    kinds, number = column("kinds"), column("number")
+    # only the open model intends anything but what it does
+    intended_ns, start_ns = column("intended_ns"), column("start_ns")
+    return LoadResult(
+        intended_ns=intended_ns if rate is not None else start_ns,
+        start_ns=start_ns,
+        end_ns=column("end_ns"),
+        request_number=number,
+        request_index=kinds[(number - reply["first"][position]) % len(kinds)],
+        status=column("status"),
+        window_start_ns=reply["start_ns"],
+        window_seconds=max(0, reply["end_ns"] - reply["start_ns"]) / 1e9,
+        answered_in_window=summary["answered_in_window"],
+        concurrency=concurrency,
+        rate=rate,
+        error_count=sum(summary["errors"].values()),
+        errors=tuple(ErrorExample(**example) for example in summary["examples"]),
+        errors_by_kind=summary["errors"],
+        bytes_received=summary["bytes_received"],
+        bytes_sent=summary["bytes_sent"],
+        reconnects=summary["reconnects"],
+        missed=summary["missed"],
+        max_backlog=summary["max_backlog"],
+        generator_cpu_seconds=summary["cpu_seconds"],
+    )
