@@ -1,6 +1,7 @@
 """What can go wrong with the lab's servers, each with a way out; and how errors cross processes."""
 
 import errno
+import shutil
 from pathlib import Path
 
 from course_app.errors import CourseError
@@ -8,7 +9,13 @@ from course_app.errors import CourseError
 # How the folders of labs are named, in the folders for temporary files.
 LAB_PREFIX = "course-lab-"
 NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-NO_ROOM_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
+# The last is PostgreSQL's hint where a write ended early, without an error of the system's.
+NO_ROOM_TEXTS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Check free disk space",
+)
 
 
 class ServicesError(CourseError):
@@ -54,6 +61,9 @@ def no_room(folder: Path) -> NoRoomOnDisk:
 
 
 def is_no_room(error: OSError) -> bool:
+    """Whether the disk is to blame; copying a whole tree knows its reasons only as texts."""
+    if isinstance(error, shutil.Error):
+        return says_no_room(str(error))
     return error.errno in NO_ROOM_ERRNOS
 
 

