@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from course_app.grading import Checker, Exercise, Proof
 
 
-def verify(lessons: Lessons = None, json: Json = False) -> None:
+Only = Annotated[
+    str, typer.Option(metavar="TEXT", help="Only the proofs whose name contains this.")
+]
+
+
+def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None:
     """Prove exercises, built from content/ as it is now.
 
     The blank is not attempted, the solution gets full points, each known wrong answer fails in
@@ -30,7 +35,7 @@ def verify(lessons: Lessons = None, json: Json = False) -> None:
     chosen = course.select(lessons) if lessons else with_exercise(course)
     if not chosen:
         raise CourseError("Nothing to prove: content/exercises holds no exercise yet.")
-    proofs = _proved(course, chosen)
+    proofs = _proved(course, chosen, only)
     if json:
         print_json({"proofs": [_to_dict(proof) for proof in proofs]})
     else:
@@ -39,7 +44,7 @@ def verify(lessons: Lessons = None, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _proved(course: "Course", lessons: "Sequence[Lesson]") -> "list[Proof]":
+def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[Proof]":
     """All proofs, under one bar."""
     from course_app.grading import Checker
     from course_app.learn import load_exercise
@@ -54,18 +59,18 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]") -> "list[Proof]":
         task = bar.add_task("", total=sum(2 + len(x.wrong_answers) for x in exercises))
         for lesson, exercise in zip(lessons, exercises, strict=True):
             bar.update(task, description=lesson.slug)
-            for proof in _proofs(course, lesson, exercise, checker):
+            for proof in _proofs(course, lesson, exercise, checker, only):
                 proofs.append(proof)
                 bar.update(task, advance=1 if proof.card else 0)
     return proofs
 
 
 def _proofs(
-    course: "Course", lesson: "Lesson", exercise: "Exercise", checker: "Checker"
+    course: "Course", lesson: "Lesson", exercise: "Exercise", checker: "Checker", only: str
 ) -> "Iterator[Proof]":
     from course_app.authoring.contents import EXERCISES, SOLUTIONS
-    from course_app.grading.verify import Proof
-    from course_app.grading.verify import verify as prove
+    from course_app.grading.proofs import Proof
+    from course_app.grading.proofs import verify as prove
 
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         built: dict[str, Path] = {}
@@ -73,9 +78,8 @@ def _proofs(
             built = _built(course, lesson, Path(folder))
         except CourseError as error:
             yield Proof(exercise.slug, "notebooks can be built", str(error))
-        yield from prove(
-            checker, exercise, blank=built.get(EXERCISES), solution=built.get(SOLUTIONS)
-        )
+        blank, solution = built.get(EXERCISES), built.get(SOLUTIONS)
+        yield from prove(checker, exercise, blank=blank, solution=solution, only=only)
 
 
 def _built(course: "Course", lesson: "Lesson", folder: Path) -> dict[str, Path]:

@@ -87,8 +87,8 @@ if TYPE_CHECKING:
     from course_app.grading.exam import Exam
     from course_app.grading.limits import Limits
     from course_app.grading.progress import ProgressStore, Standing
+    from course_app.grading.proofs import Proof, verify
     from course_app.grading.scorecard import CriterionResult, Scorecard
-    from course_app.grading.verify import Proof, verify
 
 __all__ = [
     "Candidate",
@@ -125,10 +125,10 @@ _ELSEWHERE = {
     "Exam": "exam",
     "Limits": "limits",
     "ProgressStore": "progress",
-    "Proof": "verify",
+    "Proof": "proofs",
     "Scorecard": "scorecard",
     "Standing": "progress",
-    "verify": "verify",
+    "verify": "proofs",
 }
 
 

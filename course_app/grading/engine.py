@@ -58,6 +58,7 @@ class Checker:
         *,
         values: Mapping[str, Any] | None = None,
         seed: int | None = None,
+        first_failure_only: bool = False,
         progress: Progress = silent,
     ) -> Scorecard:
         """Check one answer.
@@ -67,6 +68,7 @@ class Checker:
                 Python file, or a function of a module.
             values: what is handed in beside the app; read from the file where there is one.
             seed: draws the same values again; a new one each time if not given.
+            first_failure_only: run no criterion after one that failed.
         """
         seed = secrets.randbits(31) if seed is None else seed
         began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
@@ -78,7 +80,7 @@ class Checker:
             results = not_attempted(exercise)
         else:
             with self._exam(exercise, answer, values or {}, seed, progress, log) as exam:
-                results = Runner(exercise, exam).run()
+                results = Runner(exercise, exam, first_failure_only).run()
                 notes = _notes(exam, log)
         meter.pause()
         return Scorecard(

@@ -19,15 +19,18 @@ from course_app.grading.rubric import Criterion, Exercise
 from course_app.grading.scorecard import CriterionResult
 
 _CONTRACT_FIRST = "Not run: contract first. The answers have to be right before the rest counts."
+_FAILED_BEFORE = "Not run: only the first failure was asked for."
 _NOTHING_ANSWERS = "Not run: nothing answers any more."
 
 
 class Runner:
-    """Runs one rubric on one exam."""
+    """Runs one rubric on one exam, to its end or to its first failure."""
 
-    def __init__(self, exercise: Exercise, exam: Exam) -> None:
+    def __init__(self, exercise: Exercise, exam: Exam, first_failure_only: bool = False) -> None:
         self._exercise = exercise
         self._exam = exam
+        self._first_failure_only = first_failure_only
+        self._failed = False
         self._gate_closed = False
         self._dead = False
         self._broken = ""
@@ -35,7 +38,9 @@ class Runner:
 
     def run(self) -> list[CriterionResult]:
         """The results of all criteria, in the order of the rubric."""
-        self._exam.prepare("learner", "reference", *(["baseline"] if self._races else []))
+        # A baseline is for the race alone, which a wrong answer may never reach.
+        racing = self._races and not self._first_failure_only
+        self._exam.prepare("learner", "reference", *(["baseline"] if racing else []))
         self._read_values()
         results = [self._timed(criterion) for criterion in self._exercise.rubric[:1]]
         if all(result.outcome is Outcome.NOT_ATTEMPTED for result in results):
@@ -47,11 +52,14 @@ class Runner:
             return _result(criterion, Outcome.COULD_NOT_CHECK, self._broken)
         if self._dead:
             return _result(criterion, Outcome.NOT_RUN, _NOTHING_ANSWERS)
+        if self._failed and self._first_failure_only:
+            return _result(criterion, Outcome.NOT_RUN, _FAILED_BEFORE)
         if self._gate_closed and criterion.kind is not Kind.CONTRACT:
             return _result(criterion, Outcome.NOT_RUN, _CONTRACT_FIRST)
         self._exam.progress(criterion.title)
         began = time.monotonic()
         result = self._judged(criterion)
+        self._failed |= result.outcome is Outcome.FAILED
         if criterion.kind is Kind.CONTRACT and result.outcome is not Outcome.PASSED:
             self._gate_closed = True
         return replace(result, seconds=time.monotonic() - began)

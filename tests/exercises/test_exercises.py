@@ -14,7 +14,7 @@ from course_app.authoring.contents import find_course
 from course_app.authoring.markers import Sides, split
 from course_app.grading import Checker, Exercise, Kind, Outcome
 from course_app.grading.blanks import looks_blank
-from course_app.grading.verify import defects, verify
+from course_app.grading.proofs import defects, verify
 from course_app.learn import load_exercise
 from course_app.services import Services
 

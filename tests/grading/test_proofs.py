@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 import toy as squares
 
-from course_app.grading import Checker, Evidence, Exam, Exercise, Failure, WrongAnswer, contract
+from course_app.grading import (
+    Checker,
+    Evidence,
+    Exam,
+    Exercise,
+    Failure,
+    Outcome,
+    WrongAnswer,
+    contract,
+)
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
-from course_app.grading.verify import defects, verify
+from course_app.grading.proofs import defects, verify
 
 #: Without the measurement of speed, which the engine's tests are about.
 QUICK = replace(
@@ -45,6 +54,22 @@ def test_a_wrong_answer_must_fail_its_own_way(processes: Checker) -> None:
     problems = [proof.problem for proof in verify(processes, exercise)][2:]
     assert "DifferentAnswer" in problems[0]
     assert "passed" in problems[1]
+
+
+def test_only_the_named_proofs_are_tried(processes: Checker) -> None:
+    (proof,) = verify(processes, QUICK, only="takes anything")
+    assert proof.held
+    assert "takes anything" in proof.what
+
+
+def test_of_a_wrong_answer_nothing_is_measured_after_its_first_failure(
+    processes: Checker,
+) -> None:
+    exercise = replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.refuses))
+    (proof,) = verify(processes, exercise, only="takes anything")
+    assert proof.card
+    outcomes = [result.outcome for result in proof.card.results]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.NOT_RUN]
 
 
 def test_a_blank_with_an_answer_in_it_is_found(processes: Checker, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def verify(
     *,
     blank: Path | None = None,
     solution: Path | None = None,
+    only: str = "",
 ) -> Iterator[Proof]:
     """Yield one proof after another; those on the declaration come first and cost nothing.
 
@@ -55,27 +56,36 @@ def verify(
         checker: an isolated one.
         blank: the notebook that learners get; an empty ``create_app`` if not given.
         solution: the notebook with the answers; the exercise's reference if not given.
+        only: a part of the names of the proofs that are wanted; all if empty.
     """
     yield from (Proof(exercise.slug, "declaration", problem) for problem in defects(exercise))
     with _file(blank, _BLANK) as path:
-        yield _proof(checker, exercise, "blank is not attempted", path, _is_not_attempted)
-    right = solution or exercise.reference
-    yield _proof(
-        checker,
-        exercise,
-        "solution gets full points",
-        right,
-        _has_full_points,
-        exercise.reference_values,
-    )
+        for claim in _claims(exercise, path, solution or exercise.reference):
+            if only in claim.what:
+                yield _proof(checker, exercise, claim)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What must come out for one answer; ``judge`` says what is wrong with a scorecard."""
+
+    what: str
+    answer: Any
+    judge: Callable[[Scorecard], str]
+    values: Mapping[str, Any] | None = None
+    first_failure_only: bool = False
+
+
+def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
+    yield _Claim("blank is not attempted", blank, _is_not_attempted)
+    yield _Claim("solution gets full points", right, _has_full_points, exercise.reference_values)
     for wrong in exercise.wrong_answers:
-        yield _proof(
-            checker,
-            exercise,
+        yield _Claim(
             f"wrong answer '{wrong.name}' earns {wrong.failure.__name__}",
             wrong.answer,
             _fails_with(wrong.failure),
             wrong.values,
+            first_failure_only=True,
         )
 
 
@@ -117,19 +127,17 @@ def _missing(failure: type[Failure], what: str) -> str:
     return f"Failure {failure.__name__} has no {what}."
 
 
-def _proof(
-    checker: Checker,
-    exercise: Exercise,
-    what: str,
-    answer: Any,
-    judge: Callable[[Scorecard], str],
-    values: Mapping[str, Any] | None = None,
-) -> Proof:
+def _proof(checker: Checker, exercise: Exercise, claim: _Claim) -> Proof:
     for _ in range(TRIES):
-        card = checker.check(exercise, answer, values=values)
+        card = checker.check(
+            exercise,
+            claim.answer,
+            values=claim.values,
+            first_failure_only=claim.first_failure_only,
+        )
         if not card.open_points:
             break
-    return Proof(exercise.slug, what, judge(card), card)
+    return Proof(exercise.slug, claim.what, claim.judge(card), card)
 
 
 def _is_not_attempted(card: Scorecard) -> str:
