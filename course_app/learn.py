@@ -50,8 +50,8 @@ class Text:
         heading = f"<strong>{html.escape(self.heading)}</strong>"
         return f"<div>{heading}<{tag}>{html.escape(self.body)}</{tag}></div>"
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        printer.text(str(self))
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Progress:
     def _repr_html_(self) -> str:
         return html_table(self.message, _COLUMNS, self.rows(), ())
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        printer.text(str(self))
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 def check(exercise: str, answer: object = None, **values: Any) -> Scorecard:

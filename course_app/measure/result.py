@@ -63,8 +63,9 @@ class Result(ABC):
     def _repr_html_(self) -> str:
         return html_table(self.message, self.columns, self.rows(), self.notes())
 
-    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
-        printer.text(str(self))
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Not _repr_pretty_: IPython prefers the __repr__ that a dataclass has, with all raw values.
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 def register_plot(result_type: type[Result], draw: Callable[..., Any]) -> None:

@@ -1,9 +1,11 @@
 """Results are tables for people, JSON for programs, and figures only with the plots room."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from course_app.measure.probes import Counts, Reading
 from course_app.measure.result import Result, html_table, register_plot, text_table
@@ -46,6 +48,17 @@ def test_a_result_reads_the_same_in_text_and_html() -> None:
     assert "12.5" in result._repr_html_()
     assert "a &lt; b" in result._repr_html_()
     assert result.to_json() == '{"type": "small"}'
+
+
+@dataclass(frozen=True)
+class WithArrays(Small):
+    raw: tuple[int, ...] = tuple(range(1000))
+
+
+def test_a_notebook_keeps_a_results_table_and_not_its_raw_values() -> None:
+    shown, _ = DisplayFormatter().format(WithArrays())
+    assert shown["text/plain"] == str(WithArrays())
+    assert set(shown) == {"text/plain", "text/html"}
 
 
 def test_a_result_without_a_figure_says_what_to_import() -> None:
