@@ -112,19 +112,22 @@ class Race:
             exam.refuse_errors(exam.learner, result)
         exam.compare(got, wanted, self._same)
 
-    def _warm_up(self, targets: dict[str, Target]) -> float:
-        """Let pools open and caches fill; returns a window's length in seconds."""
-        slowest_ms = 0.0
+    def _warm_up(self, targets: dict[str, Target]) -> dict[str, float]:
+        """Let pools open and caches fill; returns each side's length of a window in seconds.
+
+        A slow side's windows are longer, to hold some requests; a fast one's need not be.
+        """
+        seconds = {}
         for role, target in targets.items():
             result = self._exam.generator.closed(target, requests=3 * self._concurrency)
             self._exam.refuse_errors(self._exam.candidate(role), result)
-            slowest_ms = max(slowest_ms, result.percentile(50))
-        wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * slowest_ms / 1e3)
-        return paced(min(wanted, _LONGEST_WINDOW_SECONDS))
+            wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * result.percentile(50) / 1e3)
+            seconds[role] = paced(min(wanted, _LONGEST_WINDOW_SECONDS))
+        return seconds
 
-    def _round(self, targets: dict[str, Target], seconds: float, number: int) -> None:
+    def _round(self, targets: dict[str, Target], seconds: dict[str, float], number: int) -> None:
         for role in _ROLES if number % 2 == 0 else reversed(_ROLES):
-            self._values[role].append(self._window(role, targets[role], seconds))
+            self._values[role].append(self._window(role, targets[role], seconds[role]))
         if self._same is not False:
             # Between the windows, so that an app cannot know when its answers are looked at.
             self._exam.same_answers(self._workload, _SPOT_CHECKS, same=self._same)
