@@ -46,6 +46,7 @@ from course_app.measure.probes.asgi import ASGIApp, InFlight, Stamps
 from course_app.measure.probes.loop import LoopProbe
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.measure.probes.valkey import ValkeyProbe
+from course_app.measure.replay import Replay, replay
 from course_app.measure.statistics import WORTH_A_CHANGE, Interval
 from course_app.measure.subject import Subject
 from course_app.measure.sweep import Sweep, sweep
@@ -56,7 +57,7 @@ from course_app.network import Wire
 from course_app.progress import ProgressLine
 from course_app.services import start_services
 from course_app.services.mongodb import MongoDB, start_mongodb
-from course_app.serving import ProcessServer, ThreadServer
+from course_app.serving import ProcessServer, Program, ThreadServer
 
 __all__ = [
     "Lab",
@@ -138,6 +139,28 @@ class Lab:
         """Serve an app in a thread of this process; use it in a ``with`` statement."""
         return ThreadServer(app, name=name)
 
+    def serve_processes(
+        self,
+        app: str,
+        *,
+        program: Program = "uvicorn",
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> ProcessServer:
+        """Serve an app by worker processes, until its ``stop()`` or the end of the lab.
+
+        Args:
+            app: "package.module:name", because each worker imports it anew.
+            program: ``uvicorn``, ``gunicorn`` (with uvicorn-worker), ``hypercorn``, ``granian``.
+            env: variables for the app, besides those of this process.
+        """
+        name = name or f"{program} x {workers}"
+        with ProgressLine(f"Starting {name}"):
+            server = ProcessServer(app, name=name, program=program, workers=workers, env=env)
+        self._stack.callback(server.stop)
+        return server
+
     def measure(
         self,
         app: App,
@@ -167,33 +190,39 @@ class Lab:
     def compare(
         self,
         apps: Mapping[str, App],
-        traffic: Traffic,
+        traffic: Traffic | Mapping[str, Traffic],
         *,
         concurrency: int = 16,
         metric: str = "p50",
         at_least: float = WORTH_A_CHANGE,
         same_answers: Same | None = None,
         most_rounds: int = MOST_ROUNDS,
+        before_window: Callable[[], object] | None = None,
     ) -> Comparison:
         """Two or more apps under the same load, in turns; the first is the baseline.
 
         Args:
+            traffic: for all apps, or per app where the same is asked for in different words.
             metric: ``p50``, ``throughput``, or ``cpu``. For ``cpu`` single requests
                 alternate, one at a time: far more exact, but blind to contention.
             at_least: the speed-up that is asked about; measuring goes on until the
                 interval answers that, or the rounds are used up.
             same_answers: whether all apps must answer alike, or a function of two
                 responses that says so. By default true for traffic that only reads.
+            before_window: is called before each window, to empty a cache for example.
         """
-        workload = as_workload(traffic)
-        same: Same = reads_only(workload) if same_answers is None else same_answers
+        by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
+        workloads = {name: as_workload(by_app[name]) for name in apps}
+        same: Same = all(map(reads_only, workloads.values()))
+        if same_answers is not None:
+            same = same_answers
         stamps: Stamps = []
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
-                    self._subject(name, app, workload, 1, (i, stamps))
+                    self._subject(name, app, workloads[name], 1, (i, stamps))
                     if metric == "cpu"
-                    else self._subject(name, app, workload, concurrency)
+                    else self._subject(name, app, workloads[name], concurrency)
                 )
                 for i, (name, app) in enumerate(apps.items())
             ]
@@ -213,8 +242,21 @@ class Lab:
                 at_least=at_least,
                 same_answers=same,
                 most_rounds=most_rounds,
+                before_window=before_window,
                 progress=progress,
             )
+
+    def replay(self, app: App, traffic: Traffic, *, requests: int, name: str = "app") -> Replay:
+        """The same requests one after another, whole answers kept, and what they caused counted.
+
+        Args:
+            requests: how many of the traffic's requests; the same ones each time.
+        """
+        with (
+            ProgressLine(f"Replaying {requests:,} requests to {name}"),
+            self._subject(name, app, as_workload(traffic), 1) as subject,
+        ):
+            return replay(self.generator, subject, requests)
 
     def compare_calls(
         self, clients: Mapping[str, Client], what: str, *, metric: str = "p50"

@@ -148,7 +148,7 @@ def as_workload(what: str | Request | Workload) -> Workload:
     if isinstance(what, str):
         what = get(what)
     if not isinstance(what, Request):
-        raise BadWorkload(f"{what!r} is no workload: give a path, a request or mix(...).")
+        raise BadWorkload(f"{repr(what)[:80]} is no workload: give a path, a request or mix(...).")
     return Workload((what,))
 
 

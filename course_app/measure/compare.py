@@ -4,7 +4,7 @@ The protocols and their numbers of pairs were chosen by simulation on recorded n
 verdicts stay below one in a thousand for effects 1.5 times away from the bar.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +72,7 @@ def compare_windows(
     at_least: float = WORTH_A_CHANGE,
     same_answers: Same = True,
     most_rounds: int = MOST_ROUNDS,
+    before_window: Callable[[], object] | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Compare under concurrent load: short windows in the order A B B A.
@@ -89,6 +90,8 @@ def compare_windows(
             break
         progress(f"round {number + 1} of {FEWEST_ROUNDS} to {most_rounds}")
         for side in sides if number % 2 == 0 else reversed(sides):
+            if before_window is not None:
+                before_window()
             load = _one_window(generator, side, seconds)
             busy += load.generator_cpu_seconds
             wall += load.window_seconds

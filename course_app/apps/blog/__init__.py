@@ -1,0 +1,1 @@
+"""The blog API of the guide, and what becomes of it, one change after another."""
