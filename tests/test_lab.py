@@ -166,6 +166,15 @@ def test_the_wire_tap_counts_a_piece_of_code_on_a_connection_opened_before(lab: 
     assert (wire.connections, wire.round_trips) == (0, 1)
 
 
+def test_worker_processes_are_measured_and_end_with_the_lab() -> None:
+    with Lab() as own:
+        server = own.serve_processes("course_app.apps.hello:app", program="gunicorn", workers=2)
+        processes = server.processes()
+        assert own.measure(server, "/hello", concurrency=4, seconds=0.2).throughput > 0
+    assert len(processes) >= 3
+    assert not any(process.is_running() for process in processes)
+
+
 def test_starting_a_second_lab_ends_the_first() -> None:
     first = Lab()
     second = Lab()

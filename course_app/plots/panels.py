@@ -1,10 +1,14 @@
-"""Two panels side by side over one parameter: what something takes, and what causes it."""
+"""Panels side by side over one parameter: what something takes, and what causes it."""
 
 from collections.abc import Mapping, Sequence
 
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.style import styled
 from course_app.plots.sweep import LinePoint, draw_lines, label_lines
+
+_COLUMNS = 2
+#: What a further row adds to a figure's height, as a share of it.
+_MORE_HEIGHT = 0.6
 
 
 def plot_panels(
@@ -15,15 +19,22 @@ def plot_panels(
     x_log: bool | None = None,
     y_log: bool | None = None,
 ) -> Figure:
-    """The same lines seen twice, such as time on the left and buffers on the right.
+    """Lines seen in several ways, such as time on the left and buffers on the right.
 
     Args:
-        panels: by the label of the y axis, the lines of a panel; two fit well.
+        panels: by the label of the y axis, the lines of a panel; two fit side by side, and
+            more begin a new row.
         x_log: logarithmic axis; decided by the range if not given. The same for ``y_log``.
     """
     with styled():
         canvas = titled(title)
-        all_axes = canvas.subplots(1, len(panels), squeeze=False)[0]
+        columns = min(len(panels), _COLUMNS)
+        rows = -(-len(panels) // columns)
+        canvas.set_figheight(canvas.get_figheight() * (1 + _MORE_HEIGHT * (rows - 1)))
+        grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+        all_axes, unused = grid[: len(panels)], grid[len(panels) :]
+        for axes in unused:
+            axes.remove()
         for axes, (y_label, lines) in zip(all_axes, panels.items(), strict=True):
             draw_lines(axes, lines, x_log=x_log, y_log=y_log)
             axes.set_xlabel(x_label)

@@ -18,6 +18,8 @@ from course_app.serving.programs import Program, command
 from course_app.serving.readiness import accepting, answers
 
 _LOOK_AGAIN_SECONDS = 0.05
+#: A look at many processes takes a while; pauses this much longer leave the cores to them.
+_PAUSE_PER_LOOK = 6.0
 #: A program that has printed a traceback and still does not serve after so long will not.
 _AFTER_TRACEBACK_SECONDS = 1.5
 #: What ends the lifespans of all workers; after it they are killed.
@@ -131,7 +133,10 @@ class ProcessServer:
     def _wait_until_ready(self, timeout_seconds: float) -> None:
         start = time.monotonic()
         traceback_seen: float | None = None
-        while not self._is_ready():
+        while True:
+            looked = time.monotonic()
+            if self._is_ready():
+                return
             now = time.monotonic()
             if not self._process.running:
                 raise self._failed("ended while it started")
@@ -141,7 +146,7 @@ class ProcessServer:
                 raise self._failed("failed to start")
             if now - start > timeout_seconds:
                 raise self._failed(f"was not ready within {timeout_seconds:g} s")
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(max(_LOOK_AGAIN_SECONDS, _PAUSE_PER_LOOK * (now - looked)))
 
     def _is_ready(self) -> bool:
         # Asked only once all workers listen: the answer then comes from this tree, and the

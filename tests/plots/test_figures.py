@@ -37,6 +37,14 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
         x_label="thousand rows",
         title="Time follows the buffers",
     ),
+    "four panels": lambda: plots.plot_panels(
+        {
+            label: {"a": [(1, 1, 1, 1), (9, 2, 1.5, 2.5)], "b": [(1, 1, 1, 1), (9, 1, 1, 1)]}
+            for label in ("throughput", "CPU", "memory", "connections")
+        },
+        x_label="workers",
+        title="What workers give, and what they take",
+    ),
     "timeline": lambda: examples.timeline().plot(),
     "trace": lambda: examples.trace().plot(),
     "lag": lambda: plots.plot_lag({"blocks": LAG, "waits": LAG}),
