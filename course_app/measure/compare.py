@@ -82,7 +82,7 @@ def compare_windows(
     """
     sides, wrong = _prepare(generator, subjects, same_answers, progress)
     meter = NoiseMeter([tid for s in subjects for tid in s.thread_ids()])
-    seconds = _window_seconds(sides)
+    seconds = {side.subject.name: _window_seconds(side) for side in sides}
     busy = wall = 0.0
     meter.resume()
     for number in range(0 if wrong else most_rounds):
@@ -92,7 +92,7 @@ def compare_windows(
         for side in sides if number % 2 == 0 else reversed(sides):
             if before_window is not None:
                 before_window()
-            load = _one_window(generator, side, seconds)
+            load = _one_window(generator, side, seconds[side.subject.name])
             busy += load.generator_cpu_seconds
             wall += load.window_seconds
         wrong = [example for side in sides for example in side.wrong]
@@ -154,13 +154,12 @@ def _prepare(
     return sides, wrong
 
 
-def _window_seconds(sides: Sequence[_Side]) -> float:
-    slowest = max(
-        (float(np.median(s.latencies_ms[0])) for s in sides if s.latencies_ms[0].size), default=0.0
-    )
-    for side in sides:
-        side.latencies_ms.clear()
-    wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * slowest / 1e3)
+def _window_seconds(side: _Side) -> float:
+    """A slow side's windows are longer, to hold some requests; the others' need not be."""
+    counted = side.latencies_ms[0]
+    side.latencies_ms.clear()
+    p50_seconds = float(np.median(counted)) / 1e3 if counted.size else 0.0
+    wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * p50_seconds)
     return paced(min(wanted, _LONGEST_WINDOW_SECONDS))
 
 

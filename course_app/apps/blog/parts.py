@@ -18,7 +18,8 @@ class ServerTiming:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         began = time.perf_counter()
 
         async def timed(message: Any) -> None:
@@ -27,7 +28,7 @@ class ServerTiming:
                 message["headers"].append((b"server-timing", duration.encode()))
             await send(message)
 
-        return await self.app(scope, receive, timed)
+        await self.app(scope, receive, timed)
 
 
 class SingleFlight:
@@ -54,9 +55,10 @@ class Reads:
 
     async def get(self, *keys: str) -> list[bytes | None]:
         """The values of some keys, None for those that are not there."""
-        if len(keys) == 1:
-            return [await self._cache.get(keys[0])]
-        return list(await self._cache.mget(keys))
+        values: list[Any] = (
+            [await self._cache.get(keys[0])] if len(keys) == 1 else await self._cache.mget(keys)
+        )
+        return values
 
 
 class BatchedReads(Reads):
