@@ -38,14 +38,17 @@ from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
 from course_app.measure.comparison import Comparison
 from course_app.measure.lag import LoopLag, loop_lag
+from course_app.measure.load_test import LoadTest, load_test
 from course_app.measure.machine import machine_card
 from course_app.measure.measurement import Measurement, measure
+from course_app.measure.pace import paced
 from course_app.measure.prediction import Prediction
 from course_app.measure.probes import Probe
 from course_app.measure.probes.asgi import ASGIApp, InFlight, Stamps
 from course_app.measure.probes.loop import LoopProbe
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.measure.probes.valkey import ValkeyProbe
+from course_app.measure.profile import FlameGraph, profile
 from course_app.measure.replay import Replay, replay
 from course_app.measure.statistics import WORTH_A_CHANGE, Interval
 from course_app.measure.subject import Subject
@@ -357,6 +360,56 @@ class Lab:
         with ProgressLine("Tracing one request"):
             return trace(self.generator, app, as_workload(traffic))
 
+    def profile(
+        self,
+        app: ASGIApp,
+        traffic: Traffic,
+        *,
+        concurrency: int = 4,
+        seconds: float = 1.0,
+        name: str = "app",
+    ) -> FlameGraph:
+        """The stacks of the server's thread under load, as a flame graph."""
+        with ProgressLine(f"Profiling {name}"):
+            return profile(
+                self.generator,
+                app,
+                as_workload(traffic),
+                name=name,
+                seconds=paced(seconds),
+                concurrency=concurrency,
+            )
+
+    def load_test(
+        self,
+        locustfile: str,
+        app: App,
+        *,
+        users: int = 8,
+        seconds: float = 3.0,
+        workers: int = 0,
+        name: str = "app",
+    ) -> LoadTest:
+        """Let Locust's users loose on an app; its live figures show while it runs.
+
+        Args:
+            locustfile: its text. It runs in processes of its own, because importing Locust
+                patches the standard library.
+            workers: 0: one process does it all; else that many workers, and a master.
+        """
+        with ProgressLine(f"Load test of {name}") as progress, ExitStack() as stack:
+            if not isinstance(app, ThreadServer | ProcessServer):
+                app = stack.enter_context(ThreadServer(app, name=name))
+            return load_test(
+                locustfile,
+                app.url,
+                name=name,
+                users=users,
+                seconds=paced(seconds),
+                workers=workers,
+                progress=progress,
+            )
+
     @contextmanager
     def wire_tap(self, **urls: str) -> Iterator[WireTap]:
         """Count what passes between apps and PostgreSQL, Valkey, or other servers.
@@ -382,6 +435,17 @@ class Lab:
             return
         with self._by_way_of(milliseconds):
             yield
+
+    @contextmanager
+    def outages(self) -> Iterator[Wire]:
+        """Take PostgreSQL or Valkey away in the middle of whatever runs, and bring them back.
+
+        Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through a
+        proxy; apps must connect there. ``wire.cut("valkey")`` ends connections, with
+        ``wire.silence("valkey")`` nothing is answered any more, ``wire.mend("valkey")`` ends both.
+        """
+        with self._by_way_of(0.0) as wire:
+            yield wire
 
     def predict(self, value: float, what: str) -> Prediction:
         """Commit to a number before it is measured: change it, run the cell, go on."""

@@ -55,7 +55,8 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
 and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``connections()`` and
 ``connections_left_by_stop()``, and has a database of its own: ``workspace.execute(query)`` works
-on it behind the app's back, ``workspace.locked(table, seconds)`` makes the app wait. Draw from
+on it behind the app's back, ``workspace.locked(table, seconds)`` makes the app wait,
+``workspace.valkey_away()`` takes Valkey away from it (if the exercise says that it can). Draw from
 ``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
 Points add up to ten. ``course verify`` proves the exercise.
 """

@@ -144,8 +144,8 @@ class Bench:
             try:
                 if space.owner_dsn:
                     psycopg.connect(space.owner_dsn, connect_timeout=3).close()
-                if space.valkey_url:
-                    redis.Redis.from_url(space.valkey_url, socket_timeout=3).ping()
+                if space.owner_valkey_url:
+                    redis.Redis.from_url(space.owner_valkey_url, socket_timeout=3).ping()
             except (psycopg.Error, redis.RedisError) as error:
                 raise CouldNotCheck(f"The services went away during the check: {error}") from error
 
@@ -159,7 +159,7 @@ class Bench:
             postgres = PostgresProbe(space.owner_dsn)
             self._stack.callback(postgres.close)
             yield postgres
-        if space.valkey_url:
-            valkey = ValkeyProbe(space.valkey_url)
+        if space.owner_valkey_url:
+            valkey = ValkeyProbe(space.owner_valkey_url)
             self._stack.callback(valkey.close)
             yield valkey

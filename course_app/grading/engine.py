@@ -124,7 +124,9 @@ class Checker:
 
             def launch(role: str) -> Candidate:
                 answer = answers[role]
-                open_space = self._workspaces.open(exercise.needs)
+                open_space = self._workspaces.open(
+                    exercise.needs, valkey_can_go_away=exercise.valkey_can_go_away
+                )
                 if not self.isolated:
                     space = spaces.enter_context(open_space)
                     return ThreadCandidate(role, space, answer, self.limits, log)

@@ -95,6 +95,7 @@ class Exercise:
         wrong_answers: known wrong answers; ``course verify`` holds that each fails its way.
         values: names of what is handed in beside the app (``check(slug, app, table=...)``).
         reference_values: those values as the reference would hand them in.
+        valkey_can_go_away: criteria take Valkey away (``workspace.valkey_away()``).
 
     A factory takes any of ``postgres_dsn`` and ``valkey_url`` by these names, each a fresh
     database, and returns an ASGI app. An app that needs neither may also be handed in itself.
@@ -109,6 +110,7 @@ class Exercise:
     wrong_answers: Sequence[WrongAnswer]
     values: Sequence[str] = ()
     reference_values: Mapping[str, Any] = field(default_factory=dict)
+    valkey_can_go_away: bool = False
 
     @property
     def points(self) -> float:

@@ -17,7 +17,9 @@ import redis
 from psycopg import sql
 
 from course_app.errors import CourseError
+from course_app.grading.evidence import CouldNotCheck
 from course_app.grading.table_lock import TableLock, locked
+from course_app.network import Wire
 
 if TYPE_CHECKING:
     from course_app.services import Services
@@ -27,6 +29,8 @@ MOST_CONNECTIONS = 60
 
 #: The application name of the check's own connections.
 CHECK_NAME = "course check"
+
+_VALKEY = "valkey"
 
 _GIVE_AWAY = """
 SELECT format('ALTER %%s %%I.%%I OWNER TO %%I',
@@ -41,13 +45,16 @@ WHERE nspname = 'public' AND relkind IN ('r', 'S', 'v', 'm')
 class Workspace:
     """What one app works with.
 
-    ``postgres_dsn`` is what the app is given; ``owner_dsn`` leads to the same database with
-    the rights to read its counters.
+    ``postgres_dsn`` and ``valkey_url`` are what the app is given. ``owner_dsn`` leads to the
+    same database with the rights to read its counters, ``owner_valkey_url`` to the same Valkey
+    also while it is away from the app.
     """
 
     postgres_dsn: str | None = None
     owner_dsn: str | None = None
     valkey_url: str | None = None
+    owner_valkey_url: str | None = None
+    network: Wire | None = None
 
     @property
     def given(self) -> Mapping[str, str]:
@@ -74,6 +81,24 @@ class Workspace:
         """Make the app's statements on a table wait; see :mod:`course_app.grading.table_lock`."""
         return locked(self.owner_dsn or "", table, seconds)
 
+    @contextlib.contextmanager
+    def valkey_away(self, *, silent: bool = False) -> Iterator[None]:
+        """Take Valkey away from the app; it comes back with all that it held.
+
+        Args:
+            silent: connections stay, and nothing is answered, instead of being cut off.
+
+        Raises:
+            CouldNotCheck: the exercise does not say ``valkey_can_go_away``.
+        """
+        if self.network is None:
+            raise CouldNotCheck("This exercise's Valkey cannot be taken away.")
+        (self.network.silence if silent else self.network.cut)(_VALKEY)
+        try:
+            yield
+        finally:
+            self.network.mend(_VALKEY)
+
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports of the services in it."""
@@ -93,10 +118,12 @@ class Workspaces:
         self._free_valkeys: list[str] = []
 
     @contextlib.contextmanager
-    def open(self, needs: Sequence[str]) -> Iterator[Workspace]:
+    def open(
+        self, needs: Sequence[str], *, valkey_can_go_away: bool = False
+    ) -> Iterator[Workspace]:
         """A workspace with what ``needs`` names; gone when the context is left."""
         with contextlib.ExitStack() as stack:
-            owner = dsn = valkey = None
+            owner = dsn = valkey = direct = network = None
             if needs:
                 self._follow()
             if "postgres_dsn" in needs:
@@ -104,8 +131,11 @@ class Workspaces:
                 dsn = self._with_own_user(owner, stack)
                 stack.callback(self._drop_database, owner)
             if "valkey_url" in needs:
-                valkey = stack.enter_context(self._valkey())
-            yield Workspace(dsn, owner and _named(owner), valkey)
+                valkey = direct = stack.enter_context(self._valkey())
+                if valkey_can_go_away:
+                    network = stack.enter_context(Wire({_VALKEY: direct}))
+                    valkey = network.url(_VALKEY)
+            yield Workspace(dsn, owner and _named(owner), valkey, direct, network)
 
     @property
     def _running(self) -> "Services":

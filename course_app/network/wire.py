@@ -104,6 +104,31 @@ class Wire:
         self._turn(self._started(), delay_ms)
         self._delay_ms = delay_ms
 
+    def cut(self, name: str) -> None:
+        """Take a server away: its connections end at once, and new ones end as they open.
+
+        Raises:
+            BadUpstream: no server of that name was given.
+            ProxyEnded: the proxy was closed, or has died.
+        """
+        self._reach(name, "cut")
+
+    def silence(self, name: str) -> None:
+        """Pull the cable: connections stay, new ones open, and nothing is ever answered.
+
+        Raises:
+            BadUpstream, ProxyEnded: as for :meth:`cut`.
+        """
+        self._reach(name, "silent")
+
+    def mend(self, name: str) -> None:
+        """Bring a server back, with all that it held; connections from before are ended.
+
+        Raises:
+            BadUpstream, ProxyEnded: as for :meth:`cut`.
+        """
+        self._reach(name, "open")
+
     def measured_delay_ms(self, exchanges: int = 50) -> float:
         """How much longer a round trip really takes than without the proxy, now and here.
 
@@ -139,6 +164,10 @@ class Wire:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _reach(self, name: str, reach: str) -> None:
+        self._check_name(name)
+        self._started().ask("reach", name=name, reach=reach)
 
     def _started(self) -> ProxyProcess:
         with self._lock:

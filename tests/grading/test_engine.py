@@ -13,12 +13,16 @@ import nbformat
 import psutil
 import psycopg
 import pytest
+import redis
 import toy as squares
 import toy_pool as users
 from fastapi import FastAPI
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from course_app.grading import (
     Checker,
+    CouldNotCheck,
     Evidence,
     Exam,
     Exercise,
@@ -221,6 +225,32 @@ def test_nothing_is_left_of_a_workspace(services: Services) -> None:
         assert connection.execute(query, [name]).fetchone() is None
         query = "SELECT FROM pg_roles WHERE rolname = %s"
         assert connection.execute(query, [space.user]).fetchone() is None
+
+
+def test_valkey_goes_away_from_the_app_alone_and_comes_back_as_it_was(
+    services: Services,
+) -> None:
+    spaces = Workspaces(lambda: services)
+    with spaces.open(("valkey_url",), valkey_can_go_away=True) as space:
+        never = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 0.2}
+        with (
+            redis.Redis.from_url(space.valkey_url or "", **never) as app,
+            redis.Redis.from_url(space.owner_valkey_url or "") as check,
+        ):
+            app.set("key", "kept")
+            with space.valkey_away():
+                with pytest.raises(redis.ConnectionError):
+                    app.get("key")
+                assert check.get("key") == b"kept"
+            assert app.get("key") == b"kept"
+            with space.valkey_away(silent=True), pytest.raises(redis.TimeoutError):
+                app.get("key")
+    with (
+        spaces.open(("valkey_url",)) as space,
+        pytest.raises(CouldNotCheck, match="cannot be taken away"),
+        space.valkey_away(),
+    ):
+        raise AssertionError("it was taken away")
 
 
 def test_nothing_goes_to_standard_error(

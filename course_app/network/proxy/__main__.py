@@ -9,7 +9,7 @@ from dataclasses import asdict
 from course_app.network.frames import Message, Unpacker, pack
 from course_app.network.proxy.poller import sharpen_timers
 from course_app.network.proxy.relay import Relay
-from course_app.network.proxy.route import Delay
+from course_app.network.proxy.route import Delay, Reach
 
 _READ_BYTES = 65536
 
@@ -42,6 +42,9 @@ class Control:
             case "delay":
                 self._relay.delay.round_trip_seconds = question["seconds"]
                 self._relay.delay.own_cost_seconds = question["own_cost_seconds"]
+                self.answer({"id": question["id"]})
+            case "reach":
+                self._relay.routes[question["name"]].turn(Reach(question["reach"]))
                 self.answer({"id": question["id"]})
             case "reset":
                 self._relay.when_settled(lambda: self._reset(question))

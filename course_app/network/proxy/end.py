@@ -25,6 +25,10 @@ class End:
         """Wait for an event (READ or WRITE), or not any more."""
         self._watch(self._events | event if wanted else self._events & ~event)
 
+    def ignore(self) -> None:
+        """Wait for nothing any more."""
+        self._watch(0)
+
     def close(self) -> None:
         """Forget and close the socket."""
         self._watch(0)

@@ -37,6 +37,7 @@ class Link:
             self._server, self._client, agenda, self._over, count_written=self._came_down
         )
         route.tally.connections += 1
+        route.passages.add(self)
         self._connect()
 
     def _connect(self) -> None:
@@ -53,7 +54,7 @@ class Link:
             self._route.failed(os.strerror(code))
             self._server.want(WRITE, False)
             # A refusal, too, takes a round trip to arrive.
-            self._agenda.add(self._established, lambda _now: self._close())
+            self._agenda.add(self._established, lambda _now: self.close())
             return
         now = time.perf_counter()
         self._up.open(now)
@@ -92,9 +93,19 @@ class Link:
     def _over(self, in_order: bool) -> None:
         self._directions_over += 1
         if not in_order or self._directions_over == 2:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def freeze(self) -> None:
+        """Keep both connections open, and pass nothing on any more."""
+        self._closed = True
+        self._up.stop()
+        self._down.stop()
+        self._client.ignore()
+        self._server.ignore()
+
+    def close(self) -> None:
+        """End both connections, whatever is still under way."""
+        self._route.passages.discard(self)
         self._closed = True
         self._up.stop()
         self._down.stop()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from course_app.network.proxy.agenda import Agenda
 from course_app.network.proxy.link import Link
 from course_app.network.proxy.poller import READ, Poller
-from course_app.network.proxy.route import Delay, Route, Tally
+from course_app.network.proxy.route import Delay, Reach, Route, Tally
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
@@ -112,7 +112,12 @@ class Relay:
         try:
             while True:
                 client, _address = listener.accept()
-                Link(client, route, self._poller, self._agenda)
+                if route.reach is Reach.CUT:
+                    client.close()
+                    continue
+                link = Link(client, route, self._poller, self._agenda)
+                if route.reach is Reach.SILENT:
+                    link.freeze()
         except BlockingIOError:
             return
         except OSError as error:
