@@ -1,4 +1,4 @@
-"""What Valkey did: commands, hits, misses, CPU."""
+"""What Valkey did: commands, round trips, connections, hits, misses, CPU."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,11 @@ from course_app.measure.probes import Reading
 
 
 class ValkeyProbe:
-    """Counts what the whole Valkey server did, from ``INFO``; its own calls are taken off."""
+    """Counts what the whole Valkey server did, from ``INFO``; its own calls are taken off.
+
+    What a client sends in one go, a pipeline too, Valkey reads in one go: a round trip. What a
+    script calls counts as commands.
+    """
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url)
@@ -19,7 +23,7 @@ class ValkeyProbe:
         self._before = self._read()
 
     def stop(self) -> Sequence[Reading]:
-        """Commands, hits, misses and CPU since ``start``."""
+        """What came since ``start``."""
         after = self._read()
         delta = {name: after[name] - self._before[name] for name in after}
         # INFO itself is a command: the first of the two readings is part of the difference.
@@ -28,6 +32,8 @@ class ValkeyProbe:
             return []  # its CPU then is what any idle server uses, and would only distract
         return [
             Reading("Valkey commands", commands),
+            Reading("Valkey round trips", delta["total_reads_processed"] - 1),
+            Reading("Valkey connections opened", delta["total_connections_received"]),
             Reading("cache hits", delta["keyspace_hits"]),
             Reading("cache misses", delta["keyspace_misses"]),
             Reading("Valkey CPU", delta["cpu_seconds"] * 1e6, unit="µs"),
@@ -39,6 +45,12 @@ class ValkeyProbe:
 
     def _read(self) -> dict[str, float]:
         info = self._client.info("everything")
-        names = ("total_commands_processed", "keyspace_hits", "keyspace_misses")
+        names = (
+            "total_commands_processed",
+            "total_reads_processed",
+            "total_connections_received",
+            "keyspace_hits",
+            "keyspace_misses",
+        )
         cpu = info["used_cpu_user"] + info["used_cpu_sys"]
         return {**{name: float(info[name]) for name in names}, "cpu_seconds": float(cpu)}
