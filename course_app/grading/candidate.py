@@ -85,6 +85,10 @@ class Candidate(ABC):
         """Raises the failure that explains why nothing answers any more, if there is one."""
 
     @abstractmethod
+    def another(self) -> "Candidate":
+        """A further instance of the app on the same services, as another worker would be."""
+
+    @abstractmethod
     def close(self) -> None:
         """End it, whatever state it is in."""
 
@@ -203,6 +207,9 @@ class ThreadCandidate(Candidate):
 
     def check_alive(self) -> None:
         """A thread that ended cannot say why: the requests that failed do."""
+
+    def another(self) -> Candidate:
+        return ThreadCandidate(self.role, self.workspace, self._answer, self._limits, self._log)
 
     def close(self) -> None:
         self.stop()

@@ -43,6 +43,19 @@ class Exam(Bench):
         super().__init__(launch, generator, limits, seed)
         self.values = values
         self.progress = progress
+        self._workers: dict[str, list[Candidate]] = {}
+
+    def workers(self, candidate: Candidate, count: int) -> list[Candidate]:
+        """The candidate and more instances of its app on the same services, ``count`` in all.
+
+        Each has its own memory, as far as the door can give it one: its own process, or what
+        ``create_app`` makes anew.
+        """
+        others = self._workers.setdefault(candidate.role, [])
+        while len(others) < count - 1:
+            others.append(candidate.another())
+            self._stack.callback(others[-1].close)
+        return [candidate, *others[: count - 1]]
 
     def ask(self, candidate: Candidate, traffic: Traffic, count: int = 1) -> list[Response]:
         """Send ``count`` requests one after another."""
@@ -123,9 +136,9 @@ class Exam(Bench):
         """Count what requests cause, per request.
 
         Names of counts: ``"SQL statements"``, ``"rows"``, ``"buffers"``, ``"PostgreSQL
-        sessions"``, ``"PostgreSQL connections open"``, ``"Valkey commands"``, ``"cache hits"``,
-        ``"cache misses"`` (see :mod:`course_app.measure.probes`), ``"HTTP bytes received"``
-        and ``"CPU"`` in µs.
+        sessions"``, ``"PostgreSQL connections open"``, ``"Valkey commands"``, ``"Valkey round
+        trips"``, ``"Valkey connections opened"``, ``"cache hits"``, ``"cache misses"`` (see
+        :mod:`course_app.measure.probes`), ``"HTTP bytes received"`` and ``"CPU"`` in µs.
 
         Args:
             warmup_requests: sent before counting, so that pools are open and caches are warm;

@@ -36,6 +36,8 @@ class ProcessCandidate(Candidate):
     ) -> None:
         super().__init__(role, workspace)
         self._host = host
+        self._answer = answer
+        self._names = names
         self._limits = limits
         self._order = {
             "do": "load",
@@ -103,6 +105,12 @@ class ProcessCandidate(Candidate):
 
     def check_alive(self) -> None:
         self._host.check_alive()
+
+    def another(self) -> Candidate:
+        host = HostProcess(self._answer, self._limits)
+        return ProcessCandidate(
+            self.role, self.workspace, host, self._answer, self._limits, self._names
+        )
 
     def close(self) -> None:
         self._host.close()
