@@ -14,6 +14,7 @@ from course_app.measure.timeline import Timeline
 from course_app.measure.trace import Trace
 from course_app.plots.bars import Bar, plot_bars, plot_comparison
 from course_app.plots.calls import plot_calls
+from course_app.plots.counts import plot_counts
 from course_app.plots.figure import Figure
 from course_app.plots.gantt import plot_timeline
 from course_app.plots.latency import plot_latency, plot_measurement
@@ -30,6 +31,7 @@ __all__ = [
     "plot_bars",
     "plot_calls",
     "plot_comparison",
+    "plot_counts",
     "plot_distribution",
     "plot_lag",
     "plot_latency",

@@ -45,6 +45,12 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
         x_label="workers",
         title="What workers give, and what they take",
     ),
+    "counts": lambda: plots.plot_counts(
+        {"one worker": {"passed": 60, "refused": 340}, "two workers": {"passed": 120}},
+        x_label="requests",
+        title="Each worker counts for itself",
+        mark=(60, "the limit"),
+    ),
     "timeline": lambda: examples.timeline().plot(),
     "trace": lambda: examples.trace().plot(),
     "lag": lambda: plots.plot_lag({"blocks": LAG, "waits": LAG}),
