@@ -98,12 +98,16 @@ def plot_over_time(
     title: str,
     x_label: str = "seconds",
     steps: bool = False,
+    rows: bool = False,
 ) -> Figure:
     """Lines over time, such as database queries per second before and after an expiry.
 
     Args:
         steps: values hold until the next point, as counts per interval do.
+        rows: a row for each series, where lines would lie on each other.
     """
+    if rows:
+        return _rows_over_time(series, y_label, title, x_label, steps)
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
@@ -121,6 +125,32 @@ def plot_over_time(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         label_ends(axes, labels)
+        return finish(canvas, title)
+
+
+def _rows_over_time(
+    series: Mapping[str, Series], y_label: str, title: str, x_label: str, steps: bool
+) -> Figure:
+    with styled():
+        canvas = titled(title)
+        grid = canvas.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+        for index, (axes, (name, (seconds, values))) in enumerate(
+            zip(grid, series.items(), strict=True)
+        ):
+            style = look(index)
+            drawing = "steps-post" if steps else "default"
+            axes.plot(seconds, values, color=style.color, drawstyle=drawing, linewidth=1.4)
+            filling = "post" if steps else None
+            axes.fill_between(seconds, values, step=filling, color=style.color, alpha=0.35)
+            axes.set_title(name, color=style.text, fontweight="bold")
+            only_grid(axes, "y")
+        top = max(float(np.max(values)) for _, values in series.values())
+        grid[0].set_ylim(0, 1.08 * top)
+        grid[0].margins(x=0)
+        linear_ticks(grid[0].xaxis)
+        linear_ticks(grid[0].yaxis, 4)
+        grid[-1].set_xlabel(x_label)
+        canvas.supylabel(y_label, fontsize=9.5)
         return finish(canvas, title)
 
 

@@ -57,6 +57,13 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
     "over time": lambda: plots.plot_over_time(
         {"stampede": COUNTS, "single-flight": COUNTS}, y_label="queries", title="Queries"
     ),
+    "over time in rows": lambda: plots.plot_over_time(
+        {"stampede": COUNTS, "single-flight": COUNTS},
+        y_label="queries",
+        title="Queries in rows",
+        steps=True,
+        rows=True,
+    ),
 }
 SCATTERS: dict[str, Callable[[], Figure]] = {
     "requests": lambda: plots.plot_requests({"open": examples.stalled(400.0)}),
