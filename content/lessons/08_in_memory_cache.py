@@ -1,0 +1,677 @@
+# %% [markdown]
+# # 08 - A cache in memory
+#
+# The guide's first cache is a dictionary. Beside each value it keeps the time at which the value
+# expires; a request that finds a living value answers with it, any other fetches anew. A dozen
+# lines, no server, no library.
+#
+# What do they gain, and where? And what do they leave out? Four things are missing, and each of
+# them can be counted. It takes less than a minute of measuring.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# Which authors write most about a tag? The answer is a short list, but PostgreSQL reads a table
+# of 200,000 rows to find it. How many times faster does it come from a dictionary?
+
+# %%
+guess = lab.predict(5, "times faster from a dictionary")
+
+# %% [markdown]
+# ## Without a cache
+#
+# Two things can be fetched by their number: a costly report on a tag, and a user by primary key,
+# which is cheap. Both get the same treatment in this lesson.
+
+# %%
+from course_app.apps.cached_report import TOP_AUTHORS
+
+
+async def costly_report(pool, tag: int) -> list[dict]:
+    return [dict(row) for row in await pool.fetch(TOP_AUTHORS, tag)]
+
+
+async def cheap_lookup(pool, user_id: int) -> dict:
+    return dict(await pool.fetchrow("SELECT id, name, email FROM users WHERE id = $1", user_id))
+
+
+print(TOP_AUTHORS)
+
+# %%
+from contextlib import asynccontextmanager
+
+import asyncpg
+from fastapi import FastAPI
+
+
+def new_app() -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        async with asyncpg.create_pool(lab.postgres_dsn, min_size=8, max_size=8) as app.pool:
+            yield
+
+    return FastAPI(lifespan=lifespan)
+
+
+def no_cache(fetch) -> FastAPI:
+    app = new_app()
+
+    @app.get("/read/{key}")
+    async def read(key: int):
+        return await fetch(app.pool, key)
+
+    return app
+
+
+# %% [markdown]
+# Eight clients ask for the reports on the ten most popular tags, again and again.
+
+# %%
+popular = get("/read/{key}", key=uniform(1, 10))
+lab.measure(no_cache(costly_report), popular, concurrency=8, name="no cache")
+
+# %% [markdown]
+# ## A dictionary with expiry times
+#
+# This is the guide's idea, around whatever `fetch` brings.
+
+# %%
+import time
+
+
+def dictionary(fetch, ttl: float = 60) -> FastAPI:
+    app, cache = new_app(), {}
+
+    @app.get("/read/{key}")
+    async def read(key: int):
+        if key in cache and cache[key]["expires"] > time.time():
+            return cache[key]["value"]
+        value = await fetch(app.pool, key)
+        cache[key] = {"value": value, "expires": time.time() + ttl}
+        return value
+
+    return app
+
+
+# %%
+costly = lab.compare(
+    {"no cache": no_cache(costly_report), "dictionary": dictionary(costly_report)},
+    popular,
+    concurrency=8,
+    at_least=3,
+    most_rounds=6,
+)
+costly.plot(predicted=guess.value, counters=["SQL statements / request"])
+
+# %% [markdown]
+# The cause is below the bars: a hit sends no statement at all; the few that were counted fetched a
+# report for the first time. What is left is the work of the server and of FastAPI, which no cache
+# in a handler can save. So the gain is as large as the fetch was costly. The cheap lookup in the
+# same dictionary:
+
+# %%
+cheap = lab.compare(
+    {"no cache": no_cache(cheap_lookup), "dictionary": dictionary(cheap_lookup)},
+    popular,
+    concurrency=8,
+    most_rounds=8,
+)
+cheap
+
+# %% [markdown]
+# The price is the same for both: from now on answers may be **old**. Author 1 gets many posts with
+# tag 150. For how long does the report not know? (`ask` is a client; `db` writes.)
+
+# %%
+import asyncio
+import json
+from urllib.request import urlopen
+
+db = asyncio.run(asyncpg.connect(lab.postgres_dsn))
+
+
+def ask(server, path: str):
+    with urlopen(server.url + path) as answer:
+        return json.loads(answer.read())
+
+
+TAG_POSTS = """INSERT INTO post_tags SELECT id, 150 FROM posts WHERE author_id = 1
+    ON CONFLICT DO NOTHING"""
+
+# %%
+with lab.serve(dictionary(costly_report, ttl=1)) as server:
+    before, old_answers = ask(server, "/read/150"), 0
+    asyncio.run(db.execute(TAG_POSTS))
+    written = time.perf_counter()
+    while ask(server, "/read/150") == before:
+        old_answers += 1
+    seconds_old = time.perf_counter() - written
+print(f"{old_answers} old answers in the {seconds_old:.2f} s after the write, with a TTL of 1 s")
+
+# %% [markdown]
+# A time to live (TTL) is a promise about age, and about nothing else. Choose it by asking how old
+# an answer may be, not how fast the page should become.
+#
+# ## Missing: one fetch for all
+#
+# When a popular entry expires, what do the requests do that arrive before the new value is there?
+# 20 clients ask for one report that expires twice a second, and we note when each fetch begins.
+
+
+# %%
+def noting(fetch, times: list[float]):
+    async def noted(pool, key):
+        times.append(time.perf_counter())
+        return await fetch(pool, key)
+
+    return noted
+
+
+fetches = {"dictionary": [], "single-flight": []}
+stampede = lab.measure(
+    dictionary(noting(costly_report, fetches["dictionary"]), ttl=0.5),
+    "/read/1",
+    concurrency=20,
+    seconds=3,
+    name="dictionary",
+)
+
+# %% [markdown]
+# Every request in that gap finds nothing and fetches, too: a **stampede**. PostgreSQL does the same
+# work over and over, just when everybody waits for it.
+#
+# **Single-flight** lets the first request fetch and the others wait for its result. There is no
+# `await` between the look into `under_way` and the entry there, so no other request can come in
+# between. `shield` keeps the fetch alive for the others when one of them goes away.
+
+
+# %%
+class SingleFlight:
+    def __init__(self, fetch, store):
+        self.fetch, self.store, self.under_way = fetch, store, {}
+
+    async def get(self, key):
+        if (value := self.store.get(key)) is not None:
+            return value
+        if key not in self.under_way:
+            self.under_way[key] = asyncio.create_task(self.fetch_once(key))
+        return await asyncio.shield(self.under_way[key])
+
+    async def fetch_once(self, key):
+        try:
+            value = self.store[key] = await self.fetch(key)
+            return value
+        finally:  # an error reaches those who wait, and is not kept
+            del self.under_way[key]
+
+
+# %% [markdown]
+# The values lie in a `TTLCache` from the library `cachetools`. More about it below.
+
+# %%
+from cachetools import TTLCache
+
+
+def single_flight(fetch, ttl: float = 60, size: int = 10_000, store=TTLCache) -> FastAPI:
+    app = new_app()
+    cache = SingleFlight(lambda key: fetch(app.pool, key), store(size, ttl))
+
+    @app.get("/read/{key}")
+    async def read(key: int):
+        return await cache.get(key)
+
+    return app
+
+
+calm = lab.measure(
+    single_flight(noting(costly_report, fetches["single-flight"]), ttl=0.5),
+    "/read/1",
+    concurrency=20,
+    seconds=3,
+    name="single-flight",
+)
+
+# %%
+import numpy as np
+
+from course_app.plots import plot_over_time
+
+STEP = 0.05
+seconds = min(times[-1] - times[0] for times in fetches.values()) + 2 * STEP
+edges = np.arange(0, seconds, STEP)
+begun = {
+    name: np.histogram(np.array(times) - times[0], edges)[0] for name, times in fetches.items()
+}
+most = {name: int(counts.max()) for name, counts in begun.items()}
+plot_over_time(
+    {name: (edges[:-1], counts / STEP) for name, counts in begun.items()},
+    y_label="fetches per second",
+    title=f"When the entry expires: {most['dictionary']} fetches within {STEP} s, "
+    f"or {most['single-flight']} with single-flight",
+    steps=True,
+    rows=True,
+)
+
+# %% [markdown]
+# The clients feel it. Each dot is a request: those that come upon an expired entry wait until
+# PostgreSQL has done all copies of the same work.
+
+# %%
+from course_app.plots import plot_requests
+
+plot_requests({"dictionary": stampede, "single-flight": calm})
+
+# %% [markdown]
+# ## Missing: a bound
+#
+# The guide's code looks at an expiry time only when the same key is asked for again. A key that
+# comes once stays for ever. So a cache needs a largest size and a rule for what has to go: what
+# was not used for longest. By hand:
+
+# %%
+from collections import OrderedDict
+
+
+class HandWritten:
+    def __init__(self, size: int, ttl: float, timer=time.monotonic):
+        self.size, self.ttl, self.timer, self.entries = size, ttl, timer, OrderedDict()
+
+    def get(self, key):
+        value, expires = self.entries.get(key, (None, 0))
+        if value is None or self.timer() >= expires:
+            return None
+        self.entries.move_to_end(key)
+        return value
+
+    def __setitem__(self, key, value):
+        self.entries[key] = value, self.timer() + self.ttl
+        self.entries.move_to_end(key)
+        if len(self.entries) > self.size:
+            self.entries.popitem(last=False)
+
+
+# %% [markdown]
+# 100,000 different users go into each, as they would after 100,000 requests, and we read how much
+# memory Python has given out. `now` is a clock that we can set.
+
+# %%
+now, size, ttl = 0.0, 10_000, 60
+plain = {}
+hand_written = HandWritten(size, ttl, timer=lambda: now)
+library = TTLCache(size, ttl, timer=lambda: now)
+
+
+def put_plain(key, value):
+    plain[key] = {"value": value, "expires": now + ttl}
+
+
+PUT = {
+    "dictionary": put_plain,
+    "hand-written": hand_written.__setitem__,
+    "TTLCache": library.__setitem__,
+}
+
+# %%
+import tracemalloc
+
+from course_app.plots import plot_lines
+
+
+def user(number: int) -> dict:
+    return {"id": number, "name": f"User {number}", "email": f"user.{number}@example.com"}
+
+
+megabytes = {name: [] for name in PUT}
+for name, put in PUT.items():
+    tracemalloc.start()
+    for number in range(1, 100_001):
+        put(number, user(number))
+        if number % 10_000 == 0:
+            used = tracemalloc.get_traced_memory()[0] / 1e6
+            megabytes[name].append((number / 1000, used, used, used))
+    tracemalloc.stop()
+
+# %%
+plot_lines(
+    megabytes,
+    x_label="thousand different keys asked for",
+    y_label="memory, MB",
+    title=f"Unbounded: {megabytes['dictionary'][-1][1]:.0f} MB and growing. "
+    f"{size:,} entries at most: {megabytes['TTLCache'][-1][1]:.1f} MB",
+    y_log=False,
+)
+
+
+# %% [markdown]
+# Now everything expires, and one more user comes. Who keeps the dead?
+
+
+# %%
+def entries() -> dict[str, int]:
+    return {
+        "dictionary": len(plain),
+        "hand-written": len(hand_written.entries),
+        "TTLCache": len(library),
+    }
+
+
+full, now = entries(), ttl + 1.0
+for put in PUT.values():
+    put(0, user(0))
+kept = entries()
+for name in full:
+    print(f"{name:12}: {full[name]:7,} entries; later, with one alive, {kept[name]:7,}")
+
+# %% [markdown]
+# What does a hit cost? A call below is a hundred hits.
+
+
+# %%
+def hundred_hits(store):
+    @asynccontextmanager
+    async def client():
+        for key in range(100):
+            store[key] = user(key)
+
+        async def call():
+            for key in range(100):
+                store.get(key)
+
+        yield call
+
+    return client
+
+
+hits = lab.compare_calls(
+    {
+        "hand-written": hundred_hits(HandWritten(size, ttl)),
+        "TTLCache": hundred_hits(TTLCache(size, ttl)),
+    },
+    "100 hits",
+)
+hits
+
+# %%
+request_us = costly["dictionary"].middle("cpu")
+for name in ("hand-written", "TTLCache"):
+    hit_us = hits[name].middle("p50") * 1000 / 100
+    print(f"{name:12}: {hit_us:.1f} µs a hit, {hit_us / request_us:.1%} of a request's CPU")
+
+# %% [markdown]
+# Take the library for what it has thought of: it removes the dead, it can weigh entries instead
+# of counting them (`getsizeof`), and it is tested. Write your own only if those microseconds are a
+# share of your request that you would miss.
+#
+# One thing the library does not do. Its decorator `@cached` is for plain functions. Around an
+# `async def` it keeps the coroutine, and a coroutine can be awaited only once:
+
+# %%
+from cachetools import cached
+
+
+@cached(TTLCache(100, ttl=60))
+async def decorated(number: int) -> str:
+    return f"report {number}"
+
+
+async def ask_twice():
+    print(await decorated(1))
+    print(await decorated(1))
+
+
+try:
+    asyncio.run(ask_twice())
+except RuntimeError as error:
+    print(f"RuntimeError: {error}")
+
+# %% [markdown]
+# ## Missing: an answer of one's own
+#
+# A dictionary hands out the object itself. A handler that writes something into its answer
+# writes it into everybody's. Here a reader who is among the authors is told so:
+
+# %%
+CACHES = {
+    "the object itself": (lambda value: value, lambda kept: kept),
+    "text": (json.dumps, json.loads),
+}
+
+
+def greeting(way: str) -> FastAPI:
+    app, cache, (pack, unpack) = new_app(), {}, CACHES[way]
+
+    @app.get("/read/{key}")
+    async def read(key: int, reader: int = 0):
+        if key not in cache:
+            cache[key] = pack(await costly_report(app.pool, key))
+        report = unpack(cache[key])
+        for author in report:
+            if author["id"] == reader:
+                author["you"] = True
+        return report
+
+    return app
+
+
+# %%
+leaks = {}
+for way in CACHES:
+    with lab.serve(greeting(way)) as server:
+        ask(server, "/read/1?reader=1")
+        leaks[way] = sum("you" in author for author in ask(server, "/read/1"))
+    print(f'kept as {way}: a stranger finds "you" {leaks[way]} times')
+
+# %% [markdown]
+# Keep what nobody can change. Best of all are the bytes of the finished answer, where it is the
+# same for all: they need no copy and no encoding. What each way costs the server, hit by hit:
+
+# %%
+from fastapi import Response
+
+
+def ready_bytes(fetch) -> FastAPI:
+    app = new_app()
+
+    async def encoded(key: int) -> bytes:
+        return json.dumps(await fetch(app.pool, key), separators=(",", ":")).encode()
+
+    cache = SingleFlight(encoded, TTLCache(10_000, 60))
+
+    @app.get("/read/{key}")
+    async def read(key: int):
+        return Response(await cache.get(key), media_type="application/json")
+
+    return app
+
+
+# %%
+ways = lab.compare(
+    {
+        "dictionary": dictionary(costly_report),
+        "hand-written": single_flight(costly_report, store=HandWritten),
+        "TTLCache": single_flight(costly_report),
+        "TTLCache with bytes": ready_bytes(costly_report),
+    },
+    popular,
+    metric="cpu",
+)
+ways.plot(
+    title=f"CPU of a hit: TTLCache is {ways.speedup('TTLCache').factor} as fast as the dictionary, "
+    f"with bytes {ways.speedup('TTLCache with bytes').factor}",
+    counters=["SQL statements / request"],
+)
+
+# %% [markdown]
+# The lower three fetch once for all and have a bound. The bars say what that costs on a hit, and
+# what bytes win back.
+#
+# ## When it does not help: keys that do not come again
+#
+# A cache lives on repetition. The clients ask for 50 different users, all equally often, and the
+# cache has room for 1, 5, 25, or all of them.
+
+# %%
+ROOM = (1, 5, 25, 50)
+rooms = lab.compare(
+    {
+        "no cache": no_cache(cheap_lookup),
+        **{f"room for {room}": single_flight(cheap_lookup, size=room) for room in ROOM},
+    },
+    get("/read/{key}", key=uniform(1, 50)),
+    metric="cpu",
+)
+gain = {room: rooms.speedup(f"room for {room}") for room in ROOM}
+hit_ratio = {room: 1 - rooms[f"room for {room}"].counts["SQL statements"] for room in ROOM}
+print({f"room for {room}": f"{ratio:.0%} hits" for room, ratio in hit_ratio.items()})
+
+# %%
+from course_app.plots.sweep import crossings
+
+lines = {
+    "cache": [(100 * hit_ratio[n], gain[n].estimate, gain[n].low, gain[n].high) for n in ROOM],
+    "no cache": [(100 * hit_ratio[n], 1, 1, 1) for n in ROOM],
+}
+plot_lines(
+    lines,
+    x_label="hits, % of requests",
+    y_label="times less CPU than without a cache",
+    title=f"Room for all 50 users: {gain[50].factor}; room for one: {gain[1].factor}",
+    marks={x: f"pays from {x:.0f} % hits" for x in crossings(lines)[:1]},
+)
+
+# %% [markdown]
+# What decides is the **hit ratio**, the share of requests that find their answer. A miss costs the
+# fetch and the cache's own work, and what it brings pushes out something else. Under real traffic
+# some keys are far more popular than others, which is kinder to a small cache (lesson 09 measures
+# that).
+
+# %% [markdown]
+# ## When it does not help: several workers
+#
+# A dictionary belongs to a process. Behind 1, 2 and 4 worker processes 200 requests ask for the
+# same report, and PostgreSQL counts how often it had to make it.
+
+# %%
+from concurrent.futures import ThreadPoolExecutor
+
+MADE = "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE starts_with(query, $1)"
+REPORT = "SELECT users.id, users.name, count(*)"
+
+made, answered = {}, {}
+for workers in (1, 2, 4):
+    earlier = asyncio.run(db.fetchval(MADE, REPORT))
+    with (
+        lab.serve_processes(
+            "course_app.apps.cached_report:app",
+            workers=workers,
+            env={"POSTGRES_DSN": lab.postgres_dsn},
+        ) as server,
+        ThreadPoolExecutor(16) as clients,
+    ):
+        answers = list(clients.map(lambda _: ask(server, "/read/1"), range(200)))
+    answered[workers] = len({answer["worker"] for answer in answers})
+    made[workers] = asyncio.run(db.fetchval(MADE, REPORT)) - earlier
+    print(f"{answered[workers]} workers answered: the report was made {made[workers]} times")
+
+# %% [markdown]
+# The same with memory: each worker keeps a copy of all. And after a write the workers'
+# entries expire at different times, so that a reader who reloads the page may see the new
+# answer and then the old one again. That is what the next lesson's cache is for.
+#
+# ## Caches that nobody sees as caches
+#
+# A dictionary that only grows is a leak, whatever lies in it. Connections are worse than values:
+# PostgreSQL has a process for each of them, and a limit. "One connection for each user, to be used
+# again" sounds like pooling:
+
+
+# %%
+def connection_for_each_user() -> FastAPI:
+    connections = {}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        yield
+        await asyncio.gather(*(connection.close() for connection in connections.values()))
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/read/{key}")
+    async def read(key: int):
+        if key not in connections:
+            connections[key] = await asyncpg.connect(lab.postgres_dsn)
+        return await connections[key].fetchval("SELECT name FROM users WHERE id = $1", key)
+
+    return app
+
+
+# %%
+OPEN = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+USERS = 25
+with lab.serve(connection_for_each_user()) as server:
+    open_before = asyncio.run(db.fetchval(OPEN))
+    for number in range(1, USERS + 1):
+        ask(server, f"/read/{number}")
+    more_open = asyncio.run(db.fetchval(OPEN)) - open_before
+print(f"{USERS} users came once: {more_open} more connections are open")
+
+# %% [markdown]
+# ## The verdicts
+
+# %%
+lab.verdict(
+    17,
+    "holds when",
+    "The fetch is costly, keys come again, and an answer may be old. It lacks single-flight, a "
+    "bound and copies, and each worker has a dictionary of its own.",
+    {
+        "a costly report is at least 3 times faster": costly.faster(at_least=3),
+        "a hit sends no statement": cheap["dictionary"].counts["SQL statements"] < 0.1,
+        "where 1 of 50 keys fits, a cheap lookup gains less than 1.1 times": gain[1].below(1.1),
+        "an expired entry is fetched 10 times or more at once; once with single-flight": (
+            most["dictionary"] >= 10 and most["single-flight"] == 1
+        ),
+        "every worker makes the report for itself": made == answered and made[4] > 1,
+    },
+    evidence=costly,
+    number=f"{costly.speedup().factor} for a costly report, {cheap.speedup().factor} for a lookup",
+)
+
+# %%
+lab.verdict(
+    "P4",
+    "holds",
+    "What nobody removes stays: entries that have expired, and connections.",
+    {
+        "the dictionary keeps every key, also when all but one have expired": (
+            kept["dictionary"] == 100_001
+        ),
+        "its memory at least doubles from 40,000 to 100,000 keys": (
+            megabytes["dictionary"][-1][1] > 2 * megabytes["dictionary"][3][1]
+        ),
+        "TTLCache keeps its bound, and only what lives": (
+            full["TTLCache"] == size and kept["TTLCache"] == 1
+        ),
+        "a connection kept for each user: as many open as users came": more_open >= USERS,
+    },
+    number=f"{kept['dictionary']:,} entries kept, 1 of them alive; with a bound {size:,}",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Cache what is costly to fetch, asked for often, and allowed to be old. How old is the TTL.
+# - Count fetches, not seconds: statements per request on hits, and fetches at the moment
+#   of expiry.
+# - Let one request fetch for all (single-flight), and do not keep its error.
+# - Give every cache a size. `cachetools.TTLCache` has one; a dictionary has not.
+# - Keep bytes or text. What is handed out as an object will be changed one day.
+# - Each worker has its own memory: multiply fetches, megabytes and old answers by the workers.
+#
+# Next: [the exercise](../exercises/08_in_memory_cache.ipynb). You put a cache in front of the
+# report that you met here, and it has to be right for every reader.

@@ -1,0 +1,116 @@
+"""What the check sends and writes: paths, clients who never stop, a table that is gone."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from course_app.grading import Exam
+from course_app.load import Generator, LoadResult, Request, Response, get, sequence, uniform
+
+REPORT = "/tags/{tag}/authors?limit={limit}"
+_CLIENTS = 4
+
+
+def path_of(tag: int, limit: int) -> str:
+    """The path of one report."""
+    return REPORT.format(tag=tag, limit=limit)
+
+
+def new_path(exam: Exam) -> str:
+    """The path of a report on a popular tag that has hardly been asked for before."""
+    return path_of(exam.random.randint(1, 40), exam.random.randint(11, 40))
+
+
+def marked(answer: Response) -> set[int]:
+    """The authors who are shown as the reader."""
+    return {author.get("id", 0) for author in authors_of(answer) if author.get("you")}
+
+
+def authors_of(answer: Response) -> list[dict[str, int]]:
+    """The authors in a report; none where it is no report."""
+    try:
+        authors = answer.json()["authors"]
+        return [author for author in authors if isinstance(author, dict)]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return []
+
+
+def write(exam: Exam, query: str, *values: object) -> None:
+    """The same change in the learner's and in the reference's database."""
+    for candidate in (exam.learner, exam.reference):
+        candidate.workspace.execute(query, *values)
+
+
+@contextmanager
+def asked_all_the_time(exam: Exam, path: str) -> Iterator[None]:
+    """Some clients ask for one report, without a break, while the context is open."""
+    done, results = threading.Event(), list[LoadResult]()
+
+    with Generator() as side, exam.blaming(exam.learner):
+        target = side.connect(
+            exam.learner.url,
+            path,
+            concurrency=_CLIENTS,
+            timeout_seconds=exam.limits.request_seconds,
+        )
+
+        def load() -> None:
+            while not done.is_set():
+                results.append(side.closed(target, seconds=0.1))
+
+        thread = threading.Thread(target=load, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+    for result in results:
+        exam.refuse_errors(exam.learner, result)
+
+
+@contextmanager
+def without_table(exam: Exam, table: str) -> Iterator[None]:
+    """The learner's database refuses statements on a table while the context is open."""
+    execute = exam.learner.workspace.execute
+    execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+    try:
+        yield
+    finally:
+        execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+
+def fetches_side_by_side(exam: Exam, clients: int = 8) -> int:
+    """How many statements wait at once, when each client asks for a report of its own."""
+    traffic = get(REPORT, tag=uniform(41, 200), limit=uniform(41, 50))
+    with (
+        exam.target(exam.learner, traffic, clients, exam.new_seed()) as target,
+        exam.learner.workspace.locked("post_tags", 0.5) as lock,
+    ):
+        exam.refuse_errors(exam.learner, exam.generator.closed(target, requests=clients))
+    return lock.most_waiting
+
+
+def kept(exam: Exam, reports: int, patience_seconds: float) -> int | None:
+    """Ask for so many reports, twice: how many are not fetched again? None if it took too long.
+
+    The second time in the same order, so whatever a cache throws out has to be fetched.
+    """
+    first_tag, limit = exam.random.randint(1, 200 - reports), exam.random.randint(1, 50)
+    traffic = get(REPORT, tag=sequence(first_tag), limit=limit)
+    began = time.monotonic()
+    first, second = (_statements(exam, traffic, reports) for _ in range(2))
+    if time.monotonic() - began > patience_seconds:
+        return None
+    return round(reports * (1 - second / first)) if first else reports
+
+
+def _statements(exam: Exam, traffic: Request, count: int) -> float:
+    probes = exam.probes(exam.learner)
+    for probe in probes:
+        probe.start()
+    exam.ask(exam.learner, traffic, count)
+    readings = [reading for probe in probes for reading in probe.stop()]
+    return sum(reading.value for reading in readings if reading.name == "SQL statements")
