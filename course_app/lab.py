@@ -33,6 +33,7 @@ from course_app.load import (
     zipf,
 )
 from course_app.measure.answers import Same, reads_only
+from course_app.measure.bystanders import Bystanders, Scene, bystanders
 from course_app.measure.calls import CallComparison, Client, compare_calls
 from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
@@ -51,7 +52,7 @@ from course_app.measure.probes.valkey import ValkeyProbe
 from course_app.measure.profile import FlameGraph, profile
 from course_app.measure.replay import Replay, replay
 from course_app.measure.statistics import WORTH_A_CHANGE, Interval
-from course_app.measure.subject import Subject
+from course_app.measure.subject import Subject, connect
 from course_app.measure.sweep import Sweep, sweep
 from course_app.measure.tap import WireTap
 from course_app.measure.timeline import Timeline, timeline
@@ -60,7 +61,7 @@ from course_app.network import Wire
 from course_app.progress import ProgressLine
 from course_app.services import start_services
 from course_app.services.mongodb import MongoDB, start_mongodb
-from course_app.serving import ProcessServer, Program, ThreadServer
+from course_app.serving import ProcessServer, Program, QueueWorker, ThreadServer
 
 __all__ = [
     "Lab",
@@ -80,6 +81,9 @@ __all__ = [
 # slow task class written in Python in the place of asyncio's own. uvloop keeps the class that
 # it finds when it is imported, so it has to be imported before, and servers stay fast.
 nest_asyncio.apply()
+
+#: So many bystanders can be under way; more of them would wait at their client.
+_BYSTANDERS_AT_ONCE = 64
 
 Server = ThreadServer | ProcessServer
 App = ASGIApp | Server
@@ -108,6 +112,7 @@ class Lab:
             self._stack = ExitStack()
             self.services = self._stack.enter_context(start_services())
             self.generator = self._stack.enter_context(Generator())
+            self._second_generator = self._stack.enter_context(Generator())
         Lab._open = self
         self.postgres_dsn = self.services.postgres_dsn
         self.valkey_url = self.services.valkey_url
@@ -164,6 +169,18 @@ class Lab:
         self._stack.callback(server.stop)
         return server
 
+    def queue_worker(self, settings: str, *, env: Mapping[str, str] | None = None) -> QueueWorker:
+        """Start a worker of an arq queue, until its ``stop()`` or the end of the lab.
+
+        Args:
+            settings: "package.module.Class", because the worker imports it.
+            env: variables for the worker, besides those of this process.
+        """
+        with ProgressLine(f"Starting the worker {settings}"):
+            worker = QueueWorker(settings, env=env)
+        self._stack.callback(worker.stop)
+        return worker
+
     def measure(
         self,
         app: App,
@@ -201,6 +218,7 @@ class Lab:
         same_answers: Same | None = None,
         most_rounds: int = MOST_ROUNDS,
         before_window: Callable[[], object] | None = None,
+        one_by_one: bool = False,
     ) -> Comparison:
         """Two or more apps under the same load, in turns; the first is the baseline.
 
@@ -213,7 +231,9 @@ class Lab:
             same_answers: whether all apps must answer alike, or a function of two
                 responses that says so. By default true for traffic that only reads.
             before_window: is called before each window, to empty a cache for example.
+            one_by_one: let single requests alternate for the other metrics, too.
         """
+        alone = one_by_one or metric == "cpu"
         by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
         workloads = {name: as_workload(by_app[name]) for name in apps}
         same: Same = all(map(reads_only, workloads.values()))
@@ -224,16 +244,17 @@ class Lab:
             subjects = [
                 stack.enter_context(
                     self._subject(name, app, workloads[name], 1, (i, stamps))
-                    if metric == "cpu"
+                    if alone
                     else self._subject(name, app, workloads[name], concurrency)
                 )
                 for i, (name, app) in enumerate(apps.items())
             ]
-            if metric == "cpu":
+            if alone:
                 return compare_requests(
                     self.generator,
                     subjects,
                     stamps,
+                    metric=metric,
                     at_least=at_least,
                     same_answers=same,
                     progress=progress,
@@ -353,6 +374,35 @@ class Lab:
             subjects = {name: self._subject(name, app, workload, 4) for name, app in apps.items()}
             return loop_lag(
                 self.generator, subjects, requests=requests, rate=rate, progress=progress
+            )
+
+    def bystanders(
+        self,
+        apps: Mapping[str, App],
+        trigger: Traffic,
+        bystander: Traffic,
+        *,
+        triggers: int = 1,
+        every_ms: float = 10.0,
+        seconds: float = 0.5,
+        repeats: int = 6,
+    ) -> Bystanders:
+        """What one request does to everybody else's, also after its answer; app by app.
+
+        Args:
+            trigger: the request in question, sent 0.1 s after the first bystander.
+            bystander: a short request, sent every ``every_ms`` for so many ``seconds``.
+            triggers: how many triggers are sent at once.
+        """
+        workloads = as_workload(bystander), as_workload(trigger)
+        with ProgressLine("Watching bystanders") as progress:
+            return bystanders(
+                (self.generator, self._second_generator),
+                {n: self._scene(n, app, *workloads, triggers) for n, app in apps.items()},
+                every_ms=every_ms,
+                seconds=seconds,
+                repeats=repeats,
+                progress=progress,
             )
 
     def trace(self, app: ASGIApp, traffic: Traffic) -> Trace:
@@ -499,9 +549,21 @@ class Lab:
                 number, stamps = stamping or (0, None)
                 gauge = InFlight(app, number, stamps)
                 app = stack.enter_context(ThreadServer(gauge, name=name))
-            target = self.generator.connect(app.url, workload, concurrency=concurrency)
+            target = connect(self.generator, app, workload, concurrency)
             stack.callback(self.generator.disconnect, target)
             yield Subject(name, app, target, gauge, self._probes(app, gauge))
+
+    @contextmanager
+    def _scene(
+        self, name: str, app: App, everybody: Workload, trigger: Workload, triggers: int
+    ) -> Iterator[Scene]:
+        with self._subject(name, app, everybody, _BYSTANDERS_AT_ONCE) as subject:
+            url = subject.server.url
+            target = self._second_generator.connect(url, trigger, concurrency=triggers)
+            try:
+                yield Scene(subject, target)
+            finally:
+                self._second_generator.disconnect(target)
 
     @contextmanager
     def _by_way_of(

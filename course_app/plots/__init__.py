@@ -4,20 +4,27 @@ Importing this package lets ``result.plot()`` work. Figures of several results, 
 numbers, are functions here.
 """
 
+from course_app.measure.bystanders import Bystanders
 from course_app.measure.calls import CallComparison
 from course_app.measure.comparison import Comparison
 from course_app.measure.lag import LoopLag
+from course_app.measure.load_test import LoadTest
 from course_app.measure.measurement import Measurement
+from course_app.measure.profile import FlameGraph
 from course_app.measure.result import register_plot
 from course_app.measure.sweep import Sweep
 from course_app.measure.timeline import Timeline
 from course_app.measure.trace import Trace
+from course_app.plots.amdahl import Gain, plot_amdahl
 from course_app.plots.bars import Bar, plot_bars, plot_comparison
+from course_app.plots.bystanders import plot_bystanders
 from course_app.plots.calls import plot_calls
 from course_app.plots.counts import plot_counts
 from course_app.plots.figure import Figure
+from course_app.plots.flame import plot_flame
 from course_app.plots.gantt import plot_timeline
 from course_app.plots.latency import plot_latency, plot_measurement
+from course_app.plots.load_test import plot_load_test
 from course_app.plots.over_time import plot_lag, plot_loop_lag, plot_over_time, plot_requests
 from course_app.plots.pairs import plot_pairs
 from course_app.plots.panels import plot_panels
@@ -28,14 +35,19 @@ from course_app.plots.waterfall import plot_trace
 __all__ = [
     "Bar",
     "Figure",
+    "Gain",
+    "plot_amdahl",
     "plot_bars",
+    "plot_bystanders",
     "plot_calls",
     "plot_comparison",
     "plot_counts",
     "plot_distribution",
+    "plot_flame",
     "plot_lag",
     "plot_latency",
     "plot_lines",
+    "plot_load_test",
     "plot_loop_lag",
     "plot_measurement",
     "plot_over_time",
@@ -47,8 +59,11 @@ __all__ = [
     "plot_trace",
 ]
 
+register_plot(Bystanders, plot_bystanders)
 register_plot(CallComparison, plot_calls)
 register_plot(Comparison, plot_comparison)
+register_plot(FlameGraph, plot_flame)
+register_plot(LoadTest, plot_load_test)
 register_plot(LoopLag, plot_loop_lag)
 register_plot(Measurement, plot_measurement)
 register_plot(Sweep, plot_sweep)

@@ -9,6 +9,7 @@ from course_app.serving.errors import (
 )
 from course_app.serving.process import ProcessServer
 from course_app.serving.programs import Program
+from course_app.serving.queue_worker import QueueWorker
 from course_app.serving.thread import ThreadServer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ProcessServer",
     "Program",
     "ProgramMissing",
+    "QueueWorker",
     "ServerStopped",
     "ServingError",
     "ThreadServer",

@@ -1,0 +1,63 @@
+"""Orders that are confirmed after the answer: by the server itself, or by the worker of a queue.
+
+Settings come from the environment, as in a deployment: ``VALKEY_URL``.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from arq import create_pool
+from arq.connections import RedisSettings
+from fastapi import BackgroundTasks, FastAPI
+from redis.asyncio import Redis
+
+SETTINGS = RedisSettings.from_dsn(os.environ.get("VALKEY_URL", "redis://127.0.0.1:6379"))
+
+
+async def confirm(valkey: Redis, order: int) -> None:
+    await asyncio.sleep(0.4)  # the mail server takes its time
+    await valkey.hincrby("confirmations", str(order), 1)
+    await asyncio.sleep(0.2)  # and so does the archive
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.queue = await create_pool(SETTINGS)
+    yield
+    await app.state.queue.aclose()
+
+
+by_the_server = FastAPI(lifespan=lifespan)
+by_a_worker = FastAPI(lifespan=lifespan)
+
+
+@by_the_server.post("/orders/{order}", status_code=202)
+async def order_and_background_task(order: int, background: BackgroundTasks) -> None:
+    background.add_task(confirm, by_the_server.state.queue, order)
+
+
+@by_a_worker.post("/orders/{order}", status_code=202)
+async def order_and_job(order: int) -> None:
+    await by_a_worker.state.queue.enqueue_job("confirm_job", order)
+
+
+async def confirm_job(context: dict[str, Any], order: int) -> None:
+    await confirm(context["redis"], order)
+
+
+async def print_invoice_job(_context: dict[str, Any], seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        sum(range(1000))
+
+
+class WorkerSettings:
+    functions = (confirm_job, print_invoice_job)
+    redis_settings = SETTINGS
+    max_jobs = 10
+    job_timeout = 1
+    poll_delay = 0.02
