@@ -107,6 +107,7 @@ def compare_requests(
     subjects: Sequence[Subject],
     stamps: Stamps,
     *,
+    metric: str = "cpu",
     at_least: float = WORTH_A_CHANGE,
     same_answers: Same = True,
     progress: Progress = silent,
@@ -123,7 +124,7 @@ def compare_requests(
     busy = wall = 0.0
     meter.resume()
     for number in range(0 if wrong else MOST_RUNS):
-        if number >= FEWEST_RUNS and _settled(sides, "cpu", at_least):
+        if number >= FEWEST_RUNS and _settled(sides, metric, at_least):
             break
         progress(f"run {number + 1} of {FEWEST_RUNS} to {MOST_RUNS}")
         stamps.clear()
@@ -135,7 +136,7 @@ def compare_requests(
         if wrong:
             break
     meter.pause()
-    return _comparison(sides, "cpu", "requests", meter, busy / max(wall, 1e-9), wrong)
+    return _comparison(sides, metric, "requests", meter, busy / max(wall, 1e-9), wrong)
 
 
 def _prepare(

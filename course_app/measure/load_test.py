@@ -1,0 +1,148 @@
+"""A load test with Locust, as a result: what its users saw, how it went on, what it cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from course_app.load.swarm import EndpointStats, Progress, SwarmReport, run_swarm
+from course_app.measure.result import Result
+
+_SHOWN_ERRORS = 3
+
+
+@dataclass(frozen=True)
+class LoadTest(Result):
+    """All reports of one run of Locust, as they came; the last one is final."""
+
+    name: str
+    users: int
+    processes: int
+    reports: tuple[SwarmReport, ...]
+
+    columns = ("endpoint", "requests", "failed", "requests/s", "p50, ms", "p95, ms")
+
+    @property
+    def last(self) -> SwarmReport:
+        """The final report."""
+        return self.reports[-1]
+
+    @property
+    def live(self) -> tuple[SwarmReport, ...]:
+        """The reports from the time when all users were there; never empty."""
+        return tuple(r for r in self.reports if r.users >= self.users) or self.reports
+
+    @property
+    def endpoints(self) -> Mapping[str, EndpointStats]:
+        """What Locust knows in the end, by the names that the locustfile gave."""
+        return {endpoint.name: endpoint for endpoint in self.last.endpoints}
+
+    @property
+    def slowest(self) -> EndpointStats:
+        """The endpoint with the highest median."""
+        return max(self.last.endpoints, key=lambda endpoint: endpoint.p50_ms)
+
+    @property
+    def throughput(self) -> float:
+        """Requests per second while all users were there."""
+        return self._per_second(lambda report: float(report.requests))
+
+    @property
+    def cpu_us_per_request(self) -> float:
+        """CPU of all of Locust's processes for one request, in µs, over the same time."""
+        per_second = self._per_second(lambda report: report.cpu_seconds)
+        return 1e6 * per_second / self.throughput if self.throughput else float("nan")
+
+    @property
+    def busy(self) -> float:
+        """Cores that Locust's processes used, over the same time."""
+        return self._per_second(lambda report: report.cpu_seconds)
+
+    @property
+    def message(self) -> str:
+        """How much was sent, and which endpoint its users waited for most."""
+        if not self.last.endpoints:
+            return f"{self.name}: Locust sent nothing"
+        slowest = self.slowest
+        return (
+            f"{self.name}: {self.last.requests:,} requests of {self.users} users, "
+            f"{self.last.failures} failed; the slowest is {slowest.name}, "
+            f"half of them within {slowest.p50_ms:g} ms"
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row an endpoint."""
+        share = self.throughput / max(self.last.requests, 1)
+        return [
+            (
+                endpoint.name,
+                f"{endpoint.requests:,}",
+                f"{endpoint.failures:,}",
+                f"{endpoint.requests * share:,.0f}",
+                f"{endpoint.p50_ms:g}",
+                f"{endpoint.p95_ms:g}",
+            )
+            for endpoint in self.last.endpoints
+        ]
+
+    def notes(self) -> Sequence[str]:
+        """Errors first, then what Locust itself cost."""
+        cost = (
+            f"Locust: {self.processes} processes, {self.cpu_us_per_request:,.0f} µs CPU a request, "
+            f"{self.busy:.2f} cores. It rounds times to whole ms."
+        )
+        problems = (*self.last.errors[:_SHOWN_ERRORS], *self.last.exceptions[:_SHOWN_ERRORS])
+        return [*problems, cost]
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """The final figures, and the course of them."""
+        return {
+            "type": "load test",
+            "name": self.name,
+            "users": self.users,
+            "processes": self.processes,
+            "endpoints": [vars(endpoint) for endpoint in self.last.endpoints],
+            "throughput": self.throughput,
+            "cpu_us_per_request": self.cpu_us_per_request,
+            "seconds": [report.seconds for report in self.reports],
+            "requests": [report.requests for report in self.reports],
+            "errors": list(self.last.errors),
+        }
+
+    def _per_second(self, value: Any) -> float:
+        live = self.live
+        seconds = live[-1].seconds - live[0].seconds
+        return float((value(live[-1]) - value(live[0])) / seconds) if seconds > 0 else 0.0
+
+
+def load_test(
+    locustfile: str,
+    url: str,
+    *,
+    name: str,
+    users: int,
+    seconds: float,
+    workers: int = 0,
+    plugins: Sequence[Path] = (),
+    env: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> LoadTest:
+    """Run Locust against a server of this machine.
+
+    Args:
+        workers: 0: one process does it all; else so many workers, and a master.
+
+    Raises:
+        LocustFailed: the locustfile does not run; the message says why.
+    """
+    reports = run_swarm(
+        locustfile,
+        url,
+        users=users,
+        seconds=seconds,
+        workers=workers,
+        plugins=plugins,
+        env=env,
+        progress=progress,
+    )
+    return LoadTest(name, users, max(report.processes for report in reports), reports)

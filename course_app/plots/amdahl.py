@@ -1,0 +1,119 @@
+"""Amdahl's law: what can be gained by one part, against its share of the time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from course_app.measure.statistics import Interval, significant
+from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.style import INK, MUTED, linear_ticks, log_ticks, look, styled
+
+#: The curve ends where it would leave the figure.
+_LARGEST_SHARE = 0.985
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What changing one part gained; ``share`` is its part of the time before, 0 to 1."""
+
+    name: str
+    share: float
+    gain: Interval
+
+
+def bound(share: float) -> float:
+    """The most that a part with this share of the time can give: Amdahl (1967), 1 / (1 - share)."""
+    return 1.0 / max(1.0 - share, 1e-9)
+
+
+def plot_amdahl(
+    groups: Mapping[str, Sequence[Gain]],
+    *,
+    title: str,
+    unit: str = "times as fast as before",
+    predicted: float | None = None,
+) -> Figure:
+    """Gains with their intervals, and the curve that bounds them.
+
+    Args:
+        groups: by what was done, the gains; each group has a look of its own.
+        predicted: the gain that was expected of a small share.
+    """
+    with styled():
+        canvas = titled(title)
+        axes = canvas.add_subplot()
+        shares = np.linspace(0.0, _LARGEST_SHARE, 200)
+        axes.plot(100 * shares, 1 / (1 - shares), color=MUTED, linewidth=1.6)
+        for index, (name, gains) in enumerate(groups.items()):
+            _points(axes, index, name, gains)
+        if predicted is not None:
+            _prediction(axes, predicted)
+        _finish_axes(axes, [gain for gains in groups.values() for gain in gains], unit)
+        return finish(canvas, title)
+
+
+def _points(axes: Axes, index: int, name: str, gains: Sequence[Gain]) -> None:
+    style = look(index)
+    for number, gain in enumerate(gains):
+        x, interval = 100 * gain.share, gain.gain
+        axes.plot([x, x], [interval.low, interval.high], color=style.color, linewidth=1.4)
+        axes.plot(
+            [x],
+            [interval.estimate],
+            color=style.color,
+            marker=style.marker,
+            markersize=7,
+            linestyle="none",
+        )
+        left = gain.share > 0.5
+        axes.annotate(
+            f"{gain.name}, {name}: {interval.factor}",
+            xy=(x, interval.estimate),
+            # Small shares lie close together: their names stand on a slope.
+            xytext=(-10, -3) if left else (10, 14 + 17 * number),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            color=style.text,
+            fontweight="bold",
+            fontsize=8.5,
+            arrowprops=None
+            if left
+            else {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 4},
+        )
+
+
+def _prediction(axes: Axes, gain: float) -> None:
+    axes.plot([0, 100], [gain, gain], color=INK, linestyle=":", linewidth=1.2)
+    axes.annotate(
+        f"◇ predicted {significant(gain)}x",
+        xy=(99, gain),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color=INK,
+    )
+
+
+def _finish_axes(axes: Axes, gains: Sequence[Gain], unit: str) -> None:
+    top = 1.6 * max([*(gain.gain.high for gain in gains), *(bound(g.share) for g in gains), 4.0])
+    low = min([*(gain.gain.low for gain in gains), 1.0])
+    axes.set_yscale("log")
+    axes.set_ylim(0.8 * low, top)
+    log_ticks(axes.yaxis, low, top)
+    axes.set_xlim(0, 100)
+    linear_ticks(axes.xaxis)
+    axes.set_xlabel("share of the request's time before, %")
+    axes.set_ylabel(unit)
+    axes.annotate(
+        "Amdahl's bound: 1 / (1 - share)",
+        xy=(50, bound(0.5)),
+        xytext=(0, 9),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8.5,
+        color=INK,
+    )
