@@ -112,7 +112,7 @@ def compare_requests(
     same_answers: Same = True,
     progress: Progress = silent,
 ) -> Comparison:
-    """Compare the CPU that single requests cost: one request at a time, in the order A B B A.
+    """Compare single requests by what they cost: one request at a time, in the order A B B A.
 
     Needs some forty times less time than windows for the same precision, because
     neighbours a millisecond apart share the state of the machine. Each subject must be wrapped in
