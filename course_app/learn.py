@@ -21,6 +21,7 @@ from course_app.errors import CourseError
 from course_app.grading import Exercise
 from course_app.grading.engine import Checker
 from course_app.grading.evidence import Outcome
+from course_app.grading.leaderboard import Leaderboard
 from course_app.grading.progress import ProgressStore, Standing
 from course_app.grading.scorecard import Scorecard
 from course_app.measure.result import html_table, text_table
@@ -167,6 +168,18 @@ def progress() -> Progress:
     standings = tuple(store.all())
     _tell(store)
     return Progress(standings)
+
+
+def leaderboard(exercise: str) -> Leaderboard:
+    """Your own attempts that were right, the fastest first.
+
+    Raises:
+        UnknownExercise: there is none of that name.
+    """
+    store = ProgressStore()
+    standing = store.standing(load_exercise(exercise).slug)
+    _tell(store)
+    return Leaderboard.of(standing)
 
 
 def reset(exercise: str) -> Text:

@@ -10,13 +10,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from pydantic import TypeAdapter
 
+from course_app.grading.evidence import Kind, Outcome
 from course_app.grading.scorecard import Scorecard
 
 #: Enough for a learner to see a trend; more would only make the file slow to read.
@@ -25,11 +26,35 @@ MOST_ATTEMPTS = 200
 
 @dataclass(frozen=True)
 class Attempt:
-    """One check, in short."""
+    """One check, in short.
+
+    Attributes:
+        right: whether every contract was kept; without that no number counts.
+        numbers: what was measured and counted, as the criteria name it.
+    """
 
     at: str
     outcome: str
     points: float
+    right: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, card: Scorecard) -> "Attempt":
+        """A scorecard in short."""
+        contract = [result for result in card.results if result.kind is Kind.CONTRACT]
+        return cls(
+            at=card.started_at,
+            outcome=str(card.outcome),
+            points=card.points,
+            right=all(result.outcome is Outcome.PASSED for result in contract),
+            numbers={
+                name: float(value)
+                for result in card.results
+                for name, value in result.numbers.items()
+                if isinstance(value, int | float)
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -47,10 +72,9 @@ class Standing:
 
     def after(self, card: Scorecard) -> "Standing":
         """With one more attempt."""
-        attempt = Attempt(card.started_at, str(card.outcome), card.points)
         return replace(
             self,
-            attempts=(*self.attempts, attempt)[-MOST_ATTEMPTS:],
+            attempts=(*self.attempts, Attempt.of(card))[-MOST_ATTEMPTS:],
             best_points=max(self.best_points, card.points),
             possible=card.possible,
             passed=self.passed or card.passed,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from course_app.grading import CriterionResult, Kind, Outcome, ProgressStore, Scorecard
+from course_app.grading.leaderboard import Leaderboard
 
 
 def card(slug: str, earned: float) -> Scorecard:
@@ -28,6 +29,34 @@ def test_the_best_attempt_counts_and_all_are_kept(folder: Path) -> None:
     assert (standing.best_points, standing.passed) == (10, True)
     assert [attempt.points for attempt in standing.attempts] == [4, 10, 6]
     assert standing.last_card() == card("04_x", 6)
+
+
+def attempt(right: bool, speedup: float | None = None) -> Scorecard:
+    outcome = Outcome.PASSED if right else Outcome.FAILED
+    numbers = {} if speedup is None else {"speedup_estimate": speedup, "speedup_low": 1.0}
+    results = (
+        CriterionResult("right", "title", Kind.CONTRACT, 5, outcome, 5 * right),
+        CriterionResult("few", "title", Kind.MECHANISM, 2, Outcome.PASSED, 2, numbers={"sql": 3}),
+        CriterionResult("fast", "title", Kind.SPEED, 3, Outcome.PASSED, 3, numbers=numbers),
+    )
+    return Scorecard("04_x", "An exercise", results, 7, "2026-01-01T00:00:00+00:00")
+
+
+def test_the_leaderboard_has_the_fastest_first_and_no_wrong_answer(folder: Path) -> None:
+    store = ProgressStore(folder)
+    for card_ in (attempt(True, 2.0), attempt(False, 99.0), attempt(True), attempt(True, 8.0)):
+        store.record(card_)
+    board = Leaderboard.of(ProgressStore(folder).standing("04_x"))
+    assert [row[2] for row in board.rows()] == ["8.0", "2.0", ""]
+    assert board.columns == ("attempt of", "points", "times faster", "sql")
+    assert "8.0 times" in board.message
+
+
+def test_without_a_right_attempt_the_leaderboard_says_what_comes_first(folder: Path) -> None:
+    ProgressStore(folder).record(attempt(False, 99.0))
+    board = Leaderboard.of(ProgressStore(folder).standing("04_x"))
+    assert board.rows() == []
+    assert "first the answers" in board.message
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"attempts": []}', "null", '{"attempts": 3}'])
