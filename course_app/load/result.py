@@ -91,6 +91,7 @@ class LoadResult:
     error_count: int
     errors: tuple[ErrorExample, ...]
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+    answered_of_warmup: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
     reconnects: int = 0
@@ -102,6 +103,11 @@ class LoadResult:
     def completed(self) -> int:
         """How many requests of the window were answered rightly."""
         return len(self.end_ns)
+
+    @property
+    def served(self) -> int:
+        """Right answers of the warm-up and the window: what the server's work was spent on."""
+        return self.completed + self.answered_of_warmup
 
     @property
     def throughput(self) -> float:
@@ -188,6 +194,7 @@ def result_of(
         window_start_ns=reply["start_ns"],
         window_seconds=max(0, reply["end_ns"] - reply["start_ns"]) / 1e9,
         answered_in_window=summary["answered_in_window"],
+        answered_of_warmup=summary["answered_of_warmup"],
         concurrency=concurrency,
         rate=rate,
         error_count=sum(summary["errors"].values()),

@@ -169,7 +169,7 @@ def _one_window(generator: Generator, side: _Side, seconds: float) -> LoadResult
     load = generator.closed(
         side.subject.target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
     )
-    side.add(load, cpu_per_request_us(before, side.subject.work(), load.completed))
+    side.add(load, cpu_per_request_us(before, side.subject.work(), load.served))
     return load
 
 

@@ -115,7 +115,7 @@ def measure(
     meter.resume()
     before = subject.work()
     load = _window(generator, subject, paced(seconds), rate)
-    cpu_us = cpu_per_request_us(before, subject.work(), load.completed)
+    cpu_us = cpu_per_request_us(before, subject.work(), load.served)
     meter.pause()
     return Measurement(
         name=subject.name,

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from course_app.load import Generator, LoadResult, Target
+from course_app.load import Generator, LoadResult, Target, Workload
+from course_app.measure.noise import usable_cores
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
 from course_app.serving import ProcessServer, ThreadServer
@@ -15,6 +16,11 @@ Progress = Callable[[str], None]
 #: A counting pass is long enough to average over, short enough not to be noticed.
 _COUNTED_SECONDS = 0.4
 _COUNTED_REQUESTS_MOST = 400
+
+#: One request under way and the next one waiting keep a worker busy without a gap.
+_FEWEST_CONNECTIONS = 2
+_CONNECT_AGAIN = 20
+_ACCEPTED_SECONDS = 0.01
 
 
 def silent(_text: str) -> None:
@@ -49,11 +55,44 @@ class Subject:
         return self.server.cpu_seconds(), served
 
 
+def connect(
+    generator: Generator,
+    server: ThreadServer | ProcessServer,
+    workload: Workload,
+    concurrency: int,
+) -> Target:
+    """Connections to a server; to worker processes, so many that all that can work have some.
+
+    Workers race for connections, and those that come in a burst may all go to one worker, which
+    keeps them. Then one worker would be measured, so they are opened anew, some times at most.
+    """
+    target = generator.connect(server.url, workload, concurrency=concurrency)
+    for _ in range(_CONNECT_AGAIN):
+        if isinstance(server, ThreadServer) or _are_spread(server, concurrency):
+            break
+        generator.disconnect(target)
+        target = generator.connect(server.url, workload, concurrency=concurrency)
+    return target
+
+
+def _are_spread(server: ProcessServer, concurrency: int) -> bool:
+    """Can as many workers be busy at once as there are cores, clients and workers?"""
+    able = min(server.workers, usable_cores(), concurrency // _FEWEST_CONNECTIONS)
+    if able <= 1:
+        return True
+    time.sleep(_ACCEPTED_SECONDS)
+    busy = [n for n in server.connections().values() if n >= _FEWEST_CONNECTIONS]
+    return len(busy) >= able
+
+
 def cpu_per_request_us(
-    before: tuple[float, int | None], after: tuple[float, int | None], completed: int
+    before: tuple[float, int | None], after: tuple[float, int | None], served: int
 ) -> float:
-    """CPU per request in µs between two readings of :meth:`Subject.work`."""
-    served = completed
+    """CPU per request in µs between two readings of :meth:`Subject.work`.
+
+    Args:
+        served: requests that were served between them, if the subject does not know better.
+    """
     if before[1] is not None and after[1] is not None:
         served = after[1] - before[1]
     return (after[0] - before[0]) / max(served, 1) * 1e6

@@ -227,7 +227,7 @@ def _window(
         "throughput": load.throughput,
         "p50": load.percentile(50),
         "p99": load.percentile(99),
-        "cpu": cpu_per_request_us(before, subject.work(), load.completed),
+        "cpu": cpu_per_request_us(before, subject.work(), load.served),
     }
     return figures, errors_of(subject.name, warm) + errors_of(subject.name, load)
 

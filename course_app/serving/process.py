@@ -101,6 +101,17 @@ class ProcessServer:
                 total += getattr(memory, "pss", memory.uss)
         return total
 
+    def connections(self) -> dict[int, int]:
+        """Clients' connections now, by the process id of the worker that accepted them."""
+        found: dict[int, int] = {}
+        for process in self.processes():
+            with suppress(psutil.Error):
+                for connection in process.net_connections("tcp"):
+                    mine = connection.laddr and connection.laddr.port == self.port
+                    if mine and connection.status == psutil.CONN_ESTABLISHED:
+                        found[process.pid] = found.get(process.pid, 0) + 1
+        return found
+
     def output_tail(self, lines: int = 20) -> str:
         """The last lines that the program printed."""
         return self._process.output_tail(lines)

@@ -118,6 +118,7 @@ def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]
     ended = (*recorder.columns["end_ns"], *recorder.carried_ns)
     return {
         "answered_in_window": sum(window.opens_ns <= end_ns <= ends_ns for end_ns in ended),
+        "answered_of_warmup": len(recorder.carried_ns),
         "examples": recorder.examples,
         "errors": recorder.errors,
         "bytes_received": recorder.bytes_received,

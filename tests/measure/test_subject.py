@@ -1,0 +1,46 @@
+"""Loads on worker processes reach the workers, and what they cost is divided by all requests."""
+
+import pytest
+
+from course_app.load import Generator, as_workload
+from course_app.measure.noise import usable_cores
+from course_app.measure.subject import connect, cpu_per_request_us
+from course_app.serving import ProcessServer, ThreadServer
+
+HELLO = "course_app.apps.hello:app"
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="one core: one busy worker is all there can be")
+def test_a_crowd_of_clients_never_ends_up_with_one_of_two_workers() -> None:
+    with ProcessServer(HELLO, workers=2) as server, Generator() as generator:
+        for _ in range(8):
+            target = connect(generator, server, as_workload("/hello"), 16)
+            held = server.connections()
+            assert sum(held.values()) == 16
+            assert len(held) == 2
+            assert min(held.values()) >= 2
+            generator.disconnect(target)
+
+
+def test_a_single_client_is_content_with_one_worker() -> None:
+    with ProcessServer(HELLO, workers=2) as server, Generator() as generator:
+        connect(generator, server, as_workload("/hello"), 1)
+        generator.sample(connect(generator, server, as_workload("/hello"), 1))
+        assert sum(server.connections().values()) == 2
+
+
+def test_what_the_warm_up_was_answered_is_counted_as_served() -> None:
+    served = 0
+
+    async def app(scope: object, _receive: object, send: object) -> None:
+        nonlocal served
+        if scope["type"] == "http":  # type: ignore[index]
+            served += 1
+            await send({"type": "http.response.start", "status": 200})  # type: ignore[operator]
+            await send({"type": "http.response.body"})  # type: ignore[operator]
+
+    with ThreadServer(app) as server, Generator() as generator:
+        target = connect(generator, server, as_workload("/"), 4)
+        load = generator.closed(target, seconds=0.1, warmup_seconds=0.1)
+        assert load.served == served > 1.2 * load.completed
+        assert cpu_per_request_us((0.0, None), (1.0, None), load.served) == 1e6 / served
