@@ -2,24 +2,16 @@
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from lab_server import course_lab, read
 from nbformat.sign import NotebookNotary
 
 Command = Callable[..., Any]
-
-TOKEN = "of-this-test"
-LIMIT_SECONDS = 60
 
 
 @pytest.fixture
@@ -37,42 +29,8 @@ def address(home: Path, folder: Path, command: Command) -> Iterator[str]:
     """A running ``course lab``."""
     assert home.is_dir()
     command("build", "00")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = Path(sys.executable).parent / "course"
-    options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
-    process = subprocess.Popen(
-        [program, "lab", "--no-browser", "--", *options, "--ServerApp.port_retries=0"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        yield _when_ready(process, f"http://127.0.0.1:{port}")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=LIMIT_SECONDS)
-
-
-def _when_ready(process: "subprocess.Popen[bytes]", url: str) -> str:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            read(f"{url}/api/status")
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return url
-    process.kill()
-    raise AssertionError(process.communicate()[0].decode())
-
-
-def read(url: str) -> tuple[str, str]:
-    """The address that a request ends at, and its answer."""
-    request = urllib.request.Request(url, headers={"Authorization": f"token {TOKEN}"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return answer.url, answer.read().decode()
+    with course_lab(folder) as url:
+        yield url
 
 
 def test_the_lab_opens_at_the_first_lesson_and_asks_nothing(address: str, folder: Path) -> None:
