@@ -123,6 +123,7 @@ class Lab:
         self._valkey = ValkeyProbe(self.valkey_url)
         self._stack.callback(self._postgres.close)
         self._stack.callback(self._valkey.close)
+        self._further_probes: list[Probe] = []
         self.card = machine_card(self.services.postgres_version, self.services.valkey_version)
         display(self.card)  # type: ignore[no-untyped-call]
 
@@ -497,6 +498,10 @@ class Lab:
         with self._by_way_of(0.0) as wire:
             yield wire
 
+    def also_count(self, probe: Probe) -> None:
+        """From here on measurements of apps in this process count with this probe, too."""
+        self._further_probes.append(probe)
+
     def predict(self, value: float, what: str) -> Prediction:
         """Commit to a number before it is measured: change it, run the cell, go on."""
         prediction = Prediction(value, what)
@@ -581,7 +586,7 @@ class Lab:
     def _probes(self, server: Server, gauge: InFlight | None) -> list[Probe]:
         probes: list[Probe] = [self._postgres, self._valkey]
         if isinstance(server, ThreadServer):
-            probes.append(LoopProbe(server))
+            probes += [LoopProbe(server), *self._further_probes]
         return [*probes, gauge] if gauge is not None else probes
 
     def _opener(
