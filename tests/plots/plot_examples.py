@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from course_app.load import LoadResult
+from course_app.load.swarm import EndpointStats, SwarmReport
 from course_app.measure.comparison import Comparison, Variant
+from course_app.measure.load_test import LoadTest
 from course_app.measure.measurement import Measurement
 from course_app.measure.noise import NoiseReport
 from course_app.measure.probes import Counts, Reading
+from course_app.measure.profile import WAITING, FlameFrame, FlameGraph
 from course_app.measure.spans import Span
 from course_app.measure.sweep import Point, Sweep
 from course_app.measure.timeline import Timeline
@@ -138,3 +141,29 @@ def trace(statements: int = 50) -> Trace:
         spans.append(Span("SELECT", "reset", 3.3 + 0.85 * i, 0.1, 1, "SELECT ..."))
     spans.append(Span("fastapi.serialization", "serialization", 46.6, 1.1, 0))
     return Trace("N+1", "GET /posts", 200, tuple(spans))
+
+
+def flame() -> FlameGraph:
+    stage = FlameFrame("related", "app", 6.0, (FlameFrame("re", "library", 2.0),))
+    handler = FlameFrame("read_tag", "app", 7.0, (stage, FlameFrame("authors", "app", 0.5)))
+    server = FlameFrame("uvicorn", "library", 8.0, (handler,))
+    idle = FlameFrame(WAITING, WAITING, 2.0)
+    root = FlameFrame("the server's thread", "library", 10.0, (server, idle))
+    return FlameGraph("/tags/[id]", "GET /tags/{tag_id}", 4, 80, root)
+
+
+def load_test() -> LoadTest:
+    reports = tuple(
+        SwarmReport(
+            seconds=0.25 * n,
+            users=4,
+            endpoints=tuple(
+                EndpointStats(name, 5 * n, 0, p50, 2 * p50)
+                for name, p50 in (("/posts/[id]", 4.0), ("/tags/[id]", 29.0 - n))
+            ),
+            cpu_seconds=1 + 0.02 * n,
+            processes=1,
+        )
+        for n in range(1, 10)
+    )
+    return LoadTest("the newsroom", 4, 1, reports)

@@ -14,6 +14,7 @@ from PIL import Image
 from course_app import plots
 from course_app.measure.answers import WrongAnswer
 from course_app.measure.prediction import Prediction
+from course_app.measure.statistics import Interval
 from course_app.plots import Figure
 
 LAG = (np.arange(0, 2, 0.005), np.where(np.arange(400) % 40 == 0, 0.05, 0.0002))
@@ -50,6 +51,20 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
         x_label="requests",
         title="Each worker counts for itself",
         mark=(60, "the limit"),
+    ),
+    "flame graph": lambda: examples.flame().plot(),
+    "load test": lambda: examples.load_test().plot(),
+    "amdahl": lambda: plots.plot_amdahl(
+        {
+            "free": [
+                plots.Gain("authors", 0.04, Interval(1.02, 0.98, 1.05)),
+                plots.Gain("latest", 0.08, Interval(1.09, 1.02, 1.15)),
+                plots.Gain("related", 0.87, Interval(7.8, 6.9, 8.8)),
+            ],
+            "repaired": [plots.Gain("related", 0.87, Interval(5.9, 5.0, 7.0))],
+        },
+        title="related takes 87% of the time",
+        predicted=1.3,
     ),
     "timeline": lambda: examples.timeline().plot(),
     "trace": lambda: examples.trace().plot(),
