@@ -50,6 +50,7 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 * ``exam.count(candidate, traffic)``: statements, sessions, cache hits, bytes, CPU a request;
 * ``exam.overlap(candidate, requests, gap_seconds)``: whole answers and what each client waited;
 * ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
+* ``exam.workers(candidate, count)``: more instances of the app on the same services;
 * ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``.
 
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
