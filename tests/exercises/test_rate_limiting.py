@@ -1,0 +1,76 @@
+"""Exercise 11 judges by what is certain, and its three workers are three."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from course_app.exercises.rate_limiting import exercise, rubric
+from course_app.exercises.rate_limiting.ledger import (
+    Decision,
+    most_passed,
+    wait_bounds,
+    wrongly_refused,
+)
+from course_app.exercises.rate_limiting.reference import create_app
+from course_app.exercises.rate_limiting.wrong_answers import right_in_memory
+from course_app.grading import Checker
+from course_app.services import Services
+
+WORKERS_ONLY = replace(exercise, rubric=(rubric.three_workers,))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["thread", "process"])
+def door(request: pytest.FixtureRequest, services: Services) -> Iterator[Checker]:
+    with Checker(lambda: services, isolated=request.param) as checker:
+        yield checker
+
+
+def passed(*times: float, took: float = 0.0) -> list[Decision]:
+    return [Decision(time, time + took, True) for time in times]
+
+
+def refused(time: float, took: float = 0.0) -> Decision:
+    return Decision(time, time + took, False)
+
+
+def test_requests_within_a_window_are_counted_wherever_it_begins() -> None:
+    made = passed(1.9, 2.0, 3.8)
+    assert most_passed(made, window_seconds=2.0) == 3
+    assert most_passed(made, window_seconds=1.5) == 2
+    assert most_passed([], window_seconds=2.0) == 0
+
+
+def test_a_request_that_may_have_passed_later_does_not_count() -> None:
+    assert most_passed(passed(0.0, 1.5, took=1.0), window_seconds=2.0) == 1
+
+
+def test_a_refusal_is_wrong_if_too_few_had_passed_before() -> None:
+    made = [*passed(0.0, 1.0), refused(1.5), refused(2.5)]
+    assert wrongly_refused(made, limit=2, window_seconds=2.0) == [refused(2.5)]
+
+
+def test_a_refusal_is_not_wrong_if_others_were_under_way() -> None:
+    made = [*passed(0.0, took=0.6), refused(2.5), *passed(2.4, took=0.2)]
+    assert wrongly_refused(made, limit=2, window_seconds=2.0) == []
+
+
+def test_the_wait_is_that_of_the_request_which_is_as_far_back_as_the_limit() -> None:
+    made = passed(0.0, 1.0, 1.2)
+    least, most = wait_bounds(made, refused(1.5), limit=2, window_seconds=2.0) or (0.0, 0.0)
+    assert least < 1.5 < most
+    assert most - least < 0.1
+    assert wait_bounds(made, refused(1.5), limit=4, window_seconds=2.0) is None
+
+
+def test_slow_answers_make_the_bounds_of_a_wait_wider() -> None:
+    made = passed(0.0, took=0.5)
+    least, most = wait_bounds(made, refused(1.0, took=0.5), limit=1, window_seconds=2.0) or (0, 0)
+    assert least < 0.5
+    assert most > 1.5
+
+
+def test_workers_share_services_and_no_memory(door: Checker) -> None:
+    assert door.check(WORKERS_ONLY, create_app).passed
+    card = door.check(WORKERS_ONLY, right_in_memory)
+    assert [result.failure for result in card.failures()] == ["CountsPerWorker"]
