@@ -137,6 +137,12 @@ class Scene:
     everybody: Subject
     triggers: Target
 
+    def play(
+        self, generators: tuple[Generator, Generator], every_ms: float, seconds: float
+    ) -> tuple[LoadResult, LoadResult]:
+        """The results of one repeat."""
+        return around(generators, self.everybody.target, self.triggers, every_ms, seconds)
+
 
 def bystanders(
     generators: tuple[Generator, Generator],
@@ -164,7 +170,7 @@ def bystanders(
             series[name] = []
             for number in range(repeats):
                 progress(f"{name}, {number + 1} of {repeats}")
-                loads = around(generators, scene, every_ms, seconds)
+                loads = scene.play(generators, every_ms, seconds)
                 series[name].append(_repeat(*loads))
                 wrong += [error for load in loads for error in errors_of(name, load)]
             counts[name] = _counted(generators, scene, every_ms, seconds)
@@ -180,22 +186,26 @@ def bystanders(
 
 
 def around(
-    generators: tuple[Generator, Generator], scene: Scene, every_ms: float, seconds: float
+    generators: tuple[Generator, Generator],
+    everybody: Target,
+    triggers: Target,
+    every_ms: float,
+    seconds: float,
 ) -> tuple[LoadResult, LoadResult]:
     """The bystanders' and the trigger's results of one repeat."""
     usual, apart = generators
     triggered: list[LoadResult] = []
 
     def trigger() -> None:
-        triggered.append(apart.closed(scene.triggers, requests=scene.triggers.concurrency))
+        triggered.append(apart.closed(triggers, requests=triggers.concurrency))
 
     timer = threading.Timer(BEFORE_SECONDS, trigger)
     timer.start()
     try:
-        everybody = usual.open(scene.everybody.target, rate=1e3 / every_ms, seconds=seconds)
+        watched = usual.open(everybody, rate=1e3 / every_ms, seconds=seconds)
     finally:
         timer.join()
-    return everybody, triggered[0]
+    return watched, triggered[0]
 
 
 def _counted(
@@ -205,7 +215,7 @@ def _counted(
     probes = scene.everybody.probes
     for probe in probes:
         probe.start()
-    around(generators, scene, every_ms, seconds)
+    scene.play(generators, every_ms, seconds)
     return Counts(1, tuple(reading for probe in reversed(probes) for reading in probe.stop()))
 
 

@@ -6,12 +6,14 @@ import numpy as np
 
 from course_app.load import LoadResult
 from course_app.load.swarm import EndpointStats, SwarmReport
+from course_app.measure.bystanders import Bystanders, Repeat
 from course_app.measure.comparison import Comparison, Variant
+from course_app.measure.flame import WAITING, FlameFrame
 from course_app.measure.load_test import LoadTest
 from course_app.measure.measurement import Measurement
 from course_app.measure.noise import NoiseReport
 from course_app.measure.probes import Counts, Reading
-from course_app.measure.profile import WAITING, FlameFrame, FlameGraph
+from course_app.measure.profile import FlameGraph
 from course_app.measure.spans import Span
 from course_app.measure.sweep import Point, Sweep
 from course_app.measure.timeline import Timeline
@@ -167,3 +169,15 @@ def load_test() -> LoadTest:
         for n in range(1, 10)
     )
     return LoadTest("the newsroom", 4, 1, reports)
+
+
+def bystanders(apps: int = 3) -> Bystanders:
+    """Half of the apps keep their bystanders waiting for 200 ms, and answer at once."""
+    due = np.arange(-100.0, 250.0, 10.0)
+    waits = np.where((due >= 0) & (due < 200), 200 - due, 1.0)
+    series = {
+        f"app {n}": [Repeat(due, waits if n % 2 else np.ones_like(due), np.array([answered]))] * 3
+        for n, answered in zip(range(apps), (200.0, 1.2, 1.3, 0.9, 1.1, 1.0), strict=False)
+    }
+    counts = {name: Counts(1, (Reading("max loop lag", 4.0, False, "ms"),)) for name in series}
+    return Bystanders(series, counts, "POST /orders", "GET /ping", 10.0)

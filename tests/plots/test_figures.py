@@ -83,6 +83,8 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
 SCATTERS: dict[str, Callable[[], Figure]] = {
     "requests": lambda: plots.plot_requests({"open": examples.stalled(400.0)}),
     "distribution": lambda: plots.plot_distribution(examples.six_variants()),
+    "bystanders": lambda: examples.bystanders().plot(),
+    "bystanders of one app": lambda: examples.bystanders(1).plot(),
     "long timeline": lambda: examples.timeline(200).plot(),
 }
 ALL = LINES_AND_BARS | SCATTERS
