@@ -98,6 +98,7 @@ def run_swarm(
         workers: 0: one process does it all; else so many workers, and a master that collects
             their figures.
         plugins: files that Locust loads before all others.
+        env: Locust's environment; this process's by default.
         progress: takes a few words at each report.
 
     Raises:
@@ -110,8 +111,8 @@ def run_swarm(
     within("workers", workers, 0, MOST_WORKERS)
     folder = Path(tempfile.mkdtemp(prefix="course-locust-"))
     (folder / "locustfile.py").write_text(locustfile, encoding="utf-8")
+    # Written by Locust's process, which may be another user's by then.
     report = folder / "report"
-    report.touch()
     files = [*plugins, course_reporter_path(), folder / "locustfile.py"]
     command = [
         *(sys.executable, "-m", "locust", "-f", ",".join(map(str, files)), "--host", url),
@@ -121,7 +122,7 @@ def run_swarm(
         *(_distributed(workers) if workers else ()),
     ]
     told = {"COURSE_LOCUST_REPORT": str(report), "COURSE_LOCUST_SECONDS": str(seconds)}
-    environment = {**os.environ, **(env or {}), **told}
+    environment = {**(os.environ if env is None else env), **told}
     process = OwnedProcess(command, env=environment, cwd=folder, remove=[folder])
     try:
         watched = _watched(process, report, seconds, progress or _silent)
@@ -146,23 +147,32 @@ def _watched(
 ) -> Iterator[tuple[float, SwarmReport, bool]]:
     """Reports as they come, with the time of each, until the final one."""
     deadline = time.monotonic() + _START_SECONDS + seconds + _END_SECONDS
-    with report.open(encoding="utf-8") as lines:
-        rest = ""
-        while time.monotonic() < deadline:
-            ended = not process.running  # asked before reading, so that nothing is missed
-            rest += lines.read()
-            *complete, rest = rest.split("\n")
-            for line in complete:
-                told = json.loads(line)
-                now = _read(told, process)
-                yield time.monotonic(), now, told["done"]
-                if told["done"]:
-                    return
-                progress(_live(now))
-            if ended:
-                break
-            time.sleep(_LOOK_AGAIN_SECONDS)
+    rest, place = "", 0
+    while time.monotonic() < deadline:
+        ended = not process.running  # asked before reading, so that nothing is missed
+        more, place = _read_from(report, place)
+        *complete, rest = (rest + more).split("\n")
+        for line in complete:
+            now, done = _read(line, process)
+            yield time.monotonic(), now, done
+            if done:
+                return
+            progress(_live(now))
+        if ended:
+            break
+        time.sleep(_LOOK_AGAIN_SECONDS)
     raise LocustFailed(f"Locust gave no figures. It said:\n{process.output_tail(12)}")
+
+
+def _read_from(file: Path, place: int) -> tuple[str, int]:
+    """What has been written since then, and the place to go on from."""
+    try:
+        with file.open("rb") as written:
+            written.seek(place)
+            data = written.read()
+    except FileNotFoundError:
+        return "", place
+    return data.decode(errors="replace"), place + len(data)
 
 
 def _from_first_request(
@@ -174,7 +184,16 @@ def _from_first_request(
             yield SwarmReport(**{**vars(report), "seconds": at - began})
 
 
-def _read(told: Mapping[str, Any], process: OwnedProcess) -> SwarmReport:
+def _read(line: str, process: OwnedProcess) -> tuple[SwarmReport, bool]:
+    try:
+        told = json.loads(line)
+        return _report(told, process), bool(told["done"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # The locustfile runs in the same process as the reporter, and may spoil what it writes.
+        raise LocustFailed(f"Locust's figures cannot be read ({error!r}).") from error
+
+
+def _report(told: Mapping[str, Any], process: OwnedProcess) -> SwarmReport:
     tree = process.tree()
     return SwarmReport(
         seconds=0.0,

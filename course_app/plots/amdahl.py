@@ -72,13 +72,14 @@ def _points(axes: Axes, index: int, name: str, gains: Sequence[Gain]) -> None:
             f"{gain.name}, {name}: {interval.factor}",
             xy=(x, interval.estimate),
             # Small shares lie close together: their names stand on a slope.
-            xytext=(-10, -3) if left else (10, 14 + 17 * number),
+            xytext=(-10, -3) if left else (14, 24 + 17 * number),
             textcoords="offset points",
             ha="right" if left else "left",
             va="center",
             color=style.text,
             fontweight="bold",
             fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
             arrowprops=None
             if left
             else {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 4},

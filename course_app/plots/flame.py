@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from course_app.measure.profile import WAITING, FlameFrame, FlameGraph
+from course_app.measure.flame import WAITING, FlameFrame
+from course_app.measure.profile import FlameGraph
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.style import INK, look, renderer_of, styled
 

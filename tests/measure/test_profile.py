@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from course_app.load import Generator, as_workload
-from course_app.measure.profile import WAITING, FlameFrame, FlameGraph, profile
+from course_app.measure.flame import WAITING, FlameFrame
+from course_app.measure.profile import FlameGraph, profile
 
 
 @pytest.fixture(scope="module")

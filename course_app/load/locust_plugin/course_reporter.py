@@ -66,8 +66,10 @@ def _quit_at(environment: Any, deadline: float) -> None:
     while (left := deadline - time.monotonic()) > 0 and not (seen and not runner.user_count):
         seen = seen or runner.user_count > 0
         gevent.sleep(min(left, REPORT_SECONDS))
-    _write(environment)
-    runner.quit()
+    try:
+        _write(environment)
+    finally:
+        runner.quit()
 
 
 def _end(environment: Any, **_: Any) -> None:

@@ -1,0 +1,406 @@
+# %% [markdown]
+# # 13 - Finding the bottleneck
+#
+# Twelve lessons made things faster that were known to be slow. In an application nobody tells you
+# what is slow. The guide names two tools for that, a load test with Locust and a profiler, and
+# warns of optimizing what is not the bottleneck.
+#
+# Here something was made slow on purpose, and where is drawn from a seed. You corner it with four
+# instruments, each blind to what another one sees. Then you measure what the warning is worth.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# The app puts each page together in three stages. Suppose you take a stage that is *not* the
+# bottleneck and make it infinitely fast. How many times faster does the page get?
+
+# %%
+guess = lab.predict(1.3, "times faster with a stage that costs nothing")
+
+# %% [markdown]
+# ## The suspects
+#
+# A newsroom with three pages. A stage is a function of the pool and of the page so far. Two or
+# three lines each, nine in all, and one of them is slow: which one follows from `SEED`. Change it,
+# and everything below finds another culprit.
+
+# %%
+from course_app.apps.newsroom import SOUND, create_newsroom, replaced
+from course_app.apps.suspects import planted
+
+SEED = 13
+stages = planted(SEED)
+
+
+def newsroom(stages):
+    return create_newsroom(lab.postgres_dsn, stages)
+
+
+for page, functions in stages.items():
+    print(f"/{page}/[id]:", ", then ".join(functions))
+
+# %% [markdown]
+# The endpoints are ordinary FastAPI code:
+
+# %%
+import inspect
+
+source = inspect.getsource(create_newsroom)
+print(source[source.index("    app = FastAPI") :])
+
+# %% [markdown]
+# ## First instrument: a load test
+#
+# Locust describes what a user does, as Python. Each task is one request; `name` puts all ids of one
+# endpoint into one row. Each user waits a moment between two requests, so that the server is
+# watched at work and not in a traffic jam.
+
+# %%
+READERS = """
+import random
+from locust import HttpUser, between, task
+
+class Reader(HttpUser):
+    wait_time = between(0.05, 0.25)
+
+    @task
+    def post(self):
+        self.client.get(f"/posts/{random.randint(1, 100_000)}", name="/posts/[id]")
+
+    @task
+    def user(self):
+        self.client.get(f"/users/{random.randint(1, 100)}", name="/users/[id]")
+
+    @task
+    def tag(self):
+        self.client.get(f"/tags/{random.randint(1, 200)}", name="/tags/[id]")
+"""
+
+# %% [markdown]
+# It is a text here, and runs as `locust -f ...` in a process of its own: importing Locust replaces
+# Python's sockets, threads and `time.sleep` by gevent's, which would be the end of this notebook's
+# server. The line below shows what Locust sees while it runs.
+
+# %%
+before = lab.load_test(READERS, newsroom(stages), users=4, seconds=3, name="the newsroom")
+before
+
+# %%
+before.plot()
+
+# %% [markdown]
+# That is what a load test is good at: **which endpoint**. It says nothing about why. And it only
+# knows what its users ask for; an endpoint without a task is always fast.
+#
+# ## What the instrument costs
+#
+# A load generator shares the machine with what it measures. How many requests can it send at all?
+# Eight users without a pause ask for work of a given length, for 0.4 seconds each.
+
+# %%
+import time
+
+from fastapi import FastAPI
+
+WORK_MS = (0, 0.5, 1, 2, 4)
+worker = FastAPI()
+
+
+@worker.get("/work/{ms}")
+async def work(ms: float):
+    end = time.perf_counter() + ms / 1000
+    while time.perf_counter() < end:
+        pass
+
+
+STEPS = """
+import time
+from locust import {user}, task
+from locust.exception import StopUser
+
+class Client({user}):
+    @task
+    def all_steps(self):
+        for ms in (0, 0.5, 1, 2, 4):
+            end = time.monotonic() + 0.4
+            while time.monotonic() < end:
+                self.client.get(f"/work/{{ms}}")
+        raise StopUser
+"""
+
+# %% [markdown]
+# Locust has two clients: `HttpUser`, made of the library requests, and `FastHttpUser`. It can also
+# be **distributed**: a master collects what several workers measure, on one machine or on many.
+# Then the course's own generator does the same.
+
+# %%
+HOW = {
+    "HttpUser": ("HttpUser", 0),
+    "FastHttpUser": ("FastHttpUser", 0),
+    "master, 2 workers": ("FastHttpUser", 2),
+}
+tests = {}
+with lab.serve(worker) as server:
+    for name, (user, workers) in HOW.items():
+        text = STEPS.format(user=user)
+        tests[name] = lab.load_test(
+            text, server, users=8, seconds=4, workers=workers, name=f"Locust, {name}"
+        )
+    own = {
+        ms: lab.measure(server, f"/work/{ms}", concurrency=8, seconds=0.4, name=f"{ms} ms")
+        for ms in WORK_MS
+    }
+
+# %%
+from course_app.plots import plot_lines
+
+nan = float("nan")
+rates = {"the course's": [(ms, m.throughput, nan, nan) for ms, m in own.items()]}
+for name, test in tests.items():
+    # The last request of each user was answered when the time was over.
+    answered = [test.endpoints[f"/work/{ms}"].requests - test.users for ms in WORK_MS]
+    rates[name] = [(ms, n / 0.4, nan, nan) for ms, n in zip(WORK_MS, answered, strict=True)]
+sent = {name: line[0][1] for name, line in rates.items()}
+plot_lines(
+    rates,
+    x_label="work in the handler, ms",
+    y_label="requests/s, 8 users",
+    title=f"A handler without work: HttpUser sends {sent['HttpUser']:,.0f} requests/s, "
+    f"the course's generator {own[0].throughput:,.0f}",
+    y_log=True,
+)
+
+# %% [markdown]
+# With an idle handler you measure the generator, not the server: the lines lie apart. The more the
+# handler works, the closer they come, because then the server is what everybody waits for. Where
+# they meet, any generator will do.
+
+# %%
+for name in HOW:
+    enough = [ms for ms in WORK_MS if rates[name][WORK_MS.index(ms)][1] > 0.9 * own[ms].throughput]
+    print(f"{name:>17} keeps up", f"from {enough[0]} ms of work on" if enough else "nowhere here")
+
+# %%
+from course_app.plots import Bar, plot_bars
+
+load = own[0].load
+own_us = 1e6 * load.generator_cpu_seconds / load.completed
+costs = {name: test.cpu_us_per_request / own_us for name, test in tests.items()}
+plot_bars(
+    [Bar("the course's generator", 1, below=f"{own_us:,.0f} µs")]
+    + [Bar(name, cost, below=f"{cost * own_us:,.0f} µs") for name, cost in costs.items()],
+    title=f"One request costs HttpUser {costs['HttpUser']:.0f} times the CPU that it costs "
+    f"the course's generator, and FastHttpUser {costs['FastHttpUser']:.0f} times",
+    unit="times the CPU per request of",
+)
+
+# %% [markdown]
+# CPU is what generator and server compete for on one machine. Distributing makes no request
+# cheaper. It lets the generator use more cores, and is for when they are not the server's: Locust's
+# workers can run on other machines.
+#
+# Locust is good at *what users do*: sessions, log-ins, pages in order, on many machines. To know
+# what a fast server can take, choose a cheaper generator. Either way, look at its CPU.
+#
+# ## Second instrument: a waterfall
+#
+# Now to the slowest endpoint. One request, and what it waited for. Do the bars of other servers
+# fill the time, or is there a gap between them, in which only Python can be at work?
+
+# %%
+page = before.slowest.name.split("/")[1]
+one_page = get(f"/{page}/{{number}}", number=uniform(1, 20))
+waterfall = lab.trace(newsroom(stages), one_page)
+waterfall.plot()
+
+# %% [markdown]
+# A waterfall sees whom a request asks, how often, and how long that takes. Between its bars it is
+# blind: "the handler" is all that it knows. And it is one request, alone: of queues for a
+# connection or for a core it knows nothing.
+#
+# ## Third instrument: a flame graph
+#
+# pyinstrument looks at the server's thread a thousand times a second, and notes which function is
+# running and who called it. Callers are above, the width is time.
+
+# %%
+flame = lab.profile(newsroom(stages), one_page, name=f"/{page}/[id]")
+flame.plot()
+
+# %%
+flame
+
+# %% [markdown]
+# A flame graph sees what Python does, down to the function. To waiting it is blind: a query that
+# takes PostgreSQL a second is a second of "waiting", whoever sent it. Each of the two instruments
+# sees what the other does not.
+#
+# Looking costs time, most where many small functions are called. In production use `py-spy`: it
+# reads another process's memory from outside, attaches to a server that runs, and slows it down
+# very little. It needs the right to do so (root on macOS, `SYS_PTRACE` in a container).
+#
+# ## Fourth instrument: a stopwatch
+#
+# What counts is neither calls nor functions but **share of time**. Around each stage of the page:
+
+# %%
+from collections import defaultdict
+from statistics import mean
+
+spent = defaultdict(list)
+
+
+def timed(name, stage):
+    async def with_stopwatch(pool, page):
+        began = time.perf_counter()
+        value = await stage(pool, page)
+        spent[name].append(time.perf_counter() - began)
+        return value
+
+    return with_stopwatch
+
+
+def shares(stages):
+    spent.clear()
+    watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
+    load = lab.measure(newsroom(watched), one_page, concurrency=1, name="stopwatches").load
+    whole = load.service_ms.mean() / 1e3
+    return {name: mean(seconds[-load.completed :]) / whole for name, seconds in spent.items()}
+
+
+share = shares(stages)
+culprit = max(share, key=share.get)
+for name, part in share.items():
+    print(f"{name:>10}: {part:6.1%}")
+print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON, network)")
+
+# %% [markdown]
+# The largest share is the culprit. Read its code, and then the same stage as it should be:
+
+# %%
+print(inspect.getsource(stages[page][culprit]))
+print(inspect.getsource(SOUND[page][culprit]))
+
+# %% [markdown]
+# ## What a repair can be worth
+#
+# Amdahl's law: if a part takes the share *p* of the time, then no change to that part makes the
+# whole more than 1 / (1 - *p*) times faster. Not even if it costs nothing.
+#
+# Let us try. A stage that remembers its answers costs nothing from the second time on (and would
+# soon be wrong; this is an experiment, not a cache). Each stage is made free in turn, and the
+# culprit is repaired.
+
+
+# %%
+def free(stage):
+    known = {}
+
+    async def remembered(pool, page):
+        if page["id"] not in known:
+            known[page["id"]] = await stage(pool, page)
+        return known[page["id"]]
+
+    return remembered
+
+
+repaired = replaced(stages, page, culprit, SOUND[page][culprit])
+apps = {"as it is": newsroom(stages), f"{culprit} repaired": newsroom(repaired)}
+for name, stage in stages[page].items():
+    apps[f"{name} free"] = newsroom(replaced(stages, page, name, free(stage)))
+tuned = lab.compare(apps, one_page, one_by_one=True, at_least=1.5)
+tuned
+
+# %%
+from course_app.plots import Gain, plot_amdahl
+
+gains = {name: tuned.speedup(f"{name} free") for name in share}
+repair = tuned.speedup(f"{culprit} repaired")
+others = [name for name in share if name != culprit]
+best_other = max((gains[name] for name in others), key=lambda gain: gain.estimate)
+plot_amdahl(
+    {
+        "free": [Gain(name, share[name], gains[name]) for name in share],
+        "repaired": [Gain(culprit, share[culprit], repair)],
+    },
+    title=f"{culprit} takes {share[culprit]:.0%} of the time: repaired {repair.factor}. "
+    f"Any other stage, made free: at most {best_other.factor}",
+    predicted=guess.value,
+)
+
+# %% [markdown]
+# The points lie along the curve, which was drawn from the stopwatch alone, before anything was
+# changed. So you can know what a change is worth before you make it. Where the share is small, an
+# evening of clever work lands at 1.0.
+#
+# ## The cause, counted
+#
+# Times tell where; counts tell why, and that it is gone.
+
+# %%
+was, is_now = (tuned[name] for name in ("as it is", f"{culprit} repaired"))
+print(f"{'a request':>16} {'before':>8} {'repaired':>8}")
+for cause in ("SQL statements", "rows", "buffers"):
+    print(f"{cause:>16} {was.counts[cause]:8,.0f} {is_now.counts[cause]:8,.0f}")
+print(f"{'server CPU, µs':>16} {was.middle('cpu'):8,.0f} {is_now.middle('cpu'):8,.0f}")
+
+# %% [markdown]
+# ## The users again, and what comes next
+
+# %%
+after = lab.load_test(
+    READERS, newsroom(repaired), users=4, seconds=3, name="the newsroom, repaired"
+)
+for name, endpoint in after.endpoints.items():
+    print(
+        f"{name:>11}: p50 {before.endpoints[name].p50_ms:g} ms before, {endpoint.p50_ms:g} ms after"
+    )
+
+# %% [markdown]
+# Pages that share an event loop with the culprit may have become faster too, if it was Python
+# that kept the loop busy. And the bottleneck has moved, as it always does:
+
+# %%
+now = shares(repaired)
+largest = max(now, key=now.get)
+for name, part in now.items():
+    print(f"{name:>10}: {part:6.1%} of the time now, {share[name]:6.1%} before")
+print(
+    f"Even without {largest}, the page would be at most {1 / (1 - now[largest]):.1f} times faster."
+)
+
+# %% [markdown]
+# This is where to stop, or to think of something else than stages: fewer requests, a cache.
+#
+# ## The verdict
+
+# %%
+lab.verdict(
+    "P3",
+    "holds",
+    "What a change can gain is bounded by its share of the time; only the stage with the largest "
+    "share was worth the work.",
+    {
+        f"{culprit}, with the largest share, repaired: more than twice as fast": repair.above(2),
+        **{f"{name}, made free: less than 1.5x": gains[name].below(1.5) for name in others},
+    },
+    evidence=repair,
+    number=f"{culprit} {repair.factor}, any other stage made free at most {best_other.factor}",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - First *which endpoint* (a load test), then *whom it asks* (a waterfall) or *what Python does* (a
+#   flame graph), then *what share of the time* (a stopwatch). Then change something.
+# - Before you change it, compute 1 / (1 - share). If that is 1.1, do something else.
+# - A load test tells you about the server only while the generator has CPU to spare. Print it.
+# - Repair, measure again, and look for the next bottleneck. Stop when no share stands out.
+#
+# Next: [the exercise](../exercises/13_finding_the_bottleneck.ipynb). Another seed, and nobody to
+# tell you where to look.
