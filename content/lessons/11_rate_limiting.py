@@ -157,9 +157,9 @@ plot_counts(
 # %% [markdown]
 # ## What a refusal costs
 #
-# A 500 is not only wrong: each comes with a traceback in the log. For that we need uvicorn as a
-# program, in a process of its own. It cannot import a notebook's cell, so both ways to refuse
-# stand in a module too, `course_app.apps.rate_limited`.
+# A 500 is not only wrong: each comes with a traceback in the log. To see what that costs we need
+# uvicorn as a program, in a process of its own. It cannot import a notebook's cell, so both ways to
+# refuse stand in a module too, `course_app.apps.rate_limited`.
 
 # %%
 from course_app.serving import ProcessServer
@@ -174,23 +174,24 @@ def serve(workers: int, *arguments: str) -> ProcessServer:
     )
 
 
-single = serve(1)
-
 # %%
-refusals = lab.compare(
-    {"refused by 500": single, "refused by 429": single},
-    {
-        "refused by 500": get("/raises", expect_status=500),
-        "refused by 429": get("/memory", expect_status=(200, 429)),
-    },
-    concurrency=4,
-    same_answers=False,
-    at_least=2,
-    most_rounds=8,
-)
+with serve(1) as server:
+    refusals = lab.compare(
+        {"refused by 500": server, "refused by 429": server},
+        {
+            "refused by 500": get("/raises", expect_status=500),
+            "refused by 429": get("/memory", expect_status=(200, 429)),
+        },
+        concurrency=4,
+        same_answers=False,
+        at_least=2,
+        most_rounds=6,
+    )
 cheaper = refusals.speedup(metric="cpu")
 refusals.plot(
-    title=f"CPU of a refusal: 429 is {cheaper.factor} as cheap as 500", metric="cpu", counters=0
+    title=f"Refusals by 429 in place of 500: {cheaper.factor} as many for the same CPU",
+    metric="cpu",
+    counters=0,
 )
 
 # %% [markdown]
@@ -272,8 +273,8 @@ costs = lab.sweep(
 list_growth = costs.growth("list in memory", 60, 60_000)
 valkey_growth = costs.growth("script in Valkey", 60, 60_000)
 costs.plot(
-    title=f"1000 times the limit: a check of the list takes {list_growth.factor} as long, "
-    f"the script {valkey_growth.factor}",
+    title=f"1000 times the limit: a request takes {list_growth.factor} as long with the list, "
+    f"{valkey_growth.factor} with the script",
     crossing=True,
 )
 
@@ -351,7 +352,7 @@ def burst(server: ProcessServer, path: str, headers: dict | None = None) -> dict
 MEMORY, VALKEY = "in memory", "in Valkey"
 bursts = {}
 for workers in (1, 2, 4):
-    with single if workers == 1 else serve(workers) as server:
+    with serve(workers) as server:
         bursts[MEMORY, workers] = burst(server, "/memory")
         bursts[VALKEY, workers] = burst(server, "/valkey")
 
@@ -385,10 +386,8 @@ class LibraryLimiter:
     def __init__(self, limit: int = 60, url: str = ""):
         address = f"async+{url or lab.valkey_url}"
         self.storage = RedisStorage(address, implementation="redispy")
-        self.window, self.limit = (
-            MovingWindowRateLimiter(self.storage),
-            RateLimitItemPerMinute(limit),
-        )
+        self.window = MovingWindowRateLimiter(self.storage)
+        self.limit = RateLimitItemPerMinute(limit)
 
     async def wait_seconds(self, client: str) -> float:
         if await self.window.hit(self.limit, client):
@@ -552,7 +551,7 @@ lab.verdict(
     "costs more the higher the limit, and no client is ever forgotten.",
     {
         "one worker: exactly 60 pass": passed[MEMORY, 1] == 60,
-        "four workers: more than 60 pass": passed[MEMORY, 4] > 60,
+        "several workers: more than 60 pass": max(passed[MEMORY, n] for n in (2, 4)) > 60,
         "1000 times the limit makes a check at least 3 times as slow": list_growth.above(3),
         "1,000 clients are still remembered long after their window": (
             left["list in memory"] == 1000
