@@ -19,7 +19,7 @@ ROOMS = (
     ("measure",),
     ("plots",),
     ("apps",),
-    ("claims", "progress"),
+    ("claims", "progress", "explore"),
     ("lab",),
     ("grading",),
     ("exercises",),

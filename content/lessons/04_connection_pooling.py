@@ -176,6 +176,21 @@ sizes.plot(
 sizes
 
 # %% [markdown]
+# Try it yourself: choose a pool and a number of clients, press **Measure**, and see whether you
+# find a better pair. (On a page that nobody runs you see three pairs.)
+
+# %%
+from course_app.explore import explore
+
+
+def try_out(pool_size: int, clients: int):
+    app = pooled(pool_size)
+    return lab.measure(app, one_user, concurrency=clients, seconds=0.5, name="your choice")
+
+
+explore(try_out, pool_size=[1, 2, 4, 8, 16, 32], clients=[1, 4, 16, 64])
+
+# %% [markdown]
 # ## When it hurts
 #
 # **A second connection while holding the first.** With a pool of two and two requests that each

@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 
 from course_app.authoring.notebook import canonical
 from course_app.errors import CourseError
+from course_app.explore import HEADLESS
 
 #: A whole lesson measures for a minute at most; a cell that takes two hangs.
 CELL_LIMIT_SECONDS = 120.0
@@ -140,7 +141,7 @@ async def _run(
     manager = client.create_kernel_manager()
     manager.transport, manager.connection_file = "ipc", str(private / "kernel.json")
     # The author's own IPython profile and history must not change what a lesson shows.
-    environment = {**os.environ, "IPYTHONDIR": str(private)}
+    environment = {**os.environ, "IPYTHONDIR": str(private), HEADLESS: "1"}
     cells = client.nb.cells
     try:
         with log.open("wb") as output:

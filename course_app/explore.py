@@ -1,0 +1,119 @@
+"""Sliders that measure: choose values, press the button, and see them beside what was tried.
+
+Where nobody can press a button (a lesson that is executed from beginning to end), some settings
+are measured at once, and the figure of those is what remains on the page.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from IPython.display import clear_output, display
+
+from course_app.measure.measurement import Measurement
+from course_app.plots.bars import Bar, plot_bars
+from course_app.plots.figure import Figure
+
+#: Set where lessons are executed without a reader; widgets would leave nothing there.
+HEADLESS = "COURSE_HEADLESS"
+_BARS = 8
+
+
+@dataclass
+class Explorer:
+    """What has been tried so far.
+
+    Attributes:
+        measure: measures one setting; its parameters have the sliders' names.
+        sliders: the values of each slider.
+        tried: settings and their measurements, the first one first.
+    """
+
+    measure: Callable[..., Measurement]
+    sliders: dict[str, Sequence[Any]]
+    tried: list[tuple[str, Measurement]] = field(default_factory=list)
+
+    def try_out(self, **setting: Any) -> Figure:
+        """Measure one setting; the figure of all that were tried."""
+        name = ", ".join(f"{label.replace('_', ' ')} {value}" for label, value in setting.items())
+        self.tried.append((name, self.measure(**setting)))
+        return self.figure()
+
+    def presets(self) -> list[dict[str, Any]]:
+        """From the first values of all sliders over the middle to the last."""
+        shares = (0.0, 0.5, 1.0)
+        return [
+            {
+                name: values[round(share * (len(values) - 1))]
+                for name, values in self.sliders.items()
+            }
+            for share in shares
+        ]
+
+    def figure(self) -> Figure:
+        """Throughput of what was tried, against the first."""
+        first, *later = self.tried
+        shown = [first, *later[-(_BARS - 1) :]]
+        best, most = max(shown, key=lambda each: each[1].throughput)
+        bars = [
+            Bar(
+                name,
+                result.throughput / first[1].throughput,
+                below=f"{result.throughput:,.0f} requests/s, p50 {result.p50_ms:.1f} ms",
+            )
+            for name, result in shown
+        ]
+        title = f"Most of what was tried: {most.throughput:,.0f} requests/s with {best}"
+        return plot_bars(bars, title=title, unit="times the throughput of")
+
+
+def explore(measure: Callable[..., Measurement], **sliders: Sequence[Any]) -> None:
+    """Show sliders and a button that measures what they say.
+
+    Args:
+        measure: a function whose parameters are the sliders; returns ``lab.measure(...)``.
+        sliders: by parameter the values to choose from, such as ``pool_size=[1, 4, 16]``.
+    """
+    explorer = Explorer(measure, dict(sliders))
+    for preset in explorer.presets():
+        explorer.try_out(**preset)
+    if os.environ.get(HEADLESS):
+        display(explorer.figure())  # type: ignore[no-untyped-call]
+        return
+    display(panel(explorer))  # type: ignore[no-untyped-call]
+
+
+def panel(explorer: Explorer) -> Any:
+    """The widgets: one slider a parameter, the button, and the figure."""
+    import ipywidgets
+
+    choices = {
+        name: ipywidgets.SelectionSlider(
+            options=list(values),
+            value=values[len(values) // 2],
+            description=name.replace("_", " "),
+            style={"description_width": "initial"},
+        )
+        for name, values in explorer.sliders.items()
+    }
+    button = ipywidgets.Button(description="Measure", button_style="primary")
+    output = ipywidgets.Output()
+
+    def show(figure: Figure) -> None:
+        with output:
+            clear_output(wait=True)  # type: ignore[no-untyped-call]
+            display(figure)  # type: ignore[no-untyped-call]
+
+    def pressed(_button: Any) -> None:
+        button.disabled, button.description = True, "Measuring …"
+        try:
+            with output:
+                figure = explorer.try_out(**{name: each.value for name, each in choices.items()})
+            show(figure)
+        finally:
+            button.disabled, button.description = False, "Measure"
+
+    button.on_click(pressed)
+    show(explorer.figure())
+    return ipywidgets.VBox([*choices.values(), button, output])

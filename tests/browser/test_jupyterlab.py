@@ -1,0 +1,108 @@
+"""The course as its learners meet it: JupyterLab in a browser, by mouse and by keyboard."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from course_app.authoring.contents import find_course
+
+Opened = Callable[[str], Page]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: A liveness limit: what takes longer hangs.
+LIMIT_MS = 120_000
+EXERCISE = "exercises/04_connection_pooling.ipynb"
+DONE = re.compile(r"done in \d")
+
+
+def notebook(page: Page) -> Locator:
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+
+def run_all(page: Page) -> None:
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('li[data-command="runmenu:run-all"]').click()
+
+
+def clear_outputs(page: Page) -> None:
+    """What is seen afterwards was made now, and does not come from the file."""
+    page.get_by_role("menuitem", name="Edit", exact=True).click()
+    page.locator('li[data-command="editmenu:clear-all"]').click()
+    expect(notebook(page).locator(".jp-OutputArea-output")).to_have_count(0)
+
+
+def await_idle(page: Page) -> None:
+    """Every cell that was asked for has run."""
+    busy = notebook(page).locator(".jp-InputPrompt", has_text="[*]")
+    expect(busy).to_have_count(0, timeout=LIMIT_MS)
+
+
+def no_errors(page: Page) -> None:
+    expect(
+        notebook(page).locator('[data-mime-type="application/vnd.jupyter.error"]')
+    ).to_have_count(0)
+    expect(
+        notebook(page).locator('[data-mime-type="application/vnd.jupyter.stderr"]')
+    ).to_have_count(0)
+
+
+def test_the_first_lesson_runs_and_shows_its_figures(opened: Opened) -> None:
+    page = opened("notebooks/00_start_here.ipynb")
+    clear_outputs(page)
+    run_all(page)
+    figure = notebook(page).locator(".jp-RenderedImage img, .jp-RenderedSVG img").first
+    figure.wait_for(timeout=LIMIT_MS)
+    assert figure.evaluate("image => image.complete && image.naturalWidth") > 300
+    await_idle(page)
+    no_errors(page)
+    # One final line for each measurement, and nothing of the steps before it.
+    progress = notebook(page).locator(".jp-OutputArea-output", has_text="Comparing one by one")
+    expect(progress).to_have_count(1)
+    expect(progress).to_have_text(DONE)
+
+
+def test_an_exercise_is_blank_then_solved(opened: Opened, course: Path) -> None:
+    page = opened(EXERCISE)
+    run_all(page)
+    await_idle(page)
+    scorecard = notebook(page).locator(".jp-Cell", has_text="check(").locator(".jp-RenderedHTML")
+    expect(scorecard).to_contain_text("not attempted")
+
+    editor = notebook(page).locator(".jp-CodeCell", has_text="raise NotImplementedError")
+    editor.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(answer())
+    run_all(page)
+    await_idle(page)
+    expect(scorecard).to_contain_text("of 10", timeout=LIMIT_MS)
+    expect(scorecard).to_contain_text("passed")
+    expect(scorecard).not_to_contain_text("✗")
+    no_errors(page)
+    page.keyboard.press("Control+S")
+    expect(notebook(page).locator(".jp-Toolbar")).to_be_visible()
+    assert (course / EXERCISE).is_file()
+
+
+def answer() -> str:
+    """The solution's cell."""
+    path = find_course().root / EXERCISE.replace("exercises", "solutions")
+    cells = json.loads(path.read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return next(source for source in sources if "def create_app" in source)
+
+
+def test_the_keyboard_is_enough(opened: Opened) -> None:
+    page = opened("notebooks/00_start_here.ipynb")
+    clear_outputs(page)
+    page.keyboard.press("Control+Home")
+    notebook(page).locator(".jp-Notebook").focus()
+    for _ in range(4):
+        page.keyboard.press("Shift+Enter")
+    await_idle(page)
+    expect(notebook(page).locator(".jp-OutputArea-output", has_text="Lab ready")).to_have_count(1)
+    no_errors(page)

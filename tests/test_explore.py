@@ -1,0 +1,56 @@
+"""Sliders measure what they say; a page that nobody runs keeps a figure instead of widgets."""
+
+from typing import Any
+
+import pytest
+
+from course_app import explore
+from course_app.explore import Explorer, panel
+
+
+class Measured:
+    """What a figure needs of a measurement."""
+
+    def __init__(self, throughput: float) -> None:
+        self.throughput, self.p50_ms = throughput, 1e3 / throughput
+
+
+def measure(pool_size: int, clients: int) -> Any:
+    return Measured(100.0 * pool_size + clients)
+
+
+def explorer() -> Explorer:
+    return Explorer(measure, {"pool_size": [1, 2, 4], "clients": [1, 8, 64]})
+
+
+def test_presets_go_from_the_first_values_to_the_last() -> None:
+    assert explorer().presets() == [
+        {"pool_size": 1, "clients": 1},
+        {"pool_size": 2, "clients": 8},
+        {"pool_size": 4, "clients": 64},
+    ]
+
+
+def test_the_figure_names_the_best_of_what_was_tried() -> None:
+    tried = explorer()
+    for preset in tried.presets():
+        figure = tried.try_out(**preset)
+    assert "464 requests/s with pool size 4, clients 64" in str(figure)
+
+
+def test_the_button_measures_what_the_sliders_say() -> None:
+    tried = explorer()
+    tried.try_out(pool_size=1, clients=1)
+    pool_size, clients, button, _ = panel(tried).children
+    pool_size.value, clients.value = 4, 8
+    button.click()
+    assert tried.tried[-1][0] == "pool size 4, clients 8"
+    assert not button.disabled
+
+
+def test_without_a_reader_a_figure_is_shown_and_no_widget(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(explore, "display", shown.append)
+    monkeypatch.setenv(explore.HEADLESS, "1")
+    explore.explore(measure, pool_size=[1, 2], clients=[1, 8])
+    assert [type(each).__name__ for each in shown] == ["Figure"]
