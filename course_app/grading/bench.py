@@ -3,7 +3,8 @@
 import contextlib
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import psycopg
 import redis
@@ -20,6 +21,7 @@ from course_app.measure.probes.valkey import ValkeyProbe
 
 Traffic = str | Request | Workload
 Launch = Callable[[str], Candidate]
+T = TypeVar("T")
 
 
 class Bench:
@@ -66,6 +68,10 @@ class Bench:
         """Launch candidates that will be needed; those in processes get ready in the background."""
         for role in roles:
             self.candidate(role)
+
+    def enter(self, context: AbstractContextManager[T]) -> T:
+        """Enter a context that is left at the end of the check, such as a server's."""
+        return self._stack.enter_context(context)
 
     def new_seed(self) -> int:
         """A seed for a stream of requests that has not been sent yet."""

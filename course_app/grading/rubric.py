@@ -96,6 +96,7 @@ class Exercise:
         values: names of what is handed in beside the app (``check(slug, app, table=...)``).
         reference_values: those values as the reference would hand them in.
         valkey_can_go_away: criteria take Valkey away (``workspace.valkey_away()``).
+        uses: services that the rubric works with, though no factory asks for them.
 
     A factory takes any of ``postgres_dsn`` and ``valkey_url`` by these names, each a fresh
     database, and returns an ASGI app. An app that needs neither may also be handed in itself.
@@ -111,6 +112,7 @@ class Exercise:
     values: Sequence[str] = ()
     reference_values: Mapping[str, Any] = field(default_factory=dict)
     valkey_can_go_away: bool = False
+    uses: Sequence[str] = ()
 
     @property
     def points(self) -> float:
@@ -119,6 +121,8 @@ class Exercise:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which of ``SERVICE_PARAMETERS`` the baseline or the reference asks for."""
-        asked = {*signature(self.baseline).parameters, *signature(self.reference).parameters}
+        """Which of ``SERVICE_PARAMETERS`` the baseline, the reference or the rubric asks for."""
+        factories = (self.baseline, self.reference)
+        asked = {name for factory in factories for name in signature(factory).parameters}
+        asked |= set(self.uses)
         return tuple(name for name in SERVICE_PARAMETERS if name in asked)

@@ -63,6 +63,26 @@ def test_each_mistake_is_its_own_failure(door: Checker) -> None:
     assert failures(door, COUNTS_ONLY, users.create_leaking) == ["LeavesConnections"]
 
 
+def test_a_rubric_can_use_services_and_contexts_that_no_app_asks_for(door: Checker) -> None:
+    events = []
+
+    @contextlib.contextmanager
+    def helper() -> Iterator[str]:
+        yield "helps"
+        events.append("left")
+
+    @contract(points=1)
+    def uses_them(exam: Exam) -> Evidence:
+        """It works."""
+        (row,) = exam.learner.workspace.execute("SELECT count(*) FROM tags")
+        events.append(exam.enter(helper()))
+        return Evidence(str(row[0]), "rows")
+
+    exercise = replace(squares.exercise, rubric=(uses_them,), uses=("postgres_dsn",))
+    assert door.check(exercise, squares.create_reference).passed
+    assert events == ["helps", "left"]
+
+
 def test_after_a_wrong_answer_nothing_else_is_run(door: Checker) -> None:
     card = door.check(squares.exercise, squares.create_wrong)
     assert [r.outcome for r in card.results] == [Outcome.FAILED, Outcome.NOT_RUN, Outcome.NOT_RUN]

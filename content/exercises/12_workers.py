@@ -1,0 +1,153 @@
+# %% [markdown]
+# # Exercise 12 - Three services, one machine
+#
+# Three services of the same code are to run on a machine with two cores, each in processes of
+# its own, beside PostgreSQL:
+#
+# | service | a request | clients at a time |
+# |---|---|---|
+# | `computes` | `/computes`: a millisecond or two of Python | 16 |
+# | `waits` | `/waits`: 50 ms for another service | 64 |
+# | `reports` | `/reports/{id}`: holds a connection for 25 ms; 503 after a second without one | 48 |
+#
+# A colleague has planned it by the guide. The app below tells the plan to whoever deploys it.
+
+# %%
+from typing import Any
+
+from fastapi import FastAPI
+
+
+def as_the_guide_says() -> FastAPI:
+    app = FastAPI()
+    by_the_formula = {"server": "hypercorn", "workers": 2 * 2 + 1, "pool": 20, "measured": {}}
+
+    @app.get("/plan")
+    async def plan() -> dict[str, Any]:
+        return dict.fromkeys(("computes", "waits", "reports"), by_the_formula)
+
+    return app
+
+
+# %% [markdown]
+# It never ran: that would take 15 workers and 300 connections. Make a better plan. The budget:
+# **12 connections**, **300 MB** of memory (PSS) and **8 workers**, for all three together.
+#
+# Measure before you decide. The next cell starts one service with different numbers of workers and
+# gives the requests per second of some windows, in the form that the plan wants.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+REQUESTS = {
+    "computes": "/computes",
+    "waits": "/waits",
+    "reports": get("/reports/{id}", id=uniform(1, lab.users)),
+}
+CLIENTS = {"computes": 16, "waits": 64, "reports": 48}
+
+
+def start(workers: int, server: str = "uvicorn", pool: int = 0):
+    settings = {"POSTGRES_DSN": lab.postgres_dsn, "POOL_SIZE": str(pool)}
+    return lab.serve_processes(
+        "course_app.apps.workers:app", program=server, workers=workers, env=settings
+    )
+
+
+def measured(service: str, servers: dict[int, Any]) -> dict[str, list[int]]:
+    """Requests per second, window by window, by number of workers."""
+    found = lab.sweep(
+        {service: lambda workers: servers[int(workers)]},
+        REQUESTS[service],
+        parameter="workers",
+        values=list(servers),
+        concurrency=CLIENTS[service],
+        windows=4,
+    )
+    points = found.series[service]
+    return {f"{p.value:g}": [round(rate) for rate in p.windows["throughput"]] for p in points}
+
+
+# %% [markdown]
+# For example, one worker for the reports with a pool of 2, and how much memory that takes.
+
+# %%
+servers = {1: start(1, pool=2)}
+print(measured("reports", servers))
+print(f"{servers[1].pss_bytes() / 1e6:.0f} MB")
+for server in servers.values():
+    server.stop()
+
+# %% [markdown]
+# ## When is it done?
+#
+# - **Contract** (2 points). `GET /plan` gives for each service its `server` (`uvicorn`, `gunicorn`,
+#   `hypercorn` or `granian`), its `workers`, the `pool` of each worker (0 for none) and what you
+#   have `measured`. The check starts all of it; every request of every client is answered.
+# - **Mechanism** (4 points). Counted while it runs: connections and memory stay within the budget.
+#   As many workers as help, and no more. **Not to add one is an answer**, where it would not help.
+# - **Speed** (2 points). 300 reports per second. No server takes more than 1.5 times the CPU that
+#   uvicorn takes for a request.
+# - **Hygiene** (2 points). Your choice rests on figures: at least three windows with one worker
+#   and with more, for each service. Copy them into the plan as numbers, because nothing is
+#   measured when others grade your notebook. The check measures again and compares.
+#
+# ## Your answer
+
+
+# %%
+# blank:
+def create_app() -> FastAPI:
+    raise NotImplementedError("your plan")
+
+
+# solution:
+def create_app() -> FastAPI:
+    app = FastAPI()
+    services = {
+        # Two cores, and each process computes on one.
+        "computes": {
+            "server": "uvicorn",
+            "workers": 2,
+            "pool": 0,
+            "measured": {"1": [679, 683, 668, 681], "2": [1198, 1241, 1215, 1229]},
+        },
+        # One event loop waits for all 64 at once: 64 / 0.050 s.
+        "waits": {
+            "server": "uvicorn",
+            "workers": 1,
+            "pool": 0,
+            "measured": {"1": [1279, 1278, 1279, 1276], "2": [1278, 1279, 1279, 1277]},
+        },
+        # Little's law: 300 reports/s x 0.025 s hold 7.5 connections; the rest is reserve.
+        "reports": {
+            "server": "uvicorn",
+            "workers": 1,
+            "pool": 12,
+            "measured": {"1": [463, 465, 460, 464], "2": [457, 462, 455, 460]},
+        },
+    }
+
+    @app.get("/plan")
+    async def plan() -> dict[str, Any]:
+        return services
+
+    return app
+
+
+# end solution
+
+
+# %% [markdown]
+# The check takes some ten seconds, because it starts your plan.
+
+# %%
+from course_app.learn import check
+
+check("12_workers", create_app)
+
+# %% [markdown]
+# Stuck? Write `hint("12_workers")` into a cell (`from course_app.learn import hint`); each
+# call says a little more. `solution("12_workers")` shows our answer.

@@ -1,0 +1,476 @@
+# %% [markdown]
+# # 12 - Workers and servers
+#
+# The guide's advice on deployment is a command line: Gunicorn with uvicorn's worker class, one
+# worker per core if the app computes, twice the cores plus one if it waits for I/O, and
+# Hypercorn as something to try.
+#
+# A worker is a whole process: its own interpreter, its own event loop, its own pool of
+# connections. In this lesson you start real ones, measure what each more gives, and count what
+# it takes. It takes less than a minute of measuring.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# A handler computes for a millisecond or two and never waits. How many times the requests per
+# second will it answer with one worker per core, instead of one worker?
+
+# %%
+guess = lab.predict(1.5, "times the throughput with one worker per core")
+
+# %% [markdown]
+# ## The app
+#
+# Worker processes import their app, so it lives in a module. One handler computes, one
+# waits for another service, one asks PostgreSQL. Each worker opens a pool when it starts.
+
+# %%
+import inspect
+
+from IPython.display import Code
+
+from course_app.apps import workers as service
+
+handlers = (service.lifespan, service.computes, service.waits, service.read_user)
+Code("\n\n".join(inspect.getsource(handler) for handler in handlers), language="python")
+
+
+# %% [markdown]
+# We start the same app with 1, 2, 5 and 9 workers (2 x cores + 1 is five on two cores), and with
+# as many as there are cores. They all stay up, so that measurements can take turns.
+
+
+# %%
+def serve(workers: int, program: str = "uvicorn", pool: int = 4):
+    name = f"{program} x {workers}"
+    settings = {"POSTGRES_DSN": lab.postgres_dsn, "POOL_SIZE": str(pool), "SERVICE": name}
+    return lab.serve_processes(
+        "course_app.apps.workers:app", program=program, workers=workers, env=settings, name=name
+    )
+
+
+cores = min(lab.card.cores, 9)
+uvicorn = {workers: serve(workers) for workers in sorted({1, 2, 5, 9, cores})}
+started = [process for server in uvicorn.values() for process in server.processes()]
+
+# %% [markdown]
+# ## One worker, and one per core
+#
+# Sixteen clients send requests that compute, to both in turns.
+
+# %%
+per_core = max(cores, 2)
+computing = lab.compare(
+    {"one worker": uvicorn[1], "one worker per core": uvicorn[per_core]},
+    "/computes",
+    metric="throughput",
+    at_least=1.15,
+    most_rounds=8,
+)
+computing.plot(
+    predicted=guess.value,
+    title=f"One worker per core: {computing.speedup()} the throughput of one worker",
+)
+
+# %% [markdown]
+# ## The cause, counted
+#
+# Throughput times CPU per request is how many cores the server kept busy. One process runs Python
+# on one core at a time, whatever the number of its threads or clients.
+
+# %%
+busy_cores = {
+    side.name: side.rounds["throughput"] * side.rounds["cpu"] / 1e6 for side in computing.variants
+}
+for name, seen in busy_cores.items():
+    print(f"{name}: {min(seen):.2f} to {max(seen):.2f} of {lab.card.cores} cores kept busy")
+
+# %% [markdown]
+# The rest of the machine is not idle either: the load generator needs its share, and in
+# production so do the database and the proxy, if they live on the same machine.
+#
+# ## When it does not help
+#
+# Now all three handlers, from 1 to 9 workers, 32 requests at a time. Before you look: which of
+# them will gain, and up to how many workers?
+
+# %%
+traffic = {
+    "computes": "/computes",
+    "waits 50 ms": "/waits",
+    "asks PostgreSQL": get("/users/{user_id}", user_id=uniform(1, lab.users)),
+}
+scaling = lab.sweep(
+    dict.fromkeys(traffic, lambda workers: uvicorn[int(workers)]),
+    traffic,
+    parameter="workers",
+    values=list(uvicorn),
+    concurrency=32,
+    windows=2,
+)
+scaling
+
+# %% [markdown]
+# What the workers take is counted, not timed. Memory is PSS (proportional set size): a page
+# that three processes share counts as a third for each. PostgreSQL says who is connected.
+
+# %%
+import asyncio
+
+import asyncpg
+
+
+async def ask(query: str):
+    connection = await asyncpg.connect(lab.postgres_dsn)
+    try:
+        return await connection.fetch(query)
+    finally:
+        await connection.close()
+
+
+def connections() -> dict[str, int]:
+    query = "SELECT application_name, count(*) FROM pg_stat_activity GROUP BY 1"
+    return dict(map(tuple, asyncio.run(ask(query))))
+
+
+most = int(asyncio.run(ask("SHOW max_connections"))[0][0])
+memory_mb = {workers: server.pss_bytes() / 1e6 for workers, server in uvicorn.items()}
+connected = {workers: connections().get(f"uvicorn x {workers}", 0) for workers in uvicorn}
+print("memory, MB:", {workers: round(mb) for workers, mb in memory_mb.items()})
+print("connections:", connected, "of", most)
+
+# %%
+from course_app.plots import plot_panels
+
+
+def relative(metric: str) -> dict[str, list]:
+    """By handler: what it gives or takes, as a multiple of what it does with one worker."""
+    lines = {}
+    for name in traffic:
+        factors = {w: scaling.growth(name, 1, w, metric) for w in scaling.values if w > 1}
+        points = [(w, f.estimate, f.low, f.high) for w, f in factors.items()]
+        lines[name] = [(1, 1, 1, 1), *points]
+    return lines
+
+
+def counted(values: dict[int, float]) -> list[tuple]:
+    return [(workers, *3 * (value,)) for workers, value in values.items()]
+
+
+growth = {name: scaling.growth(name, 1, 9) for name in traffic}
+plot_panels(
+    {
+        "throughput, times 1 worker's": relative("throughput"),
+        "CPU per request, times 1 worker's": relative("cpu"),
+        "memory (PSS), MB": {"all processes": counted(memory_mb)},
+        "PostgreSQL connections": {
+            "pools of 4": counted(connected),
+            "max_connections": counted(dict.fromkeys(uvicorn, most)),
+        },
+    },
+    x_label="uvicorn workers",
+    x_log=False,
+    y_log=False,
+    title=f"9 workers instead of 1: {memory_mb[9] / memory_mb[1]:.1f}x the memory, "
+    f"{connected[9] / connected[1]:.0f}x the connections; computing {growth['computes'].factor}, "
+    f"waiting {growth['waits 50 ms'].factor}, asking {growth['asks PostgreSQL'].factor}",
+)
+
+# %% [markdown]
+# - **Computing** gains until every core is busy, and no further: more workers only take turns.
+# - **Waiting** needs no core. One event loop waits for all 32 at once, and 32 clients that
+#   wait 50 ms each cannot send more than 640 requests per second, to however many workers.
+# - **Asking PostgreSQL** is both. A second worker helps as long as a core is left for it, after
+#   the database has taken its own.
+#
+# The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
+# wait for one thing at a time. There a second worker uses the core while the first one waits. An
+# event loop does that by itself.
+#
+# ## When it hurts
+#
+# The guide's pool has up to 20 connections, and its formula gives five workers on two cores.
+# Each does what it was told:
+
+# %%
+from course_app.serving import AppFailedToStart
+
+for workers in (5, 9):
+    uvicorn[workers].stop()  # makes room
+
+try:
+    serve(5, pool=20)
+    refused = ""
+except AppFailedToStart as error:
+    refused = next((line for line in str(error).splitlines() if "TooManyConn" in line), "")
+print(f"5 x 20 = {5 * 20} of {most} connections:", refused or "started")
+
+# %% [markdown]
+# Here the pools fill when the app starts, so you see it at once. With `min_size=5` the app would
+# start, and refuse requests later, on its busiest day.
+#
+# ## Other servers
+#
+# The same app with two workers each, and a handler that answers at once: what is left is the
+# server. Gunicorn runs uvicorn's code in workers of the package `uvicorn-worker`.
+
+# %%
+from urllib.request import urlopen
+
+servers = {"uvicorn": uvicorn[2]}
+servers |= {program: serve(2, program) for program in ("gunicorn", "hypercorn", "granian")}
+says = {}
+for program, server in servers.items():
+    with urlopen(f"{server.url}/hello") as answer:
+        says[program] = answer.headers["server"]
+print("\n".join(f"{program:9} says it is {name}" for program, name in says.items()))
+
+# %%
+hello = lab.compare(
+    servers, "/hello", concurrency=8, metric="throughput", at_least=1.15, most_rounds=6
+)
+
+# %% [markdown]
+# On a machine that is shared with the generator, throughput is a rough guide. The CPU that a
+# request costs is a better one; the bars compare it with uvicorn's.
+
+# %%
+from course_app.measure.statistics import Interval
+from course_app.plots import Bar, plot_bars
+
+open_now = connections()
+
+
+def cpu_cost(program: str) -> Interval:
+    saved = hello.speedup(program, "cpu")
+    return Interval(1 / saved.estimate, 1 / saved.high, 1 / saved.low)
+
+
+def below(program: str) -> str:
+    rate, memory = hello[program].middle("throughput"), servers[program].pss_bytes() / 1e6
+    return f"{rate:,.0f} requests/s, {memory:.0f} MB, {open_now[f'{program} x 2']} connections"
+
+
+costs = {program: cpu_cost(program) for program in servers if program != "uvicorn"}
+bars = [Bar(p, cost.estimate, cost, None, below(p)) for p, cost in costs.items()]
+plot_bars(
+    [Bar("uvicorn", 1.0, None, None, below("uvicorn")), *bars],
+    unit="times the CPU per request of",
+    title=f"Hypercorn takes {costs['hypercorn'].factor} uvicorn's CPU, "
+    f"Gunicorn {costs['gunicorn'].factor}, Granian {costs['granian'].factor}",
+)
+
+# %% [markdown]
+# Gunicorn's workers *are* uvicorn: the same loop, the same parser, the same price. Granian's
+# part of the work is written in Rust. Hypercorn parses HTTP/1.1 in Python (`h11`, as its header
+# says); what it is made for is HTTP/2, HTTP/3 and trio, none of which this lesson measures.
+#
+# ## Two workers, and who works?
+#
+# Sixteen clients come one after another, and keep their connections open, as browsers and
+# proxies do. How many does each of the two workers get?
+
+# %%
+import socket
+import time
+
+
+def who_gets_them(server) -> list[int]:
+    clients = []
+    for _ in range(16):
+        clients.append(socket.create_connection(("127.0.0.1", server.port)))
+        time.sleep(0.005)
+    held = sorted(server.connections().values(), reverse=True)
+    for client in clients:
+        client.close()
+    return held
+
+
+for program, server in servers.items():
+    print(f"{program:9} {who_gets_them(server)}")
+
+# %% [markdown]
+# A single number means that one worker has them all. The workers race for each new connection;
+# whoever wins keeps it for as long as the client does. Nobody moves a connection to the worker that
+# is idle. (Our measurements connect again until every worker that can work has some.)
+#
+# ## What Gunicorn is for, today
+#
+# It was recommended because it watches over its workers. Does that still need Gunicorn? We
+# kill a worker of each server, as the system does when memory runs out.
+
+# %%
+import json
+import os
+import signal
+
+
+def kill_a_worker(server) -> set[int]:
+    """Kill the one that answers; who was there before."""
+    before = {process.pid for process in server.processes()}
+    with urlopen(f"{server.url}/pid") as answer:
+        os.kill(json.load(answer)["pid"], signal.SIGKILL)
+    return before
+
+
+before = {program: kill_a_worker(server) for program, server in servers.items()}
+time.sleep(2.5)
+after = {program: {p.pid for p in server.processes()} for program, server in servers.items()}
+replaced = {program: bool(after[program] - before[program]) for program in servers}
+for program in servers:
+    told = "a new one was started" if replaced[program] else "not replaced"
+    print(f"{program:9} {told}; {len(after[program])} of {len(before[program])} processes run")
+
+# %% [markdown]
+# Where no process is left, the server has ended itself, so that whoever started it may start it
+# again. That suits an orchestrator. Without one it is an outage.
+#
+# And the worker class in the guide's command line? It still runs. What its authors say about it
+# is hidden by Python's default settings, under which nobody sees a DeprecationWarning of a
+# library.
+
+# %%
+import subprocess
+import sys
+
+
+def what_it_says(*options: str) -> str:
+    command = [sys.executable, *options, "-c", "import uvicorn.workers"]
+    said = subprocess.run(command, capture_output=True, text=True).stderr
+    return said[said.find("DeprecationWarning") :].partition("\n")[0]
+
+
+print("by default:", what_it_says() or "(nothing)")
+print("-W default:", warning := what_it_says("-W", "default"))
+
+# %% [markdown]
+# At last we stop everything. A server that leaves workers behind keeps its port, its memory and
+# its connections, so it is worth to look.
+
+# %%
+started += [process for server in servers.values() for process in server.processes()]
+for server in (*uvicorn.values(), *servers.values()):
+    server.stop()
+left = sum(process.is_running() for process in started)
+still = sum(number for name, number in connections().items() if " x " in name)
+print(f"of {len(started)} processes {left} are left, and {still} connections")
+
+# %% [markdown]
+# ## The verdicts
+#
+# While other programs use the cores, a gain that does not show proves nothing. Then the
+# answer is "cannot tell".
+
+
+# %%
+def if_calm(held: bool | None, result) -> bool | None:
+    return held if held or result.noise.badge == "calm" else None
+
+
+def no_more(name: str, start: int) -> bool | None:
+    """From so many workers to nine it gains less than 1.3 times."""
+    return if_calm(scaling.growth(name, start, 9).below(1.3), scaling) if start < 9 else None
+
+
+lab.verdict(
+    22,
+    "outdated",
+    "Its worker class has moved to another package, and uvicorn replaces dead workers itself.",
+    {
+        "importing uvicorn.workers gives a DeprecationWarning": "deprecated" in warning,
+        "uvicorn replaced a worker that was killed": replaced["uvicorn"],
+        "Gunicorn's workers say that they are uvicorn": says["gunicorn"] == "uvicorn",
+    },
+    number=f"{costs['gunicorn']} of uvicorn's CPU per request",
+)
+
+# %%
+gains = if_calm(computing.faster(at_least=1.15), computing) if cores > 1 else None
+lab.verdict(
+    23,
+    "holds",
+    "A process computes on one core at a time. Leave a core to whatever else needs one.",
+    {
+        f"{per_core} workers compute over 1.15 times as much as one": gains,
+        f"from {cores} to 9 workers less than 1.3 times more": no_more("computes", cores),
+    },
+    evidence=computing,
+)
+
+# %%
+lab.verdict(
+    24,
+    "outdated",
+    "It is a rule for synchronous workers. One event loop waits for everything at once; more of "
+    "them only take memory and connections.",
+    {
+        "while it waits, 9 workers serve less than 1.3 times as much as one": no_more(
+            "waits 50 ms", 1
+        ),
+        "5 workers take more than twice the memory": memory_mb[5] > 2 * memory_mb[1],
+        "and 5 times the connections": connected[5] == 5 * connected[1],
+    },
+    number=f"9 workers instead of 1: {growth['waits 50 ms']}",
+)
+
+# %%
+lab.verdict(
+    25,
+    "wrong",
+    "For plain HTTP/1.1 it costs more CPU than the others, because its parser is written in "
+    "Python. Look at it if you need HTTP/2, HTTP/3 or trio.",
+    {
+        "a request costs more than 1.5 times uvicorn's CPU": costs["hypercorn"].above(1.5),
+    },
+    number=f"{costs['hypercorn']} of uvicorn's CPU per request",
+)
+
+# %%
+lab.verdict(
+    "T7",
+    "holds",
+    "Ask what a request does most: one worker per core if it computes, one if it waits.",
+    {
+        f"{per_core} workers compute over 1.15 times as much as one": gains,
+        "while it waits, 9 workers serve less than 1.3 times as much as one": no_more(
+            "waits 50 ms", 1
+        ),
+    },
+    evidence=computing,
+)
+
+# %%
+lab.verdict(
+    "P5",
+    "holds when",
+    "Throughput is not what suffers first: memory and connections run out. Where they do, the app "
+    "fails instead of being slow.",
+    {
+        "9 workers take more than 4 times the memory of one": memory_mb[9] > 4 * memory_mb[1],
+        "9 workers open 9 times the connections": connected[9] == 9 * connected[1],
+        "5 workers with pools of 20 are refused": bool(refused) if most <= 100 else None,
+    },
+    number=f"9 workers: {memory_mb[9]:.0f} MB, {connected[9]} connections",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Count what a worker costs before you ask what it gives: its memory (PSS), and its pool, as
+#   workers x pool size against `max_connections`.
+# - If handlers compute, one worker per core that is really free. `nproc` knows nothing of a
+#   container's CPU limit.
+# - If handlers wait, one event loop does. A second worker is for a second core's worth of CPU, or
+#   for the moment when the first one dies.
+# - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts
+#   containers, one process each.
+# - A client keeps the worker that it met first. Look at what each worker has, not at the sum.
+# - Servers differ most in their HTTP parser. Your handlers probably cost more.
+#
+# Next: [the exercise](../exercises/12_workers.ipynb). Three services, one machine, and a
+# budget of memory and connections: choose server, workers and pool, and show why.

@@ -1,0 +1,65 @@
+"""Exercise 12: what a plan says is read strictly, and its figures are taken at their word."""
+
+from typing import Any
+
+import pytest
+
+from course_app.exercises.workers.figures import reported_gain
+from course_app.exercises.workers.plan import Unreadable, read_plan
+
+ENTRY = {"server": "uvicorn", "workers": 2, "pool": 3, "measured": {"1": [10, 11, 12]}}
+
+
+def plan(**changes: Any) -> dict[str, Any]:
+    return {
+        "computes": ENTRY | changes,
+        "waits": ENTRY,
+        "reports": ENTRY,
+    }
+
+
+def gain(workers: int, measured: dict[str, Any]) -> float | None:
+    return reported_gain(read_plan(plan(workers=workers, measured=measured))["computes"])
+
+
+def test_connections_are_pools_times_workers() -> None:
+    assert read_plan(plan(workers=4, pool=5))["computes"].connections == 20
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"server": "apache"},
+        {"server": None},
+        {"workers": 0},
+        {"workers": True},
+        {"workers": "two"},
+        {"pool": -1},
+        {"pool": 1.5},
+        {"pool": 10**9},
+    ],
+)
+def test_what_is_no_choice_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable, match="computes"):
+        read_plan(plan(**changes))
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"computes": ENTRY}, plan() | {"more": ENTRY}])
+def test_what_is_no_plan_is_refused(data: Any) -> None:
+    with pytest.raises(Unreadable, match="form"):
+        read_plan(data)
+
+
+def test_a_gain_is_that_of_the_chosen_number_over_one_worker() -> None:
+    measured = {"1": [10, 10, 11], "2": [20, 19, 20], "5": [30, 30, 30]}
+    assert gain(2, measured) == 2
+    assert gain(1, measured) == 3  # the most that was tried, and refused
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [{}, {"1": [1, 1, 1]}, {"2": [1, 1, 1]}, {"1": [1, 1], "2": [1, 1]}, {"1": "many", "2": [0]}],
+)
+def test_too_few_figures_are_no_measurement(measured: dict[str, Any]) -> None:
+    assert gain(2, measured) is None
+    assert gain(1, measured) is None
