@@ -25,6 +25,7 @@ ROOMS = (
     ("exercises",),
     ("learn",),
     ("authoring", "bench"),
+    ("classroom",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

@@ -13,6 +13,7 @@ from course_app.cli.build import build
 from course_app.cli.check import check
 from course_app.cli.console import print_error
 from course_app.cli.doctor import doctor
+from course_app.cli.grade import grade
 from course_app.cli.hint import hint
 from course_app.cli.lab import lab
 from course_app.cli.progress import progress
@@ -36,6 +37,7 @@ app = typer.Typer(
 for command in (
     *(lab, check, watch, hint, progress, reset),  # a learner's
     *(run, doctor),
+    *(grade,),  # an instructor's
     *(build, verify, bench),  # a maintainer's
 ):
     app.command()(command)

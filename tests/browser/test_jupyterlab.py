@@ -84,8 +84,9 @@ def test_an_exercise_is_blank_then_solved(opened: Opened, course: Path) -> None:
     expect(scorecard).not_to_contain_text("✗")
     no_errors(page)
     page.keyboard.press("Control+S")
-    expect(notebook(page).locator(".jp-Toolbar")).to_be_visible()
-    assert (course / EXERCISE).is_file()
+    saved = course / EXERCISE
+    page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')", timeout=LIMIT_MS)
+    assert "create_pool" in saved.read_text()
 
 
 def answer() -> str:

@@ -1,0 +1,115 @@
+"""The same grading on several machines: a Dask cluster, one submission at a time on each.
+
+A worker that is lost takes nothing with it: Dask hands its submission to another one. Answers
+travel as bytes, results as JSON; a worker needs the course installed, and no shared disk.
+"""
+
+import atexit
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from course_app.classroom.collect import Submission
+from course_app.classroom.grade import Judging, made, seed_of
+from course_app.classroom.ledger import Grade, Ledger, ungradable
+from course_app.errors import CourseError
+from course_app.grading import Scorecard
+
+CONNECT_SECONDS = 20
+
+
+def grade_on_cluster(
+    scheduler: str,
+    submissions: Sequence[Submission],
+    ledger: Ledger,
+    *,
+    seed: int,
+    again: Sequence[str] = (),
+) -> Iterator[Grade]:
+    """The grades in the order in which they come; each is kept at once.
+
+    Args:
+        scheduler: its address, such as ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        CourseError: nobody answers there, or the package ``distributed`` is missing.
+    """
+    todo: dict[str, Submission] = {}
+    for submission in submissions:
+        known = None if submission.learner in again else ledger.find(submission)
+        if submission.path is None and known is None:
+            known = ungradable(submission)
+            ledger.keep(submission, known)
+        if known is not None:
+            yield known
+        else:
+            todo[f"{submission.key}.{submission.exercise}"] = submission
+    if todo:
+        yield from _submitted(scheduler, todo, ledger, seed)
+
+
+def _submitted(
+    scheduler: str, todo: dict[str, Submission], ledger: Ledger, seed: int
+) -> Iterator[Grade]:
+    distributed = _distributed()
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise CourseError(
+            f"No Dask scheduler answers at {scheduler} ({error}). Start one with `dask scheduler`, "
+            "and a worker on each machine with `dask worker ADDRESS --nthreads 1`."
+        ) from error
+    with client:
+        futures = {}
+        for name, each in todo.items():
+            assert each.path is not None
+            order = (each.path.name, each.path.read_bytes(), each.exercise, seed_of(each, seed))
+            future = client.submit(grade_there, *order, pure=False, retries=0)
+            futures[future] = name
+        for future in distributed.as_completed(futures):
+            grade = _result(future, todo[futures[future]])
+            ledger.keep(todo[futures[future]], grade)
+            yield grade
+
+
+def _result(future: Any, submission: Submission) -> Grade:
+    if future.status == "finished":
+        return made(submission, Scorecard.from_dict(future.result()))
+    problem = f"The workers that graded it were lost, or failed: {future.exception()}"
+    return Grade(
+        learner=submission.learner,
+        exercise=submission.exercise,
+        key=submission.key,
+        digest=submission.digest,
+        card=None,
+        problem=problem,
+    )
+
+
+def grade_there(name: str, content: bytes, exercise: str, seed: int) -> dict[str, Any]:
+    """Runs on a worker: the scorecard of one answer as JSON would hold it."""
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        path = Path(folder) / f"submission{Path(name).suffix}"
+        path.write_bytes(content)
+        return dict(_judging()(path, exercise, seed).to_dict())
+
+
+@cache
+def _judging() -> Judging:
+    """One per worker, so that its services are started once."""
+    judging = Judging()
+    atexit.register(judging.close)
+    return judging
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise CourseError(
+            "Grading on a cluster needs the package distributed: "
+            "`pip install 'fastapi-performance-course[cluster]'`."
+        ) from error
+    return distributed

@@ -1,0 +1,115 @@
+"""Grade submissions one after another: two at once would measure each other."""
+
+import fcntl
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from course_app.classroom.collect import Submission
+from course_app.classroom.ledger import Grade, Ledger, ungradable
+from course_app.grading import Checker, Outcome, Scorecard
+from course_app.learn import load_exercise
+from course_app.services import Services, start_services
+
+#: A busy moment or a server that went away may be over in the next try.
+TRIES = 2
+
+#: Grades one answer: path, slug, seed.
+Judge = Callable[[Path, str, int], Scorecard]
+
+
+class Judging:
+    """Checks answers with services that are started when first needed, and anew if they died."""
+
+    def __init__(self) -> None:
+        self._services: Services | None = None
+        self._checker = Checker(self._running, isolated=True)
+
+    def __call__(self, path: Path, exercise: str, seed: int) -> Scorecard:
+        """One answer's scorecard. Another grading on this machine is waited for."""
+        with one_at_a_time():
+            for _ in range(TRIES):
+                card = self._checker.check(load_exercise(exercise), path, seed=seed)
+                if not card.open_points:
+                    break
+                if card.outcome is Outcome.COULD_NOT_CHECK:
+                    self._end_services()
+        return card
+
+    def close(self) -> None:
+        """End the generator and the services."""
+        self._checker.close()
+        self._end_services()
+
+    def __enter__(self) -> "Judging":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.close()
+
+    def _running(self) -> Services:
+        if self._services is None:
+            self._services = start_services()
+        return self._services
+
+    def _end_services(self) -> None:
+        if self._services is not None:
+            self._services.stop()
+            self._services = None
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Grading measures, so a machine grades one answer at a time, whoever asks."""
+    with Path(tempfile.gettempdir(), "course-grading.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def grade_class(
+    submissions: Sequence[Submission],
+    ledger: Ledger,
+    judge: Judge,
+    *,
+    seed: int,
+    again: Sequence[str] = (),
+) -> Iterator[Grade]:
+    """The grades, one after another; each is kept before the next one is begun.
+
+    Args:
+        seed: draws the same requests for the same learner each time, and others for others.
+        again: learners whose answers are graded although nothing changed.
+    """
+    for submission in submissions:
+        grade = None if submission.learner in again else ledger.find(submission)
+        if grade is None:
+            grade = _graded(submission, judge, seed)
+            ledger.keep(submission, grade)
+        yield grade
+
+
+def _graded(submission: Submission, judge: Judge, seed: int) -> Grade:
+    if submission.path is None:
+        return ungradable(submission)
+    card = judge(submission.path, submission.exercise, seed_of(submission, seed))
+    return made(submission, card)
+
+
+def made(submission: Submission, card: Scorecard) -> Grade:
+    """The grade that a scorecard is worth."""
+    return Grade(
+        learner=submission.learner,
+        exercise=submission.exercise,
+        key=submission.key,
+        digest=submission.digest,
+        card=card,
+        note=submission.note,
+    )
+
+
+def seed_of(submission: Submission, seed: int) -> int:
+    """A learner's own seed in an exercise: neighbours cannot share hard-coded answers."""
+    text = f"{seed} {submission.learner} {submission.exercise}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) >> 1

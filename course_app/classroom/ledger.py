@@ -1,0 +1,127 @@
+"""What has been graded already: one JSON file per learner and exercise, replaced in one step.
+
+A grading that is stopped goes on where it was; an answer that has not changed is not graded again.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from course_app.classroom.collect import Submission
+from course_app.grading import Outcome, Scorecard
+
+
+class Status(StrEnum):
+    """What a grade is worth; only ``graded`` is a number that counts."""
+
+    GRADED = "graded"
+    NOT_ATTEMPTED = "not attempted"
+    CANNOT_TELL = "cannot tell"
+    COULD_NOT_CHECK = "could not check"
+
+
+_STATUSES = {
+    Outcome.NOT_ATTEMPTED: Status.NOT_ATTEMPTED,
+    Outcome.CANNOT_TELL: Status.CANNOT_TELL,
+    Outcome.COULD_NOT_CHECK: Status.COULD_NOT_CHECK,
+}
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One learner's result in one exercise.
+
+    Attributes:
+        digest: of the file that was graded.
+        card: the scorecard; None if there was nothing to check, and then ``problem`` says why.
+    """
+
+    learner: str
+    exercise: str
+    key: str
+    digest: str
+    card: Scorecard | None
+    problem: str = ""
+    note: str = ""
+
+    @property
+    def status(self) -> Status:
+        """Whether it is final, and if not, why not."""
+        if self.card is None:
+            return Status.COULD_NOT_CHECK
+        if self.card.open_points and self.card.outcome is not Outcome.COULD_NOT_CHECK:
+            return Status.CANNOT_TELL
+        return _STATUSES.get(self.card.outcome, Status.GRADED)
+
+    @property
+    def points(self) -> float | None:
+        """Points earned; None where there is no grade, which is not the same as zero."""
+        final = self.status in (Status.GRADED, Status.NOT_ATTEMPTED)
+        return self.card.points if self.card is not None and final else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For grades.json and for the ledger."""
+        return {
+            "learner": self.learner,
+            "exercise": self.exercise,
+            "key": self.key,
+            "digest": self.digest,
+            "status": str(self.status),
+            "points": self.points,
+            "possible": self.card.possible if self.card else None,
+            "problem": self.problem,
+            "note": self.note,
+            "card": self.card.to_dict() if self.card else None,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Grade":
+        """Raises KeyError, TypeError or ValueError if the data is not a grade's."""
+        card = Scorecard.from_dict(data["card"]) if data["card"] else None
+        names = ("learner", "exercise", "key", "digest", "problem", "note")
+        return cls(**{name: str(data[name]) for name in names}, card=card)
+
+
+class Ledger:
+    """The results in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "results"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, submission: Submission) -> Grade | None:
+        """The grade of this very answer, if it is final or as final as it gets."""
+        try:
+            data = json.loads(self._path(submission).read_text(encoding="utf-8"))
+            grade = Grade.from_dict(data)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        same = grade.digest == submission.digest and grade.learner == submission.learner
+        settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or grade.card is None
+        return grade if same and settled else None
+
+    def keep(self, submission: Submission, grade: Grade) -> None:
+        """Write a grade; it is there as a whole or not at all."""
+        path = self._path(submission)
+        draft = path.with_suffix(f".{os.getpid()}.new")
+        draft.write_text(
+            json.dumps(grade.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+        draft.replace(path)
+
+    def _path(self, submission: Submission) -> Path:
+        return self.folder / f"{submission.key}.{submission.exercise}.json"
+
+
+def ungradable(submission: Submission) -> Grade:
+    """The result of what cannot be opened: a reason, and no points either way."""
+    return Grade(
+        **{name: asdict(submission)[name] for name in ("learner", "exercise", "problem", "note")},
+        key=submission.key,
+        digest=submission.digest,
+        card=None,
+    )

@@ -1,0 +1,94 @@
+"""``course grade``: grade a class."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from course_app.cli.answer import find_exercise, with_exercise
+from course_app.cli.console import Json, output, print_json, progress_bar, status
+
+if TYPE_CHECKING:
+    from course_app.classroom.collect import Submission
+    from course_app.classroom.ledger import Grade
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="One entry per learner.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where grades and pages go.")]
+Exercise = Annotated[
+    str, typer.Option("--exercise", metavar="NN", help="Grade this one, whatever files are named.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Other requests for another seed.")]
+Again = Annotated[
+    list[str] | None,
+    typer.Option("--again", metavar="LEARNER", help="Grade a learner anew; may be repeated."),
+]
+Scheduler = Annotated[
+    str, typer.Option("--scheduler", metavar="ADDRESS", help="Grade on this Dask cluster.")
+]
+
+
+def grade(
+    folder: Folder,
+    out: Out,
+    exercise: Exercise = "",
+    seed: Seed = 0,
+    again: Again = None,
+    scheduler: Scheduler = "",
+    json: Json = False,
+) -> None:
+    """Grade the submissions of a class, one after another; writes CSV, JSON and pages.
+
+    Can be stopped at any time and goes on where it was: an answer that did not change is not
+    graded twice. What the machine could not decide is tried again in the next run.
+    """
+    from course_app.authoring.contents import find_course
+    from course_app.classroom.collect import collect
+    from course_app.classroom.report import ClassReport, write_class
+
+    numbers = {lesson.number: lesson.slug for lesson in with_exercise(find_course())}
+    only = find_exercise(exercise)[1].slug if exercise else ""
+    with tempfile.TemporaryDirectory(prefix="course-class-") as work:
+        submissions = collect(folder, Path(work), numbers, only)
+        grades = _grades(submissions, out, seed, again or (), scheduler)
+    report = ClassReport(tuple(grades))
+    index = write_class(report, out)
+    if json:
+        print_json({"grades": [grade.to_dict() for grade in grades], "page": str(index)})
+        return
+    told = ", ".join(f"{count} {name}" for name, count in report.statuses.items())
+    output().print(f"{len(grades)} submissions: {told}.")
+    output().print(f"The class: {index}", soft_wrap=True)
+
+
+def _grades(
+    submissions: "Sequence[Submission]", out: Path, seed: int, again: Sequence[str], scheduler: str
+) -> "list[Grade]":
+    from course_app.classroom.grade import Judging, grade_class
+    from course_app.classroom.ledger import Ledger
+
+    ledger, grades = Ledger(out), []
+    with progress_bar() as bar:
+        task = bar.add_task("starting", total=len(submissions))
+        if scheduler:
+            from course_app.classroom.cluster import grade_on_cluster
+
+            found = grade_on_cluster(scheduler, submissions, ledger, seed=seed, again=again)
+            for grade in found:
+                grades.append(_told(grade))
+                bar.update(task, advance=1, description=grade.learner)
+            return sorted(grades, key=lambda grade: (grade.learner, grade.exercise))
+        with Judging() as judge:
+            for grade in grade_class(submissions, ledger, judge, seed=seed, again=again):
+                grades.append(_told(grade))
+                bar.update(task, advance=1, description=grade.learner)
+    return grades
+
+
+def _told(grade: "Grade") -> "Grade":
+    from rich.markup import escape
+
+    points = "" if grade.points is None else f" {grade.points:g}"
+    status().print(escape(f"{grade.learner}, {grade.exercise}: {grade.status}{points}"))
+    return grade
