@@ -1,8 +1,9 @@
 """Before speed comes truth: do two apps give the same answers to the same requests?"""
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,10 @@ from course_app.measure.subject import Subject
 #: The first requests of the stream that are compared answer by answer.
 COMPARED_ANSWERS = 12
 _EXCERPT = 160
+#: Of what was compressed no more than this is taken out: a few bytes can hold gigabytes.
+MOST_DECODED_BYTES = 64 * 1024 * 1024
+#: zlib's word for "the largest window, and gzip or zlib, as the data says".
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 Same = bool | Callable[[Response, Response], bool]
 
@@ -69,6 +74,35 @@ def same_answer(a: Response, b: Response) -> bool:
     if a.status != b.status:
         return False
     return a.body == b.body or _parsed(a.body) == _parsed(b.body)
+
+
+def same_decoded(a: Response, b: Response) -> bool:
+    """As ``same_answer``, of what clients have after decoding: for apps that compress."""
+    try:
+        return same_answer(replace(a, body=decoded(a)), replace(b, body=decoded(b)))
+    except ValueError:
+        return False
+
+
+def decoded(response: Response) -> bytes:
+    """The body as a client has it that undoes gzip and deflate.
+
+    Raises:
+        ValueError: the encoding is another one, or the body is not encoded so, or too large.
+    """
+    encoding = (response.header("content-encoding") or "identity").strip().lower()
+    if encoding == "identity" or not response.body:  # HEAD and 304 have headers only
+        return response.body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise ValueError(f"a body with Content-Encoding: {encoding}")
+    decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        body = decoder.decompress(response.body, MOST_DECODED_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"a body that is not {encoding} ({error})") from error
+    if not decoder.eof or decoder.unused_data:
+        raise ValueError(f"a body with more or less than one whole {encoding} stream")
+    return body
 
 
 def excerpt(response: Response) -> str:

@@ -43,6 +43,12 @@ class LagSeries:
         return np.array([self._stall_ms(*span) for span in zip(self.start, self.end, strict=True)])
 
     @property
+    def shares(self) -> Floats:
+        """For each request its stall as a share of its time, shape (requests,)."""
+        times_ms = 1e3 * (self.end - self.start)
+        return np.asarray(np.maximum(self.stalls_ms, _LEAST_STALL_MS) / times_ms)
+
+    @property
     def unresponsive(self) -> float:
         """Share of the time in which the loop was late by more than 10 ms."""
         late = self.late[self.late > UNRESPONSIVE_SECONDS].sum()
@@ -72,6 +78,13 @@ class LoopLag(Result):
         """
         stalls_ms = np.maximum(self.series[name].stalls_ms, _LEAST_STALL_MS)
         return mean_interval(np.log(stalls_ms)).exp()
+
+    def share(self, name: str) -> Interval:
+        """For which share of its time a request of that app stalls the loop, as above.
+
+        A busy machine stretches both the stall and the request, so this hardly changes with it.
+        """
+        return mean_interval(np.log(self.series[name].shares)).exp()
 
     @property
     def message(self) -> str:

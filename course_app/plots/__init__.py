@@ -30,6 +30,7 @@ from course_app.plots.pairs import plot_pairs
 from course_app.plots.panels import plot_panels
 from course_app.plots.strip import plot_distribution
 from course_app.plots.sweep import plot_lines, plot_sweep
+from course_app.plots.transfer import plot_transfer
 from course_app.plots.waterfall import plot_trace
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "plot_sweep",
     "plot_timeline",
     "plot_trace",
+    "plot_transfer",
 ]
 
 register_plot(Bystanders, plot_bystanders)

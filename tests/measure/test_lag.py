@@ -84,6 +84,11 @@ def test_a_timer_that_was_due_just_before_a_request_counts_for_it() -> None:
     assert series.stalls_ms.tolist() == [50.0, 0.0]
 
 
+def test_a_stall_is_a_share_of_the_requests_time(lag: LoopLag) -> None:
+    assert lag.share("/blocks").estimate > 0.7
+    assert lag.share("/waits").high < lag.share("/blocks").low
+
+
 def test_lag_is_readable_by_people_and_programs_and_has_a_figure(lag: LoopLag) -> None:
     assert "/blocks" in str(lag)
     assert len(lag.to_dict()["series"]["/waits"]["start"]) == 6

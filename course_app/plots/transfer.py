@@ -1,0 +1,126 @@
+"""Time to the last byte over the speed of the link, and which way of answering is first where."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from course_app.measure.transfer import Delivery, break_even
+from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.labels import EndLabel, label_ends
+from course_app.plots.style import INK, MUTED, log_ticks, look, number, styled
+from course_app.plots.sweep import LinePoint
+
+#: From a phone at the edge of its cell to a data centre.
+SLOWEST, FASTEST = 1.0, 10_000.0
+_STEPS = 401
+#: The strip along the bottom that says which is first, as a share of the axes' height.
+_STRIP = 0.045
+#: A stretch shorter than this share of the axis has no room for its name.
+_ROOM_FOR_NAME = 0.1
+
+
+def plot_transfer(
+    ways: Mapping[str, Delivery],
+    *,
+    title: str,
+    measured: Mapping[str, Sequence[LinePoint]] | None = None,
+) -> Figure:
+    """A line for each way to answer; a strip along the bottom shows which is first.
+
+    Rings show where the others cross the first way.
+
+    Args:
+        measured: by way, times that were measured over links: Mbit/s, ms, lowest and highest.
+    """
+    links = np.geomspace(SLOWEST, FASTEST, _STEPS)
+    times = {name: way.ms(links) for name, way in ways.items()}
+    with styled():
+        canvas = titled(title)
+        axes = canvas.add_subplot()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for index, (name, ms) in enumerate(times.items()):
+            axes.plot(links, ms, color=look(index).color, linestyle=look(index).line)
+            _dots(axes, index, (measured or {}).get(name, ()))
+        _rings(axes, list(ways.values()))
+        _scales(axes, times)
+        axes.set_xlabel("speed of the client's link, Mbit/s")
+        axes.set_ylabel("time to the last byte, ms")
+        _strip(axes, links, times)
+        ends = [(name, float(ms[-1])) for name, ms in times.items()]
+        label_ends(axes, [EndLabel(n, FASTEST, ms, look(i).text) for i, (n, ms) in enumerate(ends)])
+        return finish(canvas, title)
+
+
+def _rings(axes: Axes, ways: Sequence[Delivery]) -> None:
+    for way in ways[1:]:
+        speed = break_even(way, ways[0]).estimate
+        if SLOWEST < speed < FASTEST:
+            axes.plot(
+                speed,
+                way.ms(speed),
+                marker="o",
+                markersize=8,
+                markerfacecolor="none",
+                markeredgecolor=INK,
+                markeredgewidth=1.2,
+            )
+
+
+def _dots(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:
+    for x, y, low, high in points:
+        axes.errorbar(
+            x,
+            y,
+            yerr=[[max(0.0, y - low)], [max(0.0, high - y)]],
+            color=look(index).color,
+            marker=look(index).marker,
+            markersize=6,
+            markeredgecolor=INK,
+            markeredgewidth=0.8,
+            capsize=2.5,
+            elinewidth=1.1,
+        )
+
+
+def _scales(axes: Axes, times: Mapping[str, np.ndarray]) -> None:
+    all_ms = np.concatenate(list(times.values()))
+    low, high = float(all_ms.min()), float(all_ms.max())
+    axes.set_xlim(SLOWEST, FASTEST)
+    # Room for the strip below the lowest line.
+    axes.set_ylim(low * (low / high) ** 0.15, high * 1.3)
+    log_ticks(axes.xaxis, SLOWEST, FASTEST)
+    log_ticks(axes.yaxis, low, high)
+
+
+def _strip(axes: Axes, links: np.ndarray, times: Mapping[str, np.ndarray]) -> None:
+    names = list(times)
+    first = np.argmin(list(times.values()), axis=0)
+    changes = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), links.size - 1]
+    for start, end in pairwise(changes):
+        index = int(first[start])
+        axes.axvspan(links[start], links[end], 0, _STRIP, color=look(index).color, linewidth=0)
+        if (end - start) / links.size > _ROOM_FOR_NAME:
+            middle = float(np.sqrt(links[start] * links[end]))
+            _say(axes, middle, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
+        if start:
+            speed = float(f"{links[start]:.2g}")
+            axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
+            _say(axes, links[start], 1.0, f"{number(speed)} Mbit/s", INK, "top")
+
+
+def _say(axes: Axes, x: float, y: float, text: str, color: str, side: str) -> None:
+    axes.annotate(
+        text,
+        xy=(x, y),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 2 if side == "bottom" else -2),
+        textcoords="offset points",
+        ha="center",
+        va=side,
+        color=color,
+        fontsize=8.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
+    )
