@@ -10,9 +10,9 @@ import time
 import redis
 
 #: What a letter takes, during which the thread that brought it waits.
-LETTER_SECONDS = 0.025
+LETTER_SECONDS = 0.04
 #: So many letters are taken at the same time; more are turned away.
-COUNTERS = 50
+COUNTERS = 45
 #: Addresses that end like this do not exist.
 NOWHERE = "@nowhere.example"
 
@@ -37,11 +37,11 @@ class PostOffice:
         self._counters = threading.Semaphore(COUNTERS)
 
     def deliver(self, order: int, address: str) -> None:
-        """Deliver a letter about an order, which blocks for 25 ms.
+        """Deliver a letter about an order, which blocks for 40 ms.
 
         Raises:
             AddressRefused: there is no such address.
-            TooManyLetters: 50 letters are being taken already.
+            TooManyLetters: 45 letters are being taken already.
         """
         if not self._counters.acquire(blocking=False):
             self._valkey.incr(TURNED_AWAY)

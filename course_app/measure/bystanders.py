@@ -4,8 +4,9 @@ Short requests, the bystanders, arrive every few milliseconds, whatever happens.
 them comes the one in question, the trigger. Both are stamped by the same clock.
 """
 
-import threading
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -194,18 +195,15 @@ def around(
 ) -> tuple[LoadResult, LoadResult]:
     """The bystanders' and the trigger's results of one repeat."""
     usual, apart = generators
-    triggered: list[LoadResult] = []
 
-    def trigger() -> None:
-        triggered.append(apart.closed(triggers, requests=triggers.concurrency))
+    def trigger() -> LoadResult:
+        time.sleep(BEFORE_SECONDS)
+        return apart.closed(triggers, requests=triggers.concurrency)
 
-    timer = threading.Timer(BEFORE_SECONDS, trigger)
-    timer.start()
-    try:
+    with ThreadPoolExecutor(1) as thread:
+        triggered = thread.submit(trigger)
         watched = usual.open(everybody, rate=1e3 / every_ms, seconds=seconds)
-    finally:
-        timer.join()
-    return watched, triggered[0]
+        return watched, triggered.result()
 
 
 def _counted(

@@ -23,7 +23,7 @@ def plot_bystanders(result: Bystanders, *, title: str | None = None) -> Figure:
     with styled():
         canvas = titled(message)
         rows = -(-len(result.series) // _COLUMNS)
-        canvas.set_figheight(_INCHES_PER_ROW * rows + 0.7)
+        canvas.set_figheight(_INCHES_PER_ROW * rows + 0.9)
         columns = min(_COLUMNS, len(result.series))
         grid = canvas.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for index, (axes, name) in enumerate(zip(grid, result.series, strict=False)):
@@ -32,7 +32,9 @@ def plot_bystanders(result: Bystanders, *, title: str | None = None) -> Figure:
             axes.remove()
         _finish_axes(list(grid[: len(result.series)]), result)
         canvas.supxlabel(f"ms since {result.trigger} was sent", fontsize=9.5)
-        canvas.supylabel(f"{result.bystander}, latency in ms", fontsize=9.5)
+        # A single row is too low for a long label.
+        of = "\n" if rows == 1 else " "
+        canvas.supylabel(f"latency of{of}{result.bystander}, ms", fontsize=9.5)
         return finish(canvas, message, scatter=True)
 
 
@@ -77,5 +79,7 @@ def _finish_axes(panels: list[Axes], result: Bystanders) -> None:
     panels[0].set_xlim(float(ends.min()) - 5, float(ends.max()) + 5)
     linear_ticks(panels[0].xaxis)
     linear_ticks(panels[0].yaxis, 4)
+    for axes in panels[-_COLUMNS:]:  # one of them may have nothing below it
+        axes.tick_params(labelbottom=True)
     for axes in panels:
         only_grid(axes, "y")

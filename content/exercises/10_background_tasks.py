@@ -1,0 +1,161 @@
+# %% [markdown]
+# # Exercise 10 - Answer first, lose nothing
+#
+# In this shop an order is placed, saved, and then two letters go out: one to the customer, one to
+# the warehouse. The post office takes its time for each, and the customer waits for both. So does
+# everybody else, because `deliver` blocks.
+#
+# Nobody needs the letters to be out before the answer. But each has to go out, and once. You
+# find everything that you need in [the lesson](../notebooks/10_background_tasks.ipynb).
+
+# %%
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, Field
+from redis.asyncio import Redis
+
+from course_app.apps.post_office import AddressRefused, PostOffice
+
+WAREHOUSE = "warehouse@shop.example"
+logger = logging.getLogger("shop")
+
+
+class NewOrder(BaseModel):
+    customer: str = Field(pattern=".@.")
+    article: str = Field(min_length=1)
+
+
+def shop_that_waits(valkey_url: str) -> FastAPI:
+    office = PostOffice(valkey_url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.valkey = Redis.from_url(valkey_url, decode_responses=True)
+        yield
+        await app.state.valkey.aclose()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/orders", status_code=201)
+    async def place_order(new: NewOrder) -> dict[str, int]:
+        order = await app.state.valkey.incr("orders")
+        await app.state.valkey.hset(f"order {order}", mapping=new.model_dump())
+        for address in (new.customer, WAREHOUSE):
+            try:
+                office.deliver(order, address)
+            except AddressRefused as error:
+                logger.info("order %d: %s", order, error)
+        return {"order": order}
+
+    @app.get("/orders/{order}")
+    async def read_order(order: int) -> dict[str, Any]:
+        found: dict[str, Any] = await app.state.valkey.hgetall(f"order {order}")
+        if not found:
+            raise HTTPException(404, "No such order")
+        return found
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    return app
+
+
+# %% [markdown]
+# What the post office's library says of itself:
+
+# %%
+from course_app.apps import post_office
+
+print(PostOffice.__doc__)
+print(PostOffice.deliver.__doc__)
+print(f"Refused: every address that ends in {post_office.NOWHERE}.")
+
+# %% [markdown]
+# See the shop stand still before you change it: one order, and others who ask for `/health`.
+
+# %%
+from course_app.lab import Lab, post
+
+lab = Lab()
+order = post("/orders", json={"customer": "me@example.com", "article": "book"}, expect_status=201)
+lab.bystanders({"as it is": shop_that_waits(lab.valkey_url)}, order, "/health", seconds=0.3)
+
+# %% [markdown]
+# ## When is it done?
+#
+# - **Contract** (4 points). Every answer is as before, also 404 and 422. An order can be read as
+#   soon as it is accepted. Customer and warehouse get one letter for each order, and not two,
+#   whoever else is refused.
+# - **Mechanism** (2 points). The answer comes before the letters are out. While the letters of 20
+#   orders are delivered, side by side, `/health` answers at once.
+# - **Speed** (2 points). At least half of what our own solution gains.
+# - **Hygiene** (2 points). When 120 customers order at once, the post office turns no letter away.
+#   When the app shuts down cleanly, every letter that it owes is out.
+#
+# Write `create_app`. Begin with a copy of the function above.
+
+
+# %%
+# blank:
+def create_app(valkey_url: str) -> FastAPI:
+    raise NotImplementedError("your answer")
+
+
+# solution:
+from fastapi import BackgroundTasks
+
+
+def create_app(valkey_url: str) -> FastAPI:
+    office = PostOffice(valkey_url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.valkey = Redis.from_url(valkey_url, decode_responses=True)
+        yield
+        await app.state.valkey.aclose()
+
+    app = FastAPI(lifespan=lifespan)
+
+    # A def: FastAPI runs it in one of 40 worker threads, and a clean shutdown waits for it.
+    def notify(order: int, address: str) -> None:
+        try:
+            office.deliver(order, address)
+        except AddressRefused as error:
+            logger.info("order %d: %s", order, error)
+
+    @app.post("/orders", status_code=201)
+    async def place_order(new: NewOrder, background: BackgroundTasks) -> dict[str, int]:
+        order = await app.state.valkey.incr("orders")
+        await app.state.valkey.hset(f"order {order}", mapping=new.model_dump())
+        for address in (new.customer, WAREHOUSE):
+            background.add_task(notify, order, address)
+        return {"order": order}
+
+    @app.get("/orders/{order}")
+    async def read_order(order: int) -> dict[str, Any]:
+        found: dict[str, Any] = await app.state.valkey.hgetall(f"order {order}")
+        if not found:
+            raise HTTPException(404, "No such order")
+        return found
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    return app
+
+
+# end solution
+# %%
+from course_app.learn import check
+
+check("10_background_tasks", create_app)
+
+# %% [markdown]
+# Stuck? Write `hint("10_background_tasks")` into a cell (`from course_app.learn import hint`); each
+# call says a little more. `solution("10_background_tasks")` shows our answer.

@@ -1,0 +1,59 @@
+"""What the post office's ledger says of one app's letters."""
+
+import time
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
+
+import redis
+
+from course_app.apps.post_office import LEDGER, TURNED_AWAY
+
+_LOOK_AGAIN_SECONDS = 0.02
+
+
+class Ledger:
+    """Reads the ledger in an app's Valkey."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    def letters(self) -> Mapping[str, int]:
+        """How often each letter was delivered."""
+        delivered = self._client.hgetall(LEDGER)
+        return {name.decode(): int(times) for name, times in delivered.items()}  # type: ignore
+
+    def delivered(self) -> int:
+        """How many letters were delivered, the same one twice included."""
+        return sum(self.letters().values())
+
+    def turned_away(self) -> int:
+        """How many letters found no free counter."""
+        return int(self._client.get(TURNED_AWAY) or 0)
+
+    def letters_with(self, wanted: Set[str], seconds: float) -> Mapping[str, int]:
+        """The letters, when all that are wanted were delivered, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while wanted - (letters := self.letters()).keys() and time.monotonic() < deadline:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return letters
+
+    def wait_for(self, letters: int, seconds: float) -> int:
+        """Wait until so many were delivered, at most for ``seconds``; returns how many were."""
+        deadline = time.monotonic() + seconds
+        while (delivered := self.delivered()) < letters and time.monotonic() < deadline:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return delivered
+
+
+@contextmanager
+def ledger_of(valkey_url: str | None) -> Iterator[Ledger]:
+    """The ledger in that Valkey.
+
+    Raises:
+        redis.RedisError: Valkey does not answer.
+    """
+    client = redis.Redis.from_url(valkey_url or "")
+    try:
+        yield Ledger(client)
+    finally:
+        client.close()
