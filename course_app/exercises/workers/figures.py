@@ -30,7 +30,7 @@ def own_gain(exam: Exam, service: str, plan: Plan) -> Interval:
     """What a second worker of uvicorn gives a service here; lowest and highest window."""
     one, two = uvicorn(exam, 1, plan), uvicorn(exam, 2, plan)
     rates: dict[ProcessServer, list[float]] = {one: [], two: []}
-    for server in (one, two, two, one, one, two):
+    for server in (one, two, two, one):
         rates[server].append(send(exam, server, service).throughput)
     few, many = rates[one], rates[two]
     return Interval(median(many) / median(few), min(many) / max(few), max(many) / min(few))

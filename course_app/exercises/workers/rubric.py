@@ -13,7 +13,6 @@ from course_app.exercises.workers.plan import (
     REPORTS_PER_SECOND,
     SERVICES,
     Plan,
-    Unreadable,
     read_plan,
 )
 from course_app.grading import (
@@ -37,6 +36,9 @@ _A_GAIN = 1.1
 _OFF = 2.0
 #: A server that needs this many times uvicorn's CPU is a costly one.
 _COSTLY = 1.5
+
+#: A busy moment must not decide.
+_TRIES = 3
 
 #: What criteria after the first work with.
 _plans: "WeakKeyDictionary[Exam, Plan]" = WeakKeyDictionary()
@@ -143,7 +145,7 @@ def fits_on_paper(exam: Exam) -> Evidence:
 def serves(exam: Exam) -> Evidence:
     """Started as planned, the three services answer every request of their clients."""
     for service in reversed(SERVICES):  # the one that can refuse comes first
-        result = send(exam, deploy(exam, service, _plans[exam][service]), service, rounds=3)
+        result = send(exam, deploy(exam, service, _plans[exam][service]), service, rounds=2)
         if result.error_count:
             total = result.error_count + result.completed
             observed = f"{service}: {result.error_count} of {total} requests, {result.errors[0]}"
@@ -183,8 +185,10 @@ def workers_that_help(exam: Exam) -> Evidence:
 def large_enough(exam: Exam) -> Evidence:
     """300 reports a second and more: the pool is large enough for that."""
     choice, server = _plans[exam]["reports"], running(exam)["reports"]
-    windows = [send(exam, server, "reports") for _ in range(3)]
-    rate = max(result.throughput for result in windows)
+    rate = 0.0
+    for _ in range(_TRIES):
+        if rate < REPORTS_PER_SECOND:
+            rate = max(rate, send(exam, server, "reports").throughput)
     observed, wanted = f"{rate:.0f} reports/s", f"{REPORTS_PER_SECOND} or more"
     if rate >= REPORTS_PER_SECOND:
         return Evidence(observed, wanted, {"reports_per_second": rate})
@@ -245,9 +249,6 @@ def _plan(exam: Exam) -> Plan:
     (answer,) = exam.ask(exam.learner, "/plan")
     try:
         return read_plan(answer.json())
-    except Unreadable as error:
+    except ValueError as error:  # no JSON, or none that is a plan
         exam.not_written_yet()
         raise NoPlan(excerpt(answer), str(error)) from error
-    except ValueError as error:
-        exam.not_written_yet()
-        raise NoPlan(excerpt(answer), "JSON") from error
