@@ -132,12 +132,12 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
     @app.get("/tags/{tag_id}/authors")
     async def top_authors(tag_id: int, limit: Limit = 10, reader: int | None = None) -> Report:
-        report = await cached((tag_id, limit))
+        shared = await cached((tag_id, limit))
         authors = [
             {**author, "you": True} if author["id"] == reader else author
-            for author in report["authors"]
+            for author in shared["authors"]
         ]
-        return {**report, "authors": authors}
+        return {**shared, "authors": authors}
 
     return app
 
