@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from course_app.cli.answer import with_exercise
-from course_app.cli.console import Json, Lessons, output, print_json, progress_bar
+from course_app.cli.console import Json, Lessons, output, print_json, progress_bar, status
 from course_app.errors import CourseError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None
 
 def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[Proof]":
     """All proofs, under one bar."""
+    from rich.markup import escape
+
     from course_app.grading import Checker
     from course_app.learn import load_exercise
     from course_app.services import start_services
@@ -61,6 +63,7 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
             bar.update(task, description=lesson.slug)
             for proof in _proofs(course, lesson, exercise, checker, only):
                 proofs.append(proof)
+                status().print(escape(str(proof)), soft_wrap=True)
                 bar.update(task, advance=1 if proof.card else 0)
     return proofs
 

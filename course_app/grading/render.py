@@ -83,8 +83,9 @@ def _row(result: "CriterionResult") -> str:
         f'<div style="font-size:.9em;opacity:.85;white-space:pre-wrap">{html.escape(line)}</div>'
         for line in details(result)
     )
+    points = f'<span style="white-space:nowrap">{_points(result)}</span>'
     return (
-        f"<tr><td {cell}>{_badge(result.outcome)}</td><td {cell}>{_points(result)}</td>"
+        f"<tr><td {cell}>{_badge(result.outcome)}</td><td {cell}>{points}</td>"
         f"<td {cell}>{html.escape(result.title)}{body}</td></tr>"
     )
 

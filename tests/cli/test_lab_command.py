@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ def address(home: Path, folder: Path, command: Command) -> Iterator[str]:
 def test_the_lab_opens_at_the_first_lesson_and_asks_nothing(address: str, folder: Path) -> None:
     where, page = read(f"{address}/")
     assert where == f"{address}/lab/tree/notebooks/00_start_here.ipynb"
-    assert "jupyter-config-data" in page
+    found = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert found
+    # Buttons of instructors' extensions would only be in a learner's way.
+    assert "@jupyter/nbgrader" in json.loads(found[1])["disabledExtensions"]
 
     name = "@jupyterlab/apputils-extension:notification"
     settings = json.loads(read(f"{address}/lab/api/settings/{name}")[1])
