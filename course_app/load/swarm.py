@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from course_app.load.limits import LoadError, loopback_address, within
 from course_app.load.locust_plugin import course_reporter_path
 from course_app.processes import OwnedProcess
@@ -153,7 +151,7 @@ def _watched(
         more, place = _read_from(report, place)
         *complete, rest = (rest + more).split("\n")
         for line in complete:
-            now, done = _read(line, process)
+            now, done = _read(line)
             yield time.monotonic(), now, done
             if done:
                 return
@@ -184,17 +182,16 @@ def _from_first_request(
             yield SwarmReport(**{**vars(report), "seconds": at - began})
 
 
-def _read(line: str, process: OwnedProcess) -> tuple[SwarmReport, bool]:
+def _read(line: str) -> tuple[SwarmReport, bool]:
     try:
         told = json.loads(line)
-        return _report(told, process), bool(told["done"])
+        return _report(told), bool(told["done"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The locustfile runs in the same process as the reporter, and may spoil what it writes.
         raise LocustFailed(f"Locust's figures cannot be read ({error!r}).") from error
 
 
-def _report(told: Mapping[str, Any], process: OwnedProcess) -> SwarmReport:
-    tree = process.tree()
+def _report(told: Mapping[str, Any]) -> SwarmReport:
     return SwarmReport(
         seconds=0.0,
         users=told["users"],
@@ -208,8 +205,8 @@ def _report(told: Mapping[str, Any], process: OwnedProcess) -> SwarmReport:
             )
             for entry in sorted(told["entries"], key=lambda entry: str(entry["name"]))
         ),
-        cpu_seconds=sum(map(_cpu_seconds, tree)),
-        processes=len(tree),
+        cpu_seconds=float(told["cpu_seconds"]),
+        processes=told["processes"],
         errors=tuple(f"{e['times']} x {e['name']}: {e['error']}" for e in told["errors"]),
         exceptions=tuple(told["exceptions"]),
         routes={route: (count[0], count[1]) for route, count in told["routes"].items()},
@@ -218,14 +215,6 @@ def _report(told: Mapping[str, Any], process: OwnedProcess) -> SwarmReport:
 
 def _named(method: str, name: str) -> str:
     return name if method == "GET" else f"{method} {name}"
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
 
 
 def _live(report: SwarmReport) -> str:

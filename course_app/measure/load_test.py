@@ -87,8 +87,9 @@ class LoadTest(Result):
 
     def notes(self) -> Sequence[str]:
         """Errors first, then what Locust itself cost."""
+        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
         cost = (
-            f"Locust: {self.processes} processes, {self.cpu_us_per_request:,.0f} µs CPU a request, "
+            f"Locust: {processes}, {self.cpu_us_per_request:,.0f} µs CPU a request, "
             f"{self.busy:.2f} cores. It rounds times to whole ms."
         )
         problems = (*self.last.errors[:_SHOWN_ERRORS], *self.last.exceptions[:_SHOWN_ERRORS])

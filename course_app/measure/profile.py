@@ -56,7 +56,7 @@ class FlameGraph(Result):
         said = f"{self.name}: the thread waits {self.waiting:.0%} of the time"
         if not busiest:
             return said
-        return f"{said}; {self._innermost(busiest):.0%} are spent in {busiest}"
+        return f"{said} and spends {self._innermost(busiest):.0%} of it in {busiest}"
 
     def rows(self) -> list[tuple[str, ...]]:
         """The names with most time of their own."""

@@ -26,6 +26,9 @@ locust.runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
 #: Requests and failures by the first part of the path, whatever name the locustfile gives them.
 _routes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
 
+#: CPU of each worker, as of the figures that came with it: so counts and costs are of one moment.
+_workers_cpu_seconds: dict[str, float] = {}
+
 
 def _only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -41,6 +44,14 @@ def _count(url: str = "", exception: object = None, **_details: Any) -> None:
     route = _routes["/" + urlsplit(str(url)).path.lstrip("/").partition("/")[0]]
     route[0] += 1
     route[1] += exception is not None
+
+
+def _tell_cpu(data: dict[str, Any], **_: Any) -> None:
+    data["cpu_seconds"] = time.process_time()
+
+
+def _hear_cpu(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    _workers_cpu_seconds[client_id] = float(data.get("cpu_seconds", 0.0))
 
 
 def _begin(environment: Any, **_: Any) -> None:
@@ -88,6 +99,8 @@ def _write(environment: Any, *, done: bool = False) -> None:
     line = {
         "done": done,
         "users": environment.runner.user_count,
+        "processes": 1 + len(_workers_cpu_seconds),
+        "cpu_seconds": time.process_time() + sum(_workers_cpu_seconds.values()),
         "entries": [_entry(entry) for entry in stats.entries.values()],
         "errors": [
             {"name": error.name, "error": str(error.error), "times": error.occurrences}
@@ -113,6 +126,8 @@ def _entry(entry: Any) -> dict[str, Any]:
 
 _events: Any = locust.events
 _events.request.add_listener(_count)
+_events.report_to_master.add_listener(_tell_cpu)
+_events.worker_report.add_listener(_hear_cpu)
 _events.init.add_listener(_begin)
 _events.test_start.add_listener(_end_in_time)
 _events.quitting.add_listener(_end)
