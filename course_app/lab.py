@@ -85,6 +85,9 @@ nest_asyncio.apply()
 #: So many bystanders can be under way; more of them would wait at their client.
 _BYSTANDERS_AT_ONCE = 64
 
+#: Many workers that import at the same time on a few busy cores take their time.
+_WORKERS_START_SECONDS = 60.0
+
 Server = ThreadServer | ProcessServer
 App = ASGIApp | Server
 Traffic = str | Request | Workload
@@ -166,7 +169,14 @@ class Lab:
         """
         name = name or f"{program} x {workers}"
         with ProgressLine(f"Starting {name}"):
-            server = ProcessServer(app, name=name, program=program, workers=workers, env=env)
+            server = ProcessServer(
+                app,
+                name=name,
+                program=program,
+                workers=workers,
+                env=env,
+                startup_timeout_seconds=_WORKERS_START_SECONDS,
+            )
         self._stack.callback(server.stop)
         return server
 

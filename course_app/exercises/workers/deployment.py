@@ -11,6 +11,7 @@ from course_app.measure.subject import connect
 from course_app.serving import ProcessServer, ServingError
 
 APP = "course_app.apps.workers:app"
+_START_SECONDS = 40.0
 _WINDOW_SECONDS = 0.25
 #: Longer than a request takes, so that all clients are in step with the server.
 _WARMUP_SECONDS = 0.1
@@ -39,7 +40,12 @@ def deploy(exam: Exam, name: str, choice: Choice) -> ProcessServer:
         }
         try:
             server = ProcessServer(
-                APP, name=name, program=choice.server, workers=choice.workers, env=settings
+                APP,
+                name=name,
+                program=choice.server,
+                workers=choice.workers,
+                env=settings,
+                startup_timeout_seconds=_START_SECONDS,
             )
         except ServingError as error:
             raise CouldNotCheck(f"{name} does not start: {error}") from error
