@@ -72,7 +72,7 @@ def _points(axes: Axes, index: int, name: str, gains: Sequence[Gain]) -> None:
             f"{gain.name}, {name}: {interval.factor}",
             xy=(x, interval.estimate),
             # Small shares lie close together: their names stand on a slope.
-            xytext=(-10, -3) if left else (14, 24 + 17 * number),
+            xytext=(-10, -3) if left else (16, 44 + 16 * number),
             textcoords="offset points",
             ha="right" if left else "left",
             va="center",
