@@ -1,0 +1,389 @@
+# %% [markdown]
+# # 06 - Response models
+#
+# The guide says: declare a response model with the fields that a client needs, and answers hold
+# only necessary data. Many older articles warn that this costs time, because FastAPI then
+# validates every answer before it sends it.
+#
+# So is a response model a gain or a price? In this lesson you count what FastAPI does with an
+# answer, with a model and without. It takes less than a minute of measuring.
+
+# %%
+from course_app.lab import Lab
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# A handler answers with 100 users. How many times as fast does it answer with a response model?
+# The older articles would say: less than 1. Change the number to what you believe.
+
+# %%
+guess = lab.predict(0.8, "times as fast with a response model")
+
+# %% [markdown]
+# ## Rows as they come
+#
+# A thousand users are read once and kept. That way the lesson measures nothing but the way
+# from a row to its JSON.
+
+# %%
+import asyncio
+
+import asyncpg
+
+QUERY = """SELECT id, name, bio, email, age, created_at, md5(email) AS password_hash
+    FROM users ORDER BY id LIMIT 1000"""
+
+
+async def read_users() -> list[dict]:
+    connection = await asyncpg.connect(lab.postgres_dsn)
+    try:
+        return [dict(row) for row in await connection.fetch(QUERY)]
+    finally:
+        await connection.close()
+
+
+ROWS = asyncio.run(read_users())
+
+# %% [markdown]
+# The first version hands its rows to FastAPI and leaves the rest to it.
+
+# %%
+from fastapi import FastAPI
+
+
+def whole_rows(rows: float = 100) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/users")
+    async def list_users():
+        return ROWS[: int(rows)]
+
+    return app
+
+
+# %% [markdown]
+# What makes JSON of them is a function of FastAPI's, `jsonable_encoder`. A probe counts its calls.
+
+# %%
+from course_app.measure.probes.encoder import EncoderProbe
+
+lab.also_count(EncoderProbe())
+whole = lab.measure(whole_rows(), "/users", concurrency=8, name="whole rows")
+whole
+
+# %% [markdown]
+# The counts at the end of the table are the subject of this lesson: how many bytes a client gets,
+# and how often that function was called for it. And what is in these bytes?
+
+# %%
+from fastapi.testclient import TestClient
+
+
+def ask(app: FastAPI, path: str = "/users"):
+    return TestClient(app, raise_server_exceptions=False).get(path)
+
+
+leaked = list(ask(whole_rows()).json()[0])
+print("Every client sees:", ", ".join(leaked))
+
+# %% [markdown]
+# Whatever a column holds goes out to everybody, and so will the column that a colleague adds next
+# year.
+#
+# ## Only what is needed, two ways
+#
+# Clients need three fields. One can choose them by hand, in the handler:
+
+# %%
+from pydantic import BaseModel
+
+
+class User(BaseModel):
+    id: int
+    name: str
+    bio: str
+
+
+FIELDS = tuple(User.model_fields)
+
+
+def by_hand(rows: float = 100) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/users")
+    async def list_users():
+        return [{field: row[field] for field in FIELDS} for row in ROWS[: int(rows)]]
+
+    return app
+
+
+# %% [markdown]
+# Or one declares them. The handler stays as careless as it was; the declaration is what the
+# client gets, what the documentation shows, and what nobody can forget. (A return annotation,
+# `-> list[User]`, says the same.)
+
+
+# %%
+def with_model(rows: float = 100) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/users", response_model=list[User])
+    async def list_users():
+        return ROWS[: int(rows)]
+
+    return app
+
+
+# %%
+comparison = lab.compare(
+    {"by hand": by_hand(), "response model": with_model()},
+    "/users",
+    concurrency=8,
+    at_least=2,
+    most_rounds=10,
+)
+comparison
+
+# %% tags=["readme"]
+CALLS, BYTES = "jsonable_encoder calls", "HTTP bytes received"
+comparison.plot(predicted=guess.value, counters=[f"{CALLS} / request"])
+
+# %% [markdown]
+# Both send the same bytes. One of them validated each row before, and took less time, not more.
+#
+# ## The cause, counted
+#
+# FastAPI knows nothing about an answer without a type until it sees it. So it looks at everything:
+# the list, each dict in it, each key, each value, one Python call each. After that, `json.dumps`
+# goes through all of it again.
+
+# %%
+expected = 1 + 100 * (1 + 2 * len(FIELDS))
+calls = {variant.name: variant.counts[CALLS] for variant in comparison.variants}
+print(f"1 list + 100 dicts + 100 x {len(FIELDS)} keys and as many values = {expected}")
+print("counted:", calls)
+
+# %% [markdown]
+# A response model is a type that is known **when the app starts**. Pydantic makes a serializer of
+# it, in Rust, and since version 0.130 FastAPI lets that one write the bytes of the answer
+# directly. Then there is nothing left for Python to look at.
+#
+# Is it the model, then, or only the type? Four more ways to send the same bytes:
+
+# %%
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
+
+USERS = TypeAdapter(list[User]).validate_python(ROWS)
+
+
+def answering(make_answer, **options):
+    def with_rows(rows: float = 100) -> FastAPI:
+        app, answer = FastAPI(), make_answer(int(rows))
+
+        @app.get("/users", **options)
+        async def list_users():
+            return answer
+
+        return app
+
+    return with_rows
+
+
+# %%
+def chosen(rows: int) -> list[dict[str, Any]]:
+    return [{field: row[field] for field in FIELDS} for row in ROWS[:rows]]
+
+
+def as_bytes(rows: int) -> Response:
+    body = TypeAdapter(list[User]).dump_json(USERS[:rows])
+    return Response(body, media_type="application/json")
+
+
+dicts = answering(chosen)
+model = answering(chosen, response_model=list[User])
+any_dict = answering(chosen, response_model=list[dict[str, Any]])
+named_class = answering(chosen, response_model=list[User], response_class=JSONResponse)
+instances = answering(lambda rows: USERS[:rows], response_model=list[User])
+prebuilt = answering(as_bytes)
+
+# %%
+ways = {
+    "dicts, no type": dicts(),
+    "model, class named": named_class(),
+    "typed as dict": any_dict(),
+    "model": model(),
+    "model, from instances": instances(),
+    "prebuilt bytes": prebuilt(),
+}
+by_cpu = lab.compare(ways, "/users", metric="cpu", at_least=1.5)
+by_cpu.plot(counters=[f"{CALLS} / request"])
+
+# %% [markdown]
+# Any type ends the calls, also `list[dict[str, Any]]`. But that one lets every field through: it
+# is fast, and it leaks.
+#
+# **class named** has `response_class=JSONResponse` in its decorator. It looks harmless, and
+# takes the direct way to the bytes away: Pydantic makes dicts, `json.dumps` makes text of them. So
+# did FastAPI for everybody before 0.130, which is where the older articles come from. It is also
+# why `ORJSONResponse`, their remedy, is now deprecated.
+#
+# **From instances** saves the validation: what is a `User` already is not looked at again.
+# **Prebuilt bytes** are the floor, a request without any serialization.
+#
+# ## How many rows does it take?
+
+# %%
+series = {"dicts": dicts, "model": model, "instances": instances, "prebuilt bytes": prebuilt}
+sweep = lab.sweep(
+    series,
+    "/users",
+    parameter="rows in the answer",
+    values=[1, 10, 100, 1000],
+    metric="cpu",
+    concurrency=4,
+    windows=3,
+    count_causes=True,
+)
+
+# %%
+from course_app.plots import plot_panels
+
+
+def times_less(name: str) -> list[tuple[float, float, float, float]]:
+    ratios = {rows: sweep.ratio("dicts", name, rows) for rows in sweep.values}
+    return [(rows, ratio.estimate, ratio.low, ratio.high) for rows, ratio in ratios.items()]
+
+
+cpu = {
+    name: [(p.value, p.middle("cpu"), *p.span("cpu")) for p in sweep.series[name]]
+    for name in series
+}
+few, many = sweep.ratio("dicts", "model", 1), sweep.ratio("dicts", "model", 1000)
+plot_panels(
+    {
+        "server CPU, µs / request": cpu,
+        "times less CPU than dicts": {name: times_less(name) for name in series if name != "dicts"},
+    },
+    x_label="rows in the answer",
+    title=f"A model takes {few.factor} less CPU for one row, {many.factor} less for a thousand",
+)
+
+# %% [markdown]
+# Each line begins flat: that is the request itself, which costs the same whatever is in it. Then
+# the rows begin to count, those without a type much earlier. Time follows the calls:
+
+# %%
+print("  rows  calls of dicts  of the model  µs a call")
+for rows in sweep.values:
+    counted = {name: sweep.at(name, rows).counts[CALLS] for name in ("dicts", "model")}
+    saved = sweep.at("dicts", rows).middle("cpu") - sweep.at("model", rows).middle("cpu")
+    print(f"{rows:6g}{counted['dicts']:16g}{counted['model']:14g}{saved / counted['dicts']:11.2f}")
+
+# %% [markdown]
+# ## When it does not help, and when it hurts
+#
+# **One row.** A detail page has little to encode. A model is still right there, for the sake of
+# its fields, but do not expect to see it in a latency:
+
+# %%
+one_row = lab.compare({"dict": dicts(1), "model": model(1)}, "/users", metric="cpu")
+one_row
+
+# %% [markdown]
+# **A row that breaks the model.** Validation is a promise to the client, and FastAPI keeps it by
+# answering 500 when a handler returns something else. Here one user of a hundred has no name:
+
+# %%
+broken = [dict(row, name=None) if row["id"] == 50 else row for row in ROWS]
+status = {
+    "no type": ask(answering(lambda rows: broken[:rows])(100)).status_code,
+    "model": ask(answering(lambda rows: broken[:rows], response_model=list[User])(100)).status_code,
+}
+print(status)
+
+# %% [markdown]
+# The other 99 are lost with it. Either the model says what is in the data, `name: str | None`, or
+# rows are validated one by one where they enter, so that a bad one costs only itself. The
+# instances are free to serialize afterwards.
+
+# %%
+from pydantic import ValidationError
+
+
+def fitting(rows: list[dict]) -> list[User]:
+    users = []
+    for row in rows:
+        try:
+            users.append(User.model_validate(row))
+        except ValidationError as error:
+            print(f"left out user {row['id']}: {error.errors()[0]['msg']}")
+    return users
+
+
+repaired = ask(answering(lambda rows: fitting(broken[:rows]), response_model=list[User])(100))
+print(repaired.status_code, len(repaired.json()), "users")
+
+# %% [markdown]
+# **Times look different.** Both of these are correct, but a client that compares texts will notice
+# when you introduce a model.
+
+
+# %%
+class Joined(BaseModel):
+    created_at: Any
+
+
+for name, options in {"no type": {}, "model": {"response_model": Joined}}.items():
+    since = answering(lambda _: {"created_at": ROWS[0]["created_at"]}, **options)
+    print(f"{name:>8}: {ask(since()).text}")
+
+# %% [markdown]
+# **The query stays as it was.** The model drops four columns after PostgreSQL has sent them and
+# asyncpg has made objects of them. To save that as well, name the columns
+# ([lesson 05](05_queries.ipynb)).
+#
+# ## The verdict
+
+# %%
+bytes_sent = {
+    "whole rows": whole.counts[BYTES],
+    "model": comparison["response model"].counts[BYTES],
+}
+lab.verdict(
+    15,
+    "holds",
+    "Smaller by what it leaves out, and faster because Pydantic writes the JSON that FastAPI would "
+    "otherwise put together call by call. For one row there is little to gain.",
+    {
+        "without a model the answer leaks what clients should not see": "password_hash" in leaked,
+        "the model sends at most 0.8 of the bytes": (
+            bytes_sent["model"] <= 0.8 * bytes_sent["whole rows"]
+        ),
+        "100 rows take no call of jsonable_encoder in place of one a value": (
+            calls == {"by hand": expected, "response model": 0}
+        ),
+        "100 rows come at least 2 times faster": comparison.faster(at_least=2),
+        "one row gains less than that": one_row.speedup().below(2),
+    },
+    evidence=comparison,
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Give every endpoint a return type. It protects the fields, writes the documentation, and is
+#   FastAPI's fast path.
+# - Count calls of `jsonable_encoder`. If there are any, there is no type, or the answer was
+#   encoded by hand.
+# - Leave `response_class` alone, unless you return something that is not JSON.
+# - Validate rows where they enter: then a bad row is a line in the log and not a 500.
+#
+# Next: [the exercise](../exercises/06_response_models.ipynb), a public directory of members that
+# tells more than it should, and slowly.
