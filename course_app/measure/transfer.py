@@ -25,7 +25,8 @@ class Delivery:
 
     def ms(self, megabits: float | Floats) -> Floats:
         """The time to the last byte over links of so many Mbit/s, in ms, shape of ``megabits``."""
-        return np.asarray(np.median(self.cpu_ms) + 8 * self.size_bytes / (1e3 * megabits))
+        cpu_ms = mean_interval(self.cpu_ms).estimate
+        return np.asarray(cpu_ms + 8 * self.size_bytes / (1e3 * megabits))
 
 
 def break_even(smaller: Delivery, larger: Delivery) -> Interval:

@@ -217,8 +217,9 @@ def _message(result: Comparison, metric: str | None) -> str:
         return f"Cannot tell whether {best.name} is faster than {base}: {speedup}"
     if len(others) == 1 and speedup.high < 1 / WORTH_A_CHANGE:
         return f"{best.name} is slower than {base}: {speedup}"
-    subject = best.name if len(others) == 1 else "None of these"
-    return f"{subject} is not faster than {base}: {speedup}"
+    if len(others) > 1:
+        return f"None of these is faster than {base}; the best is {best.name}: {speedup}"
+    return f"{best.name} is not faster than {base}: {speedup}"
 
 
 def _predictions(result: Comparison, predicted: Predicted) -> Mapping[str, float]:

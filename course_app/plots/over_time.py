@@ -19,6 +19,8 @@ _MOST_POINTS = 4000
 _LOG_FROM = 30.0
 #: Timers are only good to a millisecond or two: less is not lag.
 _LAG_FLOOR_SECONDS = 0.001
+#: Loops that hardly lag must not look like mountains.
+_LEAST_LAG_SHOWN_MS = 1e3 * _LAG_FLOOR_SECONDS
 
 _UNDER_WAY = "#e4e4e4"
 
@@ -73,6 +75,7 @@ def plot_lag(
             _lag(axes, index, name, values)
             for start, end in zip(*(under_way or {}).get(name, ((), ())), strict=True):
                 axes.axvspan(start, end, color=_UNDER_WAY, linewidth=0, zorder=0)
+        rows[0].set_ylim(0, 1.1 * max(_LEAST_LAG_SHOWN_MS, *greatest.values()))
         rows[-1].set_xlabel("seconds" + ("; grey: a request is under way" if under_way else ""))
         canvas.supylabel("event-loop lag, ms", fontsize=9.5)
         return finish(canvas, message)
@@ -205,7 +208,6 @@ def _lag(axes: Axes, index: int, name: str, values: Series) -> None:
     axes.fill(x, y, color=style.color, alpha=0.35, linewidth=0)
     axes.plot([0, *x, end], [0, *y, 0], color=style.color, linewidth=1.0)
     axes.set_title(name, color=style.text, fontweight="bold")
-    axes.set_ylim(bottom=0)
     axes.margins(x=0)
     linear_ticks(axes.xaxis)
     linear_ticks(axes.yaxis, 4)

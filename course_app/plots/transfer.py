@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
+from course_app.measure.statistics import significant
 from course_app.measure.transfer import Delivery, break_even
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
-from course_app.plots.style import INK, MUTED, log_ticks, look, number, styled
+from course_app.plots.style import INK, MUTED, log_ticks, look, styled
 from course_app.plots.sweep import LinePoint
 
 #: From a phone at the edge of its cell to a data centre.
@@ -48,7 +49,7 @@ def plot_transfer(
         _scales(axes, times)
         axes.set_xlabel("speed of the client's link, Mbit/s")
         axes.set_ylabel("time to the last byte, ms")
-        _strip(axes, links, times)
+        _strip(axes, links, times, ways)
         ends = [(name, float(ms[-1])) for name, ms in times.items()]
         label_ends(axes, [EndLabel(n, FASTEST, ms, look(i).text) for i, (n, ms) in enumerate(ends)])
         return finish(canvas, title)
@@ -95,8 +96,13 @@ def _scales(axes: Axes, times: Mapping[str, np.ndarray]) -> None:
     log_ticks(axes.yaxis, low, high)
 
 
-def _strip(axes: Axes, links: np.ndarray, times: Mapping[str, np.ndarray]) -> None:
-    names = list(times)
+def _strip(
+    axes: Axes,
+    links: np.ndarray,
+    times: Mapping[str, np.ndarray],
+    ways: Mapping[str, Delivery],
+) -> None:
+    names = list(ways)
     first = np.argmin(list(times.values()), axis=0)
     changes = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), links.size - 1]
     for start, end in pairwise(changes):
@@ -106,9 +112,10 @@ def _strip(axes: Axes, links: np.ndarray, times: Mapping[str, np.ndarray]) -> No
             middle = float(np.sqrt(links[start] * links[end]))
             _say(axes, middle, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
         if start:
-            speed = float(f"{links[start]:.2g}")
+            before, after = (ways[names[int(first[at])]] for at in (start - 1, start))
+            speed = break_even(before, after).estimate
             axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
-            _say(axes, links[start], 1.0, f"{number(speed)} Mbit/s", INK, "top")
+            _say(axes, links[start], 1.0, f"{significant(speed)} Mbit/s", INK, "top")
 
 
 def _say(axes: Axes, x: float, y: float, text: str, color: str, side: str) -> None:

@@ -145,6 +145,9 @@ def test_the_default_message_of_a_comparison_says_what_was_found() -> None:
     assert re.fullmatch(r"pool is 9\.0 \[.+\] times as fast as connect per request", faster)
     same = examples.comparison(examples.variant("a", 5.0), examples.variant("b", 5.0))
     assert same.plot().title.startswith("b is not faster than a")
+    three = [examples.variant(name, ms) for name, ms in (("a", 5.0), ("b", 9.0), ("c", 20.0))]
+    slow = examples.comparison(*three)
+    assert slow.plot().title.startswith("None of these is faster than a; the best is b: 0.5")
     slower = examples.comparison(examples.variant("a", 5.0), examples.variant("b", 9.0))
     assert slower.plot().title.startswith("b is slower than a")
 
