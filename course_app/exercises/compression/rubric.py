@@ -1,0 +1,322 @@
+"""How answers are judged: decodable, negotiated, fresh; what is worth it is compressed, no more."""
+
+import secrets
+from collections.abc import Mapping
+
+from course_app.exercises.compression.choices import (
+    LINKS,
+    Level,
+    best_of,
+    cpu_ms,
+    measured,
+    read,
+    times_as_long,
+)
+from course_app.grading import Evidence, Exam, Failure, contract, hygiene, mechanism, speed
+from course_app.load import Request, Response, get, mix, uniform
+from course_app.measure.answers import decoded, same_decoded
+
+GZIP = {"Accept-Encoding": "gzip, deflate"}
+#: Clients who cannot undo gzip, or did not say so.
+NO_GZIP: tuple[Mapping[str, str], ...] = (
+    {},
+    {"Accept-Encoding": "identity"},
+    {"Accept-Encoding": "br"},
+)
+
+#: What the text of the exercise allows.
+MOST_BYTES_LEFT = 1 / 3
+MOST_TIMES_AS_LONG = 1.3
+
+#: About 10 MB of JSON.
+_ALL = "/posts?limit=9000"
+_PINGS = 30
+#: A free loop answers others well before a compression could be done.
+_SHARE_OF_COMPRESSION = 0.5
+#: The first piece of a stream comes before this share of its time.
+_FIRST_PIECE = 0.5
+_TRIES = 4
+
+
+def _list(path: str, headers: Mapping[str, str], weight: float = 1.0) -> Request:
+    return get(path, limit=uniform(60, 120), headers=headers, weight=weight)
+
+
+LIST = "/posts?limit={limit}"
+INTERNAL = "/internal/posts?limit={limit}"
+ONE = get("/posts/{id}", id=uniform(1, 100_000), headers=GZIP)
+MISSING = get("/posts/{id}", id=uniform(200_000, 900_000), headers=GZIP, expect_status=404)
+FIGURES = get("/posts/{id}/figures.xlsx", id=uniform(1, 100_000), headers=GZIP)
+
+READS = mix(
+    _list(LIST, GZIP),
+    _list(LIST, {}),
+    _list(INTERNAL, GZIP),
+    ONE,
+    MISSING,
+    FIGURES,
+    get("/posts?limit=many", headers=GZIP, expect_status=422),
+)
+TRAFFIC = mix(_list(LIST, GZIP, weight=4), _list(INTERNAL, GZIP), ONE, FIGURES)
+
+
+class NotDecodable(Failure):
+    """An answer cannot be decoded as its Content-Encoding says."""
+
+    hint = (
+        "`gzip` is a format of its own, with a head and a check sum. Let a library write it, and "
+        "name it only where it was written."
+    )
+
+
+class NotAsked(Failure):
+    """A client who cannot decode gzip gets it."""
+
+    hint = "What a client can decode stands in its `Accept-Encoding`. Who says nothing gets none."
+
+
+class ForgetsVary(Failure):
+    """A cache cannot know that a URL has two answers."""
+
+    hint = (
+        "`Vary: Accept-Encoding` belongs to both of them: a cache learns it from whichever comes "
+        "first, also if that is the plain one."
+    )
+
+
+class StaleAnswer(Failure):
+    """An answer is older than the row in the database."""
+
+    hint = "Compressed bytes that are kept are a cache, and this service may not show old titles."
+
+
+class NotCompressed(Failure):
+    """A long list goes out to the world with most of its bytes."""
+
+    hint = (
+        "Look at the lines over the speed of the link: on a phone's, compression is worth more "
+        "than anything else. Send yourself a request that accepts gzip, and look at the answer."
+    )
+
+
+class CompressesSmall(Failure):
+    """An answer that fits into one packet is compressed."""
+
+    hint = "What does the smallest answer become? `minimum_size` says from where on it is worth it."
+
+
+class CompressesDense(Failure):
+    """A spreadsheet is compressed again."""
+
+    hint = (
+        "An .xlsx file is a zip archive, but its type does not stand in Starlette's list of types "
+        "to leave alone. The list is a parameter."
+    )
+
+
+class CompressesForNeighbours(Failure):
+    """The indexer on the same machine gets compressed lists."""
+
+    hint = (
+        "It asks for gzip because its HTTP library always does. What does gzip save on a link of "
+        "20 Gbit/s, and what does it cost? Refusing is an answer: know who asks by the path."
+    )
+
+
+class BlocksLoop(Failure):
+    """While a long list is compressed, nobody else is answered."""
+
+    hint = (
+        "Compression of megabytes belongs into a thread: zlib lets others run meanwhile. See from "
+        "which size on Starlette does that, or call it by `asyncio.to_thread`."
+    )
+
+
+class NoChoice(Failure):
+    """There is no choice of a level for each of the three clients."""
+
+    hint = (
+        'levels = {"phone": ..., "office": ..., "indexer": ...}, each a level from 1 to 9 or None.'
+    )
+
+
+class WrongLevel(Failure):
+    """A client waits clearly longer than with another level."""
+
+    hint = (
+        "For each link, add up: CPU time of the level, and bits divided by speed. None, for no "
+        "compression, takes no CPU and all of the bits."
+    )
+
+
+class HoldsStream(Failure):
+    """The first piece of a stream waits for its last."""
+
+    hint = (
+        "Who collects a body to compress it has to wait for its end. Starlette's middleware "
+        "compresses each piece as it comes."
+    )
+
+
+def _same(mine: Response, theirs: Response) -> bool:
+    _require_decodable(mine)
+    return same_decoded(mine, theirs)
+
+
+def _require_decodable(answer: Response) -> bytes:
+    try:
+        return decoded(answer)
+    except ValueError as error:
+        raise NotDecodable(str(error), "what its header says") from None
+
+
+@contract(points=1)
+def same_answers(exam: Exam) -> Evidence:
+    """Every answer is as before once it is decoded, for clients with and without gzip."""
+    exam.same_answers(get("/feed", headers=GZIP), 1, same=_same)
+    return exam.same_answers(READS, 40, same=_same)
+
+
+@contract(points=1)
+def negotiated(exam: Exam) -> Evidence:
+    """Who does not accept gzip gets none, and caches are told that there are two answers."""
+    path = f"/posts?limit={exam.random.randint(60, 120)}"
+    plain = [exam.ask(exam.learner, get(path, headers=headers))[0] for headers in NO_GZIP]
+    for headers, answer in zip(NO_GZIP, plain, strict=True):
+        if encoding := answer.header("content-encoding"):
+            said = headers.get("Accept-Encoding", "nothing")
+            raise NotAsked(f"{encoding} for a client that accepts {said}", "the plain answer")
+    (packed,) = exam.ask(exam.learner, get(path, headers=GZIP))
+    if packed.header("content-encoding"):
+        for what, answer in (("compressed", packed), ("plain", plain[0])):
+            if "accept-encoding" not in (answer.header("vary") or "").lower():
+                raise ForgetsVary(f"no Vary with the {what} answer", "Vary: Accept-Encoding")
+    return Evidence("plain for 3 of 3 who cannot decode", "and Vary with either answer")
+
+
+@contract(points=1)
+def fresh_answers(exam: Exam) -> Evidence:
+    """An answer shows what is in the database now."""
+    path = get("/posts?limit=60", headers=GZIP)
+    for _ in range(2):
+        exam.ask(exam.learner, path)
+        title, number = f"Title {secrets.token_hex(8)}", exam.random.randint(1, 60)
+        for candidate in (exam.learner, exam.reference):
+            change = "UPDATE posts SET title = %s WHERE id = %s"
+            candidate.workspace.execute(change, title, number)
+        (answer,) = exam.ask(exam.learner, path)
+        if title.encode() not in _require_decodable(answer):
+            raise StaleAnswer(f"post {number} has its old title", "the new title")
+    return Evidence("2 of 2 changes seen", "every change")
+
+
+@mechanism(points=1)
+def compresses(exam: Exam) -> Evidence:
+    """Long lists go out to the world with at most a third of their bytes."""
+    answers = exam.ask(exam.learner, _list(LIST, GZIP), 4)
+    whole = sum(len(decoded(answer)) for answer in answers)
+    left = sum(len(answer.body) for answer in answers) / whole
+    observed, wanted = f"{left:.0%} of the bytes", f"{MOST_BYTES_LEFT:.0%} or less"
+    if left > MOST_BYTES_LEFT:
+        raise NotCompressed(observed, wanted, numbers={"share_of_bytes": left})
+    return Evidence(observed, wanted, {"share_of_bytes": left})
+
+
+@mechanism(points=1)
+def leaves_alone(exam: Exam) -> Evidence:
+    """Small answers and spreadsheets go out as they are."""
+    kinds = ((ONE, CompressesSmall), (MISSING, CompressesSmall), (FIGURES, CompressesDense))
+    for request, failure in kinds:
+        for answer in exam.ask(exam.learner, request, 2):
+            if answer.header("content-encoding"):
+                before, after = len(decoded(answer)), len(answer.body)
+                raise failure(f"{before:,} bytes became {after:,}", "the answer as it is")
+    return Evidence("6 of 6 as they are", "no Content-Encoding")
+
+
+@mechanism(points=1)
+def refuses(exam: Exam) -> Evidence:
+    """The indexer on this machine gets its lists as they are: for it compression would hurt."""
+    (answer,) = exam.ask(exam.learner, get("/internal/posts?limit=90", headers=GZIP))
+    body = _require_decodable(answer)
+    link = LINKS["indexer"]
+    saved_ms = 8 * (len(body) - len(body) * MOST_BYTES_LEFT) / (1e3 * link)
+    extra_ms = min(cpu_ms(body, 1) for _ in range(5))
+    trade = f"level 1 costs {extra_ms:.2f} ms of CPU to save {saved_ms:.2f} ms on the link"
+    if encoding := answer.header("content-encoding"):
+        raise CompressesForNeighbours(f"{encoding}; {trade}", "plain")
+    return Evidence(f"plain; {trade}", "plain", {"cost_ms": extra_ms, "saved_ms": saved_ms})
+
+
+@mechanism(points=1)
+def loop_is_free(exam: Exam) -> Evidence:
+    """While 10 MB are compressed for one client, others are answered."""
+    everything = get(_ALL, headers=GZIP)
+    body = _require_decodable(exam.ask(exam.learner, everything)[0])
+    # Nobody compresses it faster than this, so a blocked loop makes somebody wait for as long.
+    least_ms = _SHARE_OF_COMPRESSION * min(cpu_ms(body, 1) for _ in range(2))
+    longest_ms = _longest_wait_ms(exam, everything)
+    for _ in range(_TRIES - 1):
+        if longest_ms < least_ms:
+            break
+        longest_ms = min(longest_ms, _longest_wait_ms(exam, everything))
+    observed, wanted = f"others waited {longest_ms:.0f} ms", f"less than {least_ms:.0f} ms"
+    if longest_ms >= least_ms:
+        raise BlocksLoop(observed, wanted, numbers={"longest_wait_ms": longest_ms})
+    return Evidence(observed, wanted, {"longest_wait_ms": longest_ms})
+
+
+@speed(points=1)
+def cheaper(exam: Exam) -> Evidence:
+    """At least half of what our solution saves in CPU, over all kinds of answers."""
+    return exam.speed(TRAFFIC, concurrency=2, metric="cpu", same=_same)
+
+
+@speed(points=1)
+def chooses(exam: Exam) -> Evidence:
+    """For each of the three clients no other level would be clearly faster."""
+    chosen = read(exam.values.get("levels"))
+    if chosen is None:
+        raise NoChoice(f"levels = {exam.values.get('levels')!r:.80}", "a level or None for each")
+    (answer,) = exam.ask(exam.reference, get("/internal/posts?limit=90"))
+    ways = measured(answer.body)
+    said = []
+    for client, link in LINKS.items():
+        level, best = chosen[client], best_of(ways, link)
+        ratio = times_as_long(ways, level, link)
+        said.append(f"{client} {ratio.estimate:.2f}")
+        if ratio.above(MOST_TIMES_AS_LONG):
+            ms, best_ms = float(ways[level].ms(link)), float(ways[best].ms(link))
+            observed = f"{client}: {_named(level)} {ms:.2f} ms, {_named(best)} {best_ms:.2f} ms"
+            raise WrongLevel(observed, f"at most {MOST_TIMES_AS_LONG:g} times the best")
+    wanted = f"at most {MOST_TIMES_AS_LONG:g} times the best"
+    return Evidence(f"times the best: {', '.join(said)}", wanted)
+
+
+@hygiene(points=1)
+def streams(exam: Exam) -> Evidence:
+    """The first piece of a stream comes long before its last."""
+    shares = []
+    for _ in range(_TRIES):
+        (timed,) = exam.overlap(exam.learner, [get("/feed", headers=GZIP)])
+        shares.append(timed.first_byte_seconds / timed.seconds)
+        if shares[-1] < _FIRST_PIECE:
+            break
+    observed = f"the first piece after {min(shares):.0%} of the time"
+    wanted = f"less than {_FIRST_PIECE:.0%}"
+    if min(shares) >= _FIRST_PIECE:
+        raise HoldsStream(observed, wanted)
+    return Evidence(observed, wanted)
+
+
+def _named(level: Level) -> str:
+    return "plain" if level is None else f"level {level}"
+
+
+def _longest_wait_ms(exam: Exam, everything: Request) -> float:
+    """What others wait at most, who come at any time while one client gets everything."""
+    (alone,) = exam.overlap(exam.learner, [everything])
+    others = [get("/posts/{id}", id=uniform(1, 100_000)) for _ in range(_PINGS)]
+    gap_seconds = alone.seconds / _PINGS
+    _, *waits = exam.overlap(exam.learner, [everything, *others], gap_seconds)
+    return max(wait.ms for wait in waits)
