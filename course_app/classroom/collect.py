@@ -87,9 +87,8 @@ def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterat
         return
     answers: dict[str, list[Path]] = {}
     for path in files:
-        number = re.match(r"\d\d", path.stem)
-        slug = only or exercises.get(number[0] if number else "", "")
-        if slug and (not only or not number or exercises.get(number[0]) == only):
+        slug = _exercise_of(path, exercises) or only
+        if slug and slug == (only or slug):
             answers.setdefault(slug, []).append(path)
     if not answers:
         yield Submission(learner, only or "unknown", None, "No answer to an exercise was found.")
@@ -97,6 +96,15 @@ def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterat
         best, *others = sorted(paths, key=lambda path: (len(path.parts), path.suffix, path.name))
         note = f"{len(paths)} files were handed in; graded is {best.name}." if others else ""
         yield Submission(learner, slug, best, note=note)
+
+
+def _exercise_of(path: Path, exercises: dict[str, str]) -> str:
+    """The exercise that a file's name tells: by a slug anywhere in it, or a number in front."""
+    for slug in exercises.values():
+        if slug in path.stem:
+            return slug
+    number = re.match(r"\d\d(?!\d)", path.stem)
+    return exercises.get(number[0], "") if number else ""
 
 
 def _learner(entry: Path, exercises: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from course_app.cli.doctor import doctor
 from course_app.cli.grade import grade
 from course_app.cli.hint import hint
 from course_app.cli.lab import lab
+from course_app.cli.nbgrader import nbgrader
 from course_app.cli.progress import progress
 from course_app.cli.reset import reset
 from course_app.cli.run import run
@@ -37,7 +38,7 @@ app = typer.Typer(
 for command in (
     *(lab, check, watch, hint, progress, reset),  # a learner's
     *(run, doctor),
-    *(grade,),  # an instructor's
+    *(grade, nbgrader),  # an instructor's
     *(build, verify, bench),  # a maintainer's
 ):
     app.command()(command)

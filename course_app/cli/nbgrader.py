@@ -1,0 +1,27 @@
+"""``course nbgrader``: the exercises as an nbgrader course."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course_app.cli.answer import with_exercise
+from course_app.cli.console import Lessons, output
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The nbgrader course's folder.")]
+
+
+def nbgrader(folder: Folder, lessons: Lessons = None) -> None:
+    """Write the exercises as an nbgrader course: sources with its metadata, and its settings.
+
+    Then, in that folder: `nbgrader generate_assignment NN_slug`, as usual.
+    """
+    from course_app.authoring.contents import find_course
+    from course_app.classroom.nbgrader_course import write_course
+
+    course = find_course()
+    chosen = course.select(lessons) if lessons else with_exercise(course)
+    for path in write_course(course, chosen, folder):
+        output().print(f"{path}: written", soft_wrap=True)
+    slug = chosen[0].slug
+    output().print(f"Next: cd {folder} && nbgrader generate_assignment {slug}", soft_wrap=True)
