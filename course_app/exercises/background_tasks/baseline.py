@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 
-from course_app.apps.post_office import AddressRefused, PostOffice
+from course_app.apps.mail_order import AddressRefused, PostOffice, SoldOut, reserve
 
 WAREHOUSE = "warehouse@shop.example"
 logger = logging.getLogger("shop")
@@ -33,6 +33,10 @@ def shop_that_waits(valkey_url: str) -> FastAPI:
 
     @app.post("/orders", status_code=201)
     async def place_order(new: NewOrder) -> dict[str, int]:
+        try:
+            await reserve(new.article)
+        except SoldOut:
+            raise HTTPException(409, "Sold out") from None
         order = await app.state.valkey.incr("orders")
         await app.state.valkey.hset(f"order {order}", mapping=new.model_dump())
         for address in (new.customer, WAREHOUSE):

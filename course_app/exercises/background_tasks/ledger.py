@@ -6,9 +6,12 @@ from contextlib import contextmanager
 
 import redis
 
-from course_app.apps.post_office import LEDGER, TURNED_AWAY
+from course_app.apps.mail_order import BUSY_DAY, LEDGER, TURNED_AWAY
 
 _LOOK_AGAIN_SECONDS = 0.02
+#: Longer than a letter: who delivers at all delivers something meanwhile.
+_QUIET_SECONDS = 0.12
+_SETTLED_SECONDS = 3.0
 
 
 class Ledger:
@@ -36,6 +39,24 @@ class Ledger:
         while wanted - (letters := self.letters()).keys() and time.monotonic() < deadline:
             time.sleep(_LOOK_AGAIN_SECONDS)
         return letters
+
+    def settled(self) -> int:
+        """Wait until nothing is delivered any more; returns how many letters were by then."""
+        deadline = time.monotonic() + _SETTLED_SECONDS
+        before, delivered = -1, self.delivered()
+        while before != delivered and time.monotonic() < deadline:
+            time.sleep(_QUIET_SECONDS)
+            before, delivered = delivered, self.delivered()
+        return delivered
+
+    @contextmanager
+    def busy_day(self, seconds: float) -> Iterator[None]:
+        """A letter takes so long, for whoever brings one now."""
+        self._client.set(BUSY_DAY, seconds)
+        try:
+            yield
+        finally:
+            self._client.delete(BUSY_DAY)
 
     def wait_for(self, letters: int, seconds: float) -> int:
         """Wait until so many were delivered, at most for ``seconds``; returns how many were."""

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import BackgroundTasks, FastAPI, HTTPException
 from redis.asyncio import Redis
 
-from course_app.apps.post_office import AddressRefused, PostOffice
+from course_app.apps.mail_order import AddressRefused, PostOffice, SoldOut, reserve
 from course_app.exercises.background_tasks.baseline import WAREHOUSE, NewOrder
 
 logger = logging.getLogger("shop")
@@ -34,6 +34,10 @@ def create_app(valkey_url: str) -> FastAPI:
 
     @app.post("/orders", status_code=201)
     async def place_order(new: NewOrder, background: BackgroundTasks) -> dict[str, int]:
+        try:
+            await reserve(new.article)
+        except SoldOut:
+            raise HTTPException(409, "Sold out") from None
         order = await app.state.valkey.incr("orders")
         await app.state.valkey.hset(f"order {order}", mapping=new.model_dump())
         for address in (new.customer, WAREHOUSE):

@@ -1,5 +1,6 @@
-"""What the exercise on background tasks rests on: the post office and its ledger."""
+"""What the exercise on background tasks rests on: warehouse, post office and ledger."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -7,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from course_app.apps.post_office import (
+from course_app.apps.mail_order import (
     COUNTERS,
     LETTER_SECONDS,
+    SOLD_OUT,
     AddressRefused,
     PostOffice,
+    SoldOut,
     TooManyLetters,
     letter,
+    reserve,
 )
 from course_app.exercises.background_tasks.ledger import Ledger, ledger_of
 from course_app.services import Services
@@ -40,6 +44,12 @@ def test_a_letter_takes_its_time_and_is_in_the_ledger(office: PostOffice, ledger
     office.deliver(7, "me@example.com")
     assert time.monotonic() - began >= LETTER_SECONDS
     assert ledger.letters() == {letter(7, "me@example.com"): 1}
+
+
+def test_an_article_that_is_sold_out_is_not_reserved() -> None:
+    asyncio.run(reserve("book"))
+    with pytest.raises(SoldOut):
+        asyncio.run(reserve(f"{SOLD_OUT} book"))
 
 
 def test_the_same_letter_twice_is_counted_twice(office: PostOffice, ledger: Ledger) -> None:
