@@ -251,7 +251,8 @@ flame
 
 # %%
 from collections import defaultdict
-from statistics import mean
+
+import numpy as np
 
 spent = defaultdict(list)
 
@@ -270,8 +271,11 @@ def shares(stages):
     spent.clear()
     watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
     load = lab.measure(newsroom(watched), one_page, concurrency=1, name="stopwatches").load
-    whole = float(load.service_ms.mean()) / 1e3
-    return {name: mean(seconds[-load.completed :]) / whole for name, seconds in spent.items()}
+    of_each_request = {
+        name: 1e3 * np.array(seconds[-load.completed :]) / load.service_ms
+        for name, seconds in spent.items()
+    }
+    return {name: float(np.median(parts)) for name, parts in of_each_request.items()}
 
 
 share = shares(stages)

@@ -111,7 +111,7 @@ def _finish_axes(axes: Axes, gains: Sequence[Gain], unit: str) -> None:
     axes.set_ylabel(unit)
     axes.annotate(
         "Amdahl's bound: 1 / (1 - share)",
-        xy=(50, bound(0.5)),
+        xy=(66, bound(0.66)),
         xytext=(0, 9),
         textcoords="offset points",
         ha="right",

@@ -1,13 +1,11 @@
 """How a load test, a finding and a repair are judged."""
 
-import secrets
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from course_app.apps.suspects import Plant, plant_of, sow
 from course_app.exercises.finding_the_bottleneck.mixup import LAST, USERS, Trial, put_on_trial
+from course_app.exercises.finding_the_bottleneck.pages import change_behind_its_back, compare_parts
 from course_app.grading import (
-    Candidate,
     CannotTell,
     Evidence,
     Exam,
@@ -17,7 +15,7 @@ from course_app.grading import (
     mechanism,
     speed,
 )
-from course_app.load import Request, get, mix, uniform
+from course_app.load import get, mix, uniform
 from course_app.load.swarm import LocustFailed
 
 CAUSES = ("CPU", "SQL statements", "rows", "buffers")
@@ -39,12 +37,6 @@ _ENOUGH = 5
 _MOST_NAMES = 9
 
 _trials: "WeakKeyDictionary[Exam, Trial]" = WeakKeyDictionary()
-
-
-class StaleAnswer(Failure):
-    """An answer shows what was in the database some time ago."""
-
-    hint = "Remembering answers is not a repair. What made the stage slow in the first place?"
 
 
 class NoSeed(Failure):
@@ -121,8 +113,9 @@ def same_answers(exam: Exam) -> Evidence:
     """Every page is as before, and shows what is in the database now."""
     if "seed" in exam.values:
         sow(exam.learner.workspace.owner_dsn or "", str(exam.values["seed"]))
+    compare_parts(exam)
     evidence = exam.same_answers(READS, 60)
-    changes = _change_behind_its_back(exam)
+    changes = change_behind_its_back(exam)
     return Evidence(f"{evidence.observed}, {changes} of {changes} changes seen", evidence.wanted)
 
 
@@ -212,36 +205,3 @@ def _trial(exam: Exam) -> Trial:
             raise NoLocustfile(trial.report.exceptions[0], "tasks that send requests")
         _trials[exam] = trial
     return _trials[exam]
-
-
-def _change_behind_its_back(exam: Exam) -> int:
-    """Pages that were shown before are changed in both databases; each must show it at once."""
-    number, text = exam.random.randint(1, 100), f"New {secrets.token_hex(6)}"
-    changes: list[tuple[Request, str, tuple[Any, ...]]] = [
-        (
-            get(f"/posts/{number}"),
-            "INSERT INTO comments (id, post_id, author_id, body) VALUES (900001, %s, 1, %s)",
-            (number, text),
-        ),
-        (get(f"/users/{number}"), "UPDATE users SET name = %s WHERE id = %s", (text, number)),
-        (
-            get(f"/tags/{number}"),
-            "WITH new AS (INSERT INTO posts (id, author_id, title, body) "
-            "VALUES (900001, 7, %s, 'new') RETURNING id) "
-            "INSERT INTO post_tags SELECT id, %s FROM new",
-            (text, number),
-        ),
-    ]
-    for page, statement, values in changes:
-        _answer(exam, exam.learner, page)
-        for candidate in (exam.learner, exam.reference):
-            candidate.workspace.execute(statement, *values)
-        mine, theirs = (_answer(exam, each, page) for each in (exam.learner, exam.reference))
-        if mine != theirs:
-            raise StaleAnswer(f"{page.path}: {mine[:120]}", f"{theirs[:120]}")
-    return len(changes)
-
-
-def _answer(exam: Exam, candidate: Candidate, page: Request) -> str:
-    (answer,) = exam.ask(candidate, page)
-    return answer.text

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from course_app.apps.newsroom import SOUND, Page, Stage, create_newsroom, replaced
 from course_app.apps.suspects import planted
 from course_app.exercises.finding_the_bottleneck import rubric
+from course_app.exercises.finding_the_bottleneck.pages import StaleAnswer
 from course_app.exercises.finding_the_bottleneck.reference import (
     FINDING,
     LOCUSTFILE,
@@ -97,7 +98,7 @@ WRONG_ANSWERS = (
         _values(seed=CPU_SEED, finding=CPU_FINDING),
     ),
     WrongAnswer("another stage made free", another_stage_made_free, TooLittleGain, _values()),
-    WrongAnswer("answers remembered", answers_remembered, rubric.StaleAnswer, _values()),
+    WrongAnswer("answers remembered", answers_remembered, StaleAnswer, _values()),
     WrongAnswer("the slow stage left out", stage_left_out, DifferentAnswer, _values()),
     WrongAnswer("the finding of another seed", create_app, rubric.WrongEndpoint, _values(seed=11)),
     WrongAnswer(
