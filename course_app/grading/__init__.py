@@ -48,6 +48,7 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 * ``exam.ask(candidate, traffic, count)``: whole responses, one request after another;
 * ``exam.load(candidate, traffic, requests=, concurrency=)``: any wrong answer is a failure;
 * ``exam.count(candidate, traffic)``: statements, sessions, cache hits, bytes, CPU a request;
+* ``exam.encoder_calls(candidate, traffic)``: how often FastAPI's ``jsonable_encoder`` is called;
 * ``exam.overlap(candidate, requests, gap_seconds)``: whole answers and what each client waited;
 * ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
 * ``exam.workers(candidate, count)``: more instances of the app on the same services;

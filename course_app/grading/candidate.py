@@ -19,6 +19,7 @@ from course_app.grading.evidence import CouldNotCheck, NotAttempted
 from course_app.grading.failures import DoesNotStart, WrongKindOfAnswer
 from course_app.grading.limits import Limits
 from course_app.grading.workspace import CHECK_NAME, Workspace
+from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
 
 T = TypeVar("T")
@@ -79,6 +80,18 @@ class Candidate(ABC):
     @abstractmethod
     def log_tail(self) -> str:
         """The end of what the app printed, errors of handlers included."""
+
+    @abstractmethod
+    def start_counting_encoder_calls(self) -> None:
+        """Count calls of FastAPI's ``jsonable_encoder`` in the app's process from now on."""
+
+    @abstractmethod
+    def encoder_calls(self) -> float:
+        """How many there were; counting ends.
+
+        The process around the app says so itself, and a submission could have a word in it: no
+        point may rest on this alone.
+        """
 
     @abstractmethod
     def check_alive(self) -> None:
@@ -173,6 +186,7 @@ class ThreadCandidate(Candidate):
         self._limits = limits
         self._log = log
         self._server: ThreadServer | None = None
+        self._encoder = EncoderProbe()
 
     @property
     def url(self) -> str:
@@ -204,6 +218,12 @@ class ThreadCandidate(Candidate):
 
     def log_tail(self) -> str:
         return self._log.getvalue()
+
+    def start_counting_encoder_calls(self) -> None:
+        self._encoder.start()
+
+    def encoder_calls(self) -> float:
+        return self._encoder.stop()[0].value
 
     def check_alive(self) -> None:
         """A thread that ended cannot say why: the requests that failed do."""

@@ -163,6 +163,23 @@ class Exam(Bench):
         readings.append(Reading("CPU", cpu_seconds * 1e6, unit="µs"))
         return Counts(result.completed, tuple(readings))
 
+    def encoder_calls(
+        self, candidate: Candidate, traffic: Traffic, *, requests: int = 40, concurrency: int = 4
+    ) -> float:
+        """Calls of FastAPI's ``jsonable_encoder`` a request, as the app's own process counts them.
+
+        A submission could meddle with that: look at the CPU of a request as well.
+
+        Raises:
+            WrongUnderLoad: as for :meth:`load`.
+        """
+        candidate.start_counting_encoder_calls()
+        try:
+            result = self.load(candidate, traffic, requests=requests, concurrency=concurrency)
+        finally:
+            calls = candidate.encoder_calls()
+        return calls / max(result.completed, 1)
+
     def most_connections(
         self, candidate: Candidate, traffic: Traffic, *, requests: int = 400, concurrency: int = 200
     ) -> int:

@@ -21,6 +21,7 @@ from course_app.grading.answers import ANSWER_NAMES, NotAnAnswer, is_blank, make
 from course_app.grading.evidence import NotAttempted
 from course_app.grading.limits import Limits, enclose
 from course_app.grading.source import Loaded, NotRunnable, load_file, load_function
+from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
 
 Reply = dict[str, Any]
@@ -36,6 +37,7 @@ class Host:
         self._given: Mapping[str, str] = {}
         self._limits = Limits()
         self._server: ThreadServer | None = None
+        self._encoder = EncoderProbe()
 
     def load(self, order: Mapping[str, Any]) -> Reply:
         """Raise the walls, then run the submission's code."""
@@ -73,6 +75,15 @@ class Host:
             self._server.stop()
         return {"state": "stopped", "seconds": time.monotonic() - began}
 
+    def start_counting(self, _order: Mapping[str, Any]) -> Reply:
+        """Begin to count calls of FastAPI's encoder."""
+        self._encoder.start()
+        return {"state": "counting"}
+
+    def stop_counting(self, _order: Mapping[str, Any]) -> Reply:
+        """How many there were."""
+        return {"state": "counted", "encoder_calls": self._encoder.stop()[0].value}
+
     def _found(self, loaded: Loaded, values: list[str]) -> Reply:
         names = loaded.namespace
         answers = [names[n] for n in ANSWER_NAMES if n in names and not is_blank(names[n])]
@@ -105,7 +116,13 @@ def _shortened(text: str) -> str:
 def serve(connection: socket.socket) -> None:
     """Answer orders until the grader hangs up."""
     host = Host()
-    orders = {"load": host.load, "start": host.start, "stop": host.stop}
+    orders = {
+        "load": host.load,
+        "start": host.start,
+        "stop": host.stop,
+        "start counting": host.start_counting,
+        "stop counting": host.stop_counting,
+    }
     with connection.makefile("rwb") as lines:
         for line in lines:
             order = json.loads(line)

@@ -1,5 +1,6 @@
 """A submission in a process of its own, behind walls, with everything it does bounded."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from course_app.grading.source import describe_function
 from course_app.grading.workspace import Workspace
 
 _STOP_SECONDS = 8.0
+_COUNT_SECONDS = 5.0
 
 
 class ProcessCandidate(Candidate):
@@ -102,6 +104,13 @@ class ProcessCandidate(Candidate):
 
     def log_tail(self) -> str:
         return self._host.process.output_tail()
+
+    def start_counting_encoder_calls(self) -> None:
+        self._host.ask({"do": "start counting"}, _COUNT_SECONDS)
+
+    def encoder_calls(self) -> float:
+        calls = self._host.ask({"do": "stop counting"}, _COUNT_SECONDS).get("encoder_calls")
+        return float(calls) if isinstance(calls, int | float) else math.inf
 
     def check_alive(self) -> None:
         self._host.check_alive()
