@@ -1,0 +1,202 @@
+"""How directories are judged: what they tell, to whom a bad row matters, what an answer costs."""
+
+import secrets
+
+from course_app.exercises.response_models.pages import (
+    PAGE,
+    PUBLIC,
+    documented,
+    read,
+    same_public,
+    write,
+)
+from course_app.grading import (
+    Candidate,
+    Evidence,
+    Exam,
+    Failure,
+    contract,
+    hygiene,
+    mechanism,
+    speed,
+)
+from course_app.load import get, mix, uniform
+from course_app.measure.answers import excerpt
+
+_MEMBERS = 100_000
+_LONGEST_PAGE = 500
+
+LISTS = get("/members?after={after}&limit={limit}", after=uniform(0, 90_000), limit=uniform(1, 40))
+DETAILS = get("/members/{id}", id=uniform(1, _MEMBERS))
+LONG_PAGES = get(f"/members?after={{after}}&limit={_LONGEST_PAGE}", after=uniform(0, 90_000))
+READS = mix(
+    LISTS,
+    DETAILS,
+    get("/members/{id}", id=uniform(200_000, 900_000), expect_status=404),
+    get("/members/{word}", word="many", expect_status=422),
+    get("/members?limit={limit}", limit=uniform(501, 900), expect_status=422),
+)
+ENCODED = mix(LISTS, DETAILS)
+
+#: The slow app takes some seven times the reference's CPU for a long page, other ways to
+#: serialize in Python three times and more; validating twice does not reach this.
+_MOST_CPU = 3.0
+_CPU_REQUESTS = 24
+
+#: E-mail addresses of 200 kB lie apart from their rows, in pages that nobody has to read.
+_MOST_MORE_BUFFERS = 150
+_LONG_ADDRESSES = """
+UPDATE users SET email =
+    (SELECT string_agg(md5(n || '.' || id), '') FROM generate_series(1, 6400) AS n)
+WHERE id <= 20
+"""
+_FIRST_PAGE = get("/members?limit=20")
+
+
+class Leaks(Failure):
+    """The directory tells more of its members than it may."""
+
+    hint = (
+        "Compare the fields of an answer with the list in the text, in the list of members and "
+        "for a single one. A type that allows any field lets every field through."
+    )
+
+
+class StaleAnswer(Failure):
+    """The directory shows what was in the database some time ago."""
+
+    hint = "This exercise is about the way from a row to its JSON; each request asks PostgreSQL."
+
+
+class EncodesCallByCall(Failure):
+    """FastAPI still looks at each value of an answer in Python."""
+
+    hint = (
+        "`jsonable_encoder` is called for answers of which FastAPI knows no type: look for a "
+        "handler without a return annotation or response_model, or for a call of your own. "
+        "Model instances alone do not help: FastAPI asks the decorator, not the value."
+    )
+
+
+class CostsTooMuch(Failure):
+    """Long pages take several times the CPU that they need."""
+
+    hint = (
+        "Nothing goes through jsonable_encoder, and still something runs for each value. What "
+        "happens between the rows and the bytes, and how often?"
+    )
+
+
+class FetchesWhatNobodySees(Failure):
+    """PostgreSQL is still asked for columns that the directory does not show."""
+
+    hint = "A model drops fields after they have been fetched. Who could leave them where they are?"
+
+
+class NotDocumented(Failure):
+    """OpenAPI does not say what a member is."""
+
+    hint = (
+        "Look at /docs of your app: does it know the answer's fields? A Response that you make "
+        "yourself says nothing about them; a return annotation or response_model does."
+    )
+
+
+@contract(points=1)
+def same_answers(exam: Exam) -> Evidence:
+    """The same members with the same id, name, bio and time, also 404 and 422."""
+    exam.same_answers(LONG_PAGES, 2, same=same_public)
+    return exam.same_answers(READS, 30, same=same_public)
+
+
+@contract(points=1)
+def only_public(exam: Exam) -> Evidence:
+    """Nobody sees more of a member than id, name, bio and created_at."""
+    for request in (LISTS, DETAILS):
+        for answer in exam.ask(exam.learner, request, 4):
+            body, members = read(answer)
+            extra = {field for member in members for field in member} - set(PUBLIC)
+            if "members" in body:
+                extra |= set(body) - set(PAGE)
+            if extra:
+                raise Leaks(f"{request.path}: {', '.join(sorted(extra))}", ", ".join(PUBLIC))
+    return Evidence("nothing else", ", ".join(PUBLIC))
+
+
+@contract(points=1)
+def fresh_answers(exam: Exam) -> Evidence:
+    """The directory shows what is in the database now."""
+    member, bio = exam.random.randint(1, _MEMBERS - 10), f"New {secrets.token_hex(8)}"
+    for path in (f"/members?after={member - 1}&limit=5", f"/members/{member}"):
+        exam.ask(exam.learner, path)
+    write(exam, "UPDATE users SET bio = %s WHERE id = %s", bio, member)
+    for path in (f"/members?after={member - 1}&limit=5", f"/members/{member}"):
+        (answer,) = exam.ask(exam.learner, path)
+        if bio not in answer.text:
+            raise StaleAnswer(f"{path}: {excerpt(answer)}", f"the new bio {bio!r}")
+    return Evidence("the change is seen", "every change")
+
+
+@mechanism(points=2)
+def encodes_in_rust(exam: Exam) -> Evidence:
+    """No answer goes through jsonable_encoder, and a page of 500 takes no more CPU than it must."""
+    calls = exam.encoder_calls(exam.learner, ENCODED)
+    observed, wanted = f"{calls:,.0f} calls a request", "none"
+    if calls > 0.01:
+        raise EncodesCallByCall(observed, wanted, numbers={"encoder_calls": calls})
+    mine, theirs = _cpu_us(exam, exam.learner), _cpu_us(exam, exam.reference)
+    numbers = {"cpu_us": mine, "reference_cpu_us": theirs}
+    observed = f"no call; {mine / theirs:.1f} times the reference's CPU"
+    wanted = f"none; less than {_MOST_CPU:g} times"
+    if mine > _MOST_CPU * theirs:
+        raise CostsTooMuch(observed, wanted, numbers=numbers)
+    return Evidence(observed, wanted, numbers)
+
+
+@mechanism(points=1)
+def fetches_what_it_shows(exam: Exam) -> Evidence:
+    """The list is as cheap for PostgreSQL when its members' e-mail addresses are 200 kB long."""
+    before = _buffers(exam)
+    exam.learner.workspace.execute(_LONG_ADDRESSES)
+    more = _buffers(exam) - before
+    observed, wanted = f"{max(more, 0):,.0f} buffers more", f"{_MOST_MORE_BUFFERS} or fewer"
+    if more > _MOST_MORE_BUFFERS:
+        raise FetchesWhatNobodySees(observed, wanted, numbers={"more_buffers": more})
+    return Evidence(observed, wanted, {"more_buffers": more})
+
+
+@speed(points=2)
+def faster(exam: Exam) -> Evidence:
+    """At least half of the reference's gain, for pages of 500 members, 2 requests at a time."""
+    return exam.speed(LONG_PAGES, concurrency=2, same=same_public)
+
+
+@hygiene(points=1)
+def is_documented(exam: Exam) -> Evidence:
+    """OpenAPI says what fields a member has, in the list and alone."""
+    (answer,) = exam.ask(exam.learner, "/openapi.json")
+    wanted = ", ".join(PUBLIC)
+    try:
+        document = answer.json()
+    except ValueError:
+        raise NotDocumented(excerpt(answer), wanted) from None
+    for path in ("/members", "/members/{"):
+        fields = documented(document, path)
+        if fields != set(PUBLIC):
+            known = ", ".join(sorted(fields)) if fields else "nothing known"
+            raise NotDocumented(
+                f"{'a member alone' if '{' in path else 'the list'}: {known}", wanted
+            )
+    return Evidence("both", wanted)
+
+
+def _cpu_us(exam: Exam, candidate: Candidate) -> float:
+    """The lower of two: what others do on the machine can only add."""
+    return min(
+        exam.count(candidate, LONG_PAGES, requests=_CPU_REQUESTS, concurrency=2)["CPU"]
+        for _ in range(2)
+    )
+
+
+def _buffers(exam: Exam) -> float:
+    return exam.count(exam.learner, _FIRST_PAGE, requests=30, concurrency=2)["buffers"]
