@@ -32,6 +32,7 @@ def build(
     """
     from course_app.authoring.build import Outcome, edited, plan, write
     from course_app.authoring.contents import find_course, read_claims
+    from course_app.authoring.readme import write_results
 
     course = find_course()
     read_claims(course)
@@ -53,6 +54,8 @@ def build(
         outcome = write(notebook, force=force)
         failed = failed or outcome is Outcome.KEPT
         output().print(f"{notebook.name}: {outcome.value}", soft_wrap=True)
+    if write_results(course):
+        output().print("README.md: its table of results was written")
     if failed:
         raise typer.Exit(1)
 
