@@ -127,8 +127,8 @@ comparison.plot(
 )
 
 # %% [markdown]
-# On one machine compression is all price and no gain: bytes travel through memory, and a processor
-# that moves gigabytes a second waits for one that compresses megabytes.
+# On one machine compression is all price and no gain: bytes travel through memory, and nobody can
+# compress them as fast as they are copied there.
 #
 # ## The trade, counted
 #
@@ -538,8 +538,8 @@ lab.verdict(
 # - Leave alone what is small, what is dense, and who sits next to you.
 # - Trim before you compress.
 # - Mind the loop: bodies just below `thread_minimum_size` are the ones that others wait for.
-# - Better still, let the proxy in front compress. It has cores of its own, and newer encodings
-#   (`br`, `zstd`) besides.
+# - A proxy in front of you can do all this outside of your event loop, and with newer encodings
+#   (`br`, `zstd`).
 #
 # Next: [the exercise](../exercises/07_compression.ipynb). A colleague has added the guide's line to
 # a service; you decide what deserves it and what does not.
