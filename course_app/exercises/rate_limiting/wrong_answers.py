@@ -226,7 +226,8 @@ def library_asked_twice(valkey_url: str) -> FastAPI:
         if await window.hit(limit, _key(request)):
             return 0.0
         stats = await window.get_window_stats(limit, _key(request))
-        return float(stats.reset_time - time.time())
+        # Asked a moment later: nothing may be left to wait, and it stays refused.
+        return max(float(stats.reset_time - time.time()), 0.001)
 
     return _service(wait, storage.bridge.get_connection().aclose)
 
