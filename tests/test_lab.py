@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 import asyncpg
 import pytest
+import redis
 from fastapi import FastAPI, HTTPException
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from course_app.errors import CourseError
 from course_app.lab import Lab, get, uniform
@@ -183,3 +186,18 @@ def test_starting_a_second_lab_ends_the_first() -> None:
             asyncio.run(asyncpg.connect(first.postgres_dsn))
     finally:
         second.close()
+
+
+def test_valkey_goes_away_in_the_middle_and_comes_back_as_it_was(lab: Lab) -> None:
+    direct, never = lab.valkey_url, Retry(NoBackoff(), 0)
+    with (
+        lab.outages() as network,
+        redis.Redis.from_url(lab.valkey_url, retry=never) as client,
+    ):
+        client.set("kept", "as it was", ex=60)
+        network.cut("valkey")
+        with pytest.raises(redis.ConnectionError):
+            client.get("kept")
+        network.mend("valkey")
+        assert client.get("kept") == b"as it was"
+    assert lab.valkey_url == direct

@@ -1,0 +1,758 @@
+# %% [markdown]
+# # 09 - A cache in Redis
+#
+# A dictionary belongs to one process. The guide's answer for an application on several machines is
+# a cache server that all of them share: look there first, ask the database only if nothing is
+# found, and leave the answer for the next one. This is called **cache-aside**.
+#
+# A shared cache is a second server to ask. In this lesson you measure when that is worth it, how
+# wrong answers get into it and stay out of it, and what happens when it goes away. The server is
+# Valkey, which speaks Redis's protocol. It takes less than a minute of measuring.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+
+# %% [markdown]
+# ## Your prediction
+#
+# A handler looks up one user by primary key. How many times as fast does it answer when it finds
+# the user in Valkey instead of in PostgreSQL?
+
+# %%
+guess = lab.predict(3, "times as fast from Valkey")
+
+# %% [markdown]
+# ## A cheap query and a costly one
+#
+# The costly one sums up a tag: its posts, their comments, and when the last of them was written.
+# It has the indices that it needs (lesson 05) and still has to look at thousands of rows.
+
+# %%
+import asyncio
+
+import asyncpg
+
+db = asyncio.run(asyncpg.connect(lab.postgres_dsn))
+
+
+def sql(statement: str) -> None:
+    asyncio.run(db.execute(statement))
+
+
+sql("CREATE INDEX ON post_tags (tag_id); CREATE INDEX ON comments (post_id)")
+sql("ANALYZE post_tags, comments")
+
+CHEAP = "SELECT id, name, email FROM users WHERE id = $1"
+COSTLY = """
+SELECT tag_id AS id, count(DISTINCT t.post_id) AS posts, count(c.id) AS comments,
+    max(c.created_at) AS newest
+FROM post_tags AS t LEFT JOIN comments AS c USING (post_id)
+WHERE tag_id = $1 GROUP BY tag_id"""
+
+# %%
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis.asyncio as redis
+from fastapi import FastAPI
+
+
+def new_app(**options) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        async with (
+            asyncpg.create_pool(lab.postgres_dsn, min_size=8, max_size=8) as app.pool,
+            redis.from_url(lab.valkey_url, **options) as app.valkey,
+        ):
+            yield
+
+    return FastAPI(lifespan=lifespan)
+
+
+def from_postgres(query: str) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> dict[str, Any]:
+        return dict(await app.pool.fetchrow(query, number))
+
+    return app
+
+
+# %% [markdown]
+# ## The guide's cache
+#
+# Its client, `aioredis`, does not run any more (lesson 03); `redis.asyncio` took its place. The
+# rest is as the guide has it: `json.dumps` on the way in, `json.loads` on the way out.
+
+# %%
+import json
+
+
+def as_in_the_guide(query: str, key: str) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> dict[str, Any]:
+        cached = await app.valkey.get(f"{key}:{number}")
+        if cached:
+            return json.loads(cached)
+        row = dict(await app.pool.fetchrow(query, number))
+        await app.valkey.set(f"{key}:{number}", json.dumps(row), ex=300)
+        return row
+
+    return app
+
+
+for name, query in {"cheap": CHEAP, "costly": COSTLY}.items():
+    (answer,) = lab.replay(as_in_the_guide(query, f"guide:{name}"), "/7", requests=1).answers
+    print(name, answer.status, answer.text)
+
+# %% [markdown]
+# The costly query returns a time, and `json.dumps` refuses it: *Object of type datetime is not
+# JSON serializable*. Every miss is an error, so the cache never fills. `to_json` of pydantic
+# writes what FastAPI itself would write; a hit must not look different from a miss.
+#
+# Here is the repaired cache, and a second one that hands the stored bytes on as they are.
+
+# %%
+from fastapi import Response
+from pydantic_core import to_json
+
+
+def from_valkey(query: str, key: str, milliseconds: int = 300_000) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> dict[str, Any]:
+        cached = await app.valkey.get(f"{key}:{number}")
+        if cached is not None:
+            return json.loads(cached)
+        row = dict(await app.pool.fetchrow(query, number))
+        await app.valkey.set(f"{key}:{number}", to_json(row), px=milliseconds)
+        return row
+
+    return app
+
+
+# %%
+def bytes_from_valkey(query: str, key: str) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> Response:
+        body = await app.valkey.get(f"{key}:{number}")
+        if body is None:
+            body = to_json(dict(await app.pool.fetchrow(query, number)))
+            await app.valkey.set(f"{key}:{number}", body, ex=300)
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+def from_dictionary(query: str, rows: dict[int, dict]) -> FastAPI:
+    app = new_app()  # lesson 08 says what is missing here
+
+    @app.get("/{number}")
+    async def read(number: int) -> dict[str, Any]:
+        if number not in rows:
+            rows[number] = dict(await app.pool.fetchrow(query, number))
+        return rows[number]
+
+    return app
+
+
+# %% [markdown]
+# ## The cheap query
+#
+# Thirty users, all of them in the caches already, so that every request is a hit. One more variant
+# has entries that last a millisecond: it always asks Valkey in vain first.
+
+# %%
+cache = redis.from_url(lab.valkey_url)
+
+
+async def warm(query: str, key: str) -> dict[int, dict]:
+    rows = {number: dict(await db.fetchrow(query, number)) for number in range(1, 31)}
+    for number, row in rows.items():
+        await cache.set(f"{key}:{number}", to_json(row), ex=300)
+    return rows
+
+
+def four_ways(query: str, key: str) -> dict[str, FastAPI]:
+    rows = asyncio.run(warm(query, key))
+    return {
+        "PostgreSQL": from_postgres(query),
+        "Valkey": from_valkey(query, key),
+        "Valkey, bytes": bytes_from_valkey(query, key),
+        "dictionary": from_dictionary(query, rows),
+    }
+
+
+# %%
+items = get("/{number}", number=uniform(1, 30))
+cheap = lab.compare(
+    {**four_ways(CHEAP, "cheap"), "Valkey in vain": from_valkey(CHEAP, "vain", milliseconds=1)},
+    items,
+    concurrency=8,
+    most_rounds=6,
+)
+from_cache = cheap.speedup("Valkey")
+cheap.plot(
+    title=f"By primary key, Valkey is {from_cache} times as fast, and in vain "
+    f"{cheap.speedup('Valkey in vain').factor}".replace("x", ""),
+    predicted={"Valkey": guess.value},
+    counters=["SQL statements / request", "Valkey round trips / request"],
+)
+
+# %% [markdown]
+# A cached row is not free. Valkey has to be asked, its answer travels, text becomes a dictionary
+# and text again. PostgreSQL does hardly more for a primary key: it, too, finds the row in memory.
+# And when the entry is missing, all of that comes on top.
+#
+# ## The costly query
+
+# %%
+costly = lab.compare(four_ways(COSTLY, "costly"), items, concurrency=4, at_least=3, most_rounds=6)
+costly.plot(
+    title=f"The costly query: from Valkey {costly.speedup('Valkey')} as fast, "
+    f"as bytes {costly.speedup('Valkey, bytes').factor}",
+    counters=["SQL statements / request", "PostgreSQL CPU, µs / request"],
+)
+
+# %% [markdown]
+# Same code, same cache, another query. What a cache gains is what a miss costs more than a hit,
+# and nothing else; how often the data is read only says how often you collect it.
+#
+# ## How many hits must there be?
+#
+# A request through the cache costs a mixture: the time of a hit, or that of a miss, which is the
+# query and two round trips in vain. Where does the mixture become cheaper than asking PostgreSQL
+# directly?
+
+# %%
+from course_app.plots import plot_panels
+
+ms = {name: cheap[name].middle("p50") for name in ("PostgreSQL", "Valkey", "Valkey in vain")}
+in_vain = ms["Valkey in vain"] - ms["PostgreSQL"]
+slow, hit = (costly[name].middle("p50") for name in ("PostgreSQL", "Valkey"))
+
+
+def mixture(query_ms: float, hit_ms: float) -> dict[str, list]:
+    through = [(100 * h, (1 - h) * (query_ms + in_vain) + h * hit_ms) for h in (0, 0.25, 0.5, 1)]
+    direct = [(100 * h, query_ms) for h in (0, 1)]
+    return {
+        "Valkey": [(x, y, y, y) for x, y in through],
+        "PostgreSQL": [(x, y, y, y) for x, y in direct],
+    }
+
+
+def break_even(query_ms: float, hit_ms: float) -> str:
+    share = in_vain / (query_ms + in_vain - hit_ms)
+    return f"{100 * share:.0f} % hits" if 0 < share < 1 else "never"
+
+
+plot_panels(
+    {
+        "cheap query, ms": mixture(ms["PostgreSQL"], ms["Valkey"]),
+        "costly query, ms": mixture(slow, hit),
+    },
+    x_label="hits, %",
+    title=f"The cache pays from: cheap query {break_even(ms['PostgreSQL'], ms['Valkey'])}, "
+    f"costly query {break_even(slow, hit)}",
+    y_log=False,
+)
+
+# %% [markdown]
+# ## How many hits will there be?
+#
+# That depends on how uneven the demand is. Popularity often follows Zipf's law: the k-th item is
+# asked for in proportion to 1 / k^s. Here 100,000 items are asked for 20,000 times, then hits are
+# counted over as many requests, for caches that keep the entries used last.
+
+# %%
+import numpy as np
+from cachetools import LRUCache
+
+
+def hit_percentage(entries: int, s: float, requests: int = 20_000) -> float:
+    popularity = 1 / np.arange(1, 100_001) ** s
+    draws = np.random.default_rng(9).choice(100_000, 2 * requests, p=popularity / popularity.sum())
+    cache, hits = LRUCache(entries), 0
+    for i, item in enumerate(draws.tolist()):
+        hits += item in cache and i >= requests
+        cache[item] = True
+    return 100 * hits / requests
+
+
+entries = [100, 1_000, 10_000, 100_000]
+hit_ratios = {
+    f"s = {s:g}": [(n, *3 * (hit_percentage(n, s),)) for n in entries] for s in (1.2, 1.0, 0.6, 0)
+}
+
+# %%
+from course_app.plots import plot_lines
+
+one_percent = {name: points[1][1] for name, points in hit_ratios.items()}
+plot_lines(
+    hit_ratios,
+    x_label="entries that the cache holds (of 100,000 items)",
+    y_label="hits, %",
+    title=f"Room for 1 % of the items: {one_percent['s = 1']:.0f} % hits at s = 1, "
+    f"{one_percent['s = 0']:.0f} % if all are asked for alike",
+    y_log=False,
+)
+
+# %% [markdown]
+# A little room serves much of an uneven demand, and hardly any of an even one (s = 0). Even room
+# for all of them does not make every request a hit: each item is new once. Look at your own demand
+# before you buy memory.
+#
+# ## How far away are they?
+#
+# So far nothing was further away than this machine. Two counts tell what distance will do: the
+# round trips to each server.
+
+
+# %%
+def five_queries() -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> list[dict[str, Any]]:
+        async with app.pool.acquire() as conn:
+            return [dict(await conn.fetchrow(CHEAP, number + i)) for i in range(5)]
+
+    return app
+
+
+def by_distance() -> dict[str, FastAPI]:
+    return {
+        "five queries": five_queries(),
+        "one query": from_postgres(CHEAP),
+        "Valkey": from_valkey(CHEAP, "cheap"),
+        "dictionary": from_dictionary(CHEAP, asyncio.run(warm(CHEAP, "cheap"))),
+    }
+
+
+round_trips = {}
+with lab.wire_tap() as tap:
+    for name, app in by_distance().items():
+        counts = [tap.count(app, items, server=server) for server in ("postgres", "valkey")]
+        round_trips[name] = [wire.round_trips for wire in counts]
+        print(f"{name}: round trips to PostgreSQL and Valkey {round_trips[name]}")
+
+# %% [markdown]
+# Now move both servers away: half a millisecond is a data centre, two are the next one. One
+# request at a time.
+
+# %%
+distances = {name: [] for name in by_distance()}
+sweeps = {}
+for delay_ms in (0, 0.5, 2):
+    with lab.network_delay(delay_ms):
+        sweeps[delay_ms] = lab.sweep(by_distance(), items, values=[1], metric="p50", windows=2)
+    for name, line in distances.items():
+        point = sweeps[delay_ms].at(name, 1)
+        line.append((delay_ms, point.middle("p50"), *point.span("p50")))
+
+far = sweeps[2].ratio("one query", "Valkey", 1)
+plot_lines(
+    distances,
+    x_label="added round-trip time to both servers, ms",
+    y_label="median latency, ms",
+    title=f"2 ms away: one query takes {far.factor} as long as Valkey "
+    f"({round_trips['one query'][0]:g} round trips or {round_trips['Valkey'][1]:g})",
+    y_log=False,
+)
+
+# %% [markdown]
+# The order follows from the counts: each round trip costs the distance once, a dictionary never
+# pays it. With servers far away, a page of many queries gains most from *one* answer in a cache.
+# The lookup gains too, but only because the pool's reset is a second round trip.
+#
+# ## Writes: how old may an answer be?
+#
+# Now the data changes. Three strategies: let entries **expire** (after 400 ms here), **delete**
+# the entry after each write, or **stamp** it: a write sets a new stamp, and an entry counts only
+# if it bears the stamp of now. The query takes 20 ms; PostgreSQL sleeps meanwhile.
+
+# %%
+import secrets
+
+sql("CREATE TABLE article AS SELECT 0 AS version")
+READ = "SELECT version FROM article, pg_sleep(0.02)"
+WRITE = "UPDATE article SET version = version + 1"
+
+
+def article(read_through, after_write) -> FastAPI:
+    app = new_app()
+
+    @app.get("/")
+    async def read() -> Response:
+        return Response(await read_through(app), media_type="application/json")
+
+    @app.put("/", status_code=204)
+    async def write() -> None:
+        await app.pool.execute(WRITE)
+        await after_write(app.valkey)
+
+    return app
+
+
+# %%
+async def plain(app) -> bytes:
+    body = await app.valkey.get("article")
+    if body is None:
+        body = to_json({"version": await app.pool.fetchval(READ)})
+        await app.valkey.set("article", body, px=400)
+    return body
+
+
+async def leave(valkey) -> None: ...
+
+
+async def delete(valkey) -> None:
+    await valkey.delete("article")
+
+
+# %% [markdown]
+# For the stamp one `MGET` brings both, the stamp of now and the entry. The stamp lives longer than
+# any entry that was made before it.
+
+
+# %%
+async def stamped(app) -> bytes:
+    stamp, entry = await app.valkey.mget("stamp", "article")
+    stamp = stamp or b"none"
+    if entry is not None and entry.startswith(stamp):
+        return entry.removeprefix(stamp)
+    body = to_json({"version": await app.pool.fetchval(READ)})
+    await app.valkey.set("article", stamp + body, px=400)
+    return body
+
+
+async def stamp_anew(valkey) -> None:
+    await valkey.set("stamp", secrets.token_hex(8), px=10_000)
+
+
+STRATEGIES = {
+    "expire": article(plain, leave),
+    "delete": article(plain, delete),
+    "stamp": article(stamped, stamp_anew),
+}
+
+# %% [markdown]
+# Four readers ask all the time. A writer changes the article now and then, and sometimes twice in
+# a row. An answer is **stale** if a write was acknowledged before the question was asked, and the
+# answer does not show it. Its age is the time since that write.
+
+# %%
+import time
+
+import httpx
+
+
+async def ages_ms(url: str, seconds: float = 1.4) -> list[tuple[float, float]]:
+    start, written, ages = time.perf_counter(), [], []
+
+    async def reader(client):
+        while (asked := time.perf_counter() - start) < seconds:
+            known = len(written)
+            version = (await client.get("/")).json()["version"]
+            ages.append((asked, 1e3 * (asked - written[version]) if version < known else 0.0))
+            await asyncio.sleep(0.004)
+
+    async def writer(client):
+        while time.perf_counter() - start < seconds:
+            for pause in (0.15, 0.15, 0.01):
+                await asyncio.sleep(pause)
+                await client.put("/")
+                written.append(time.perf_counter() - start)
+
+    async with httpx.AsyncClient(base_url=url) as client:
+        await asyncio.gather(*(reader(client) for _ in range(4)), writer(client))
+    return sorted(ages)
+
+
+# %%
+ages, stale = {}, {}
+for name, app in STRATEGIES.items():
+    sql("UPDATE article SET version = 0")
+    asyncio.run(cache.delete("article", "stamp"))
+    with lab.serve(app) as server:
+        ages[name] = np.array(asyncio.run(ages_ms(server.url))).T
+    stale[name] = int((ages[name][1] > 0).sum())
+    print(f"{name}: {stale[name]} of {ages[name].shape[1]} answers stale")
+
+# %%
+from course_app.plots import plot_over_time
+
+plot_over_time(
+    ages,
+    y_label="age of the answer, ms (0: fresh)",
+    title=f"Stale answers: {', '.join(f'{name} {count}' for name, count in stale.items())}",
+)
+
+# %% [markdown]
+# Expiry promises an upper bound of age, and uses it up. Deleting is right when reads and writes do
+# not overlap. When they do, a slow reader that began before the write puts its old answer into the
+# cache after the deletion, where it stays. With a stamp the reader does that, too, but under a
+# stamp that nobody looks for any more.
+#
+# ## What is not there
+#
+# Somebody asks for users who do not exist. The guide's code caches the `null` and then answers it
+# with status 200. Without it, each such question goes to the database. A **negative entry**
+# remembers the absence, for a short time only: the user may come into being.
+
+# %%
+from fastapi import HTTPException
+
+
+def user_app(remember_absence: bool) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> Response:
+        key = f"user:{number}"
+        body = await app.valkey.get(key)
+        if body is None:
+            row = await app.pool.fetchrow(CHEAP, number)
+            body = to_json(row and dict(row))
+            if row or remember_absence:
+                await app.valkey.set(key, body, ex=300 if row else 5)
+        if body == b"null":
+            raise HTTPException(404, "No such user")
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+nobody = get("/900001", expect_status=404)
+asked = {}
+for remember in (False, True):
+    replayed = lab.replay(user_app(remember), nobody, requests=50, name="user_app")
+    asked[remember] = replayed.counts["SQL statements"] * len(replayed.answers)
+print(
+    f"50 questions for nobody: {asked[False]:.0f} SQL statements, "
+    f"with a negative entry {asked[True]:.0f}"
+)
+
+# %% [markdown]
+# ## Everybody at once
+#
+# When a costly entry expires, all who ask meanwhile miss. Lesson 08 let one of them fetch, inside
+# of one process. Between processes the lock has to be in Valkey, too: `SET ... NX` succeeds for
+# one, and the lock expires, in case that one dies (after longer than any fetch takes). Two
+# servers, fifty requests:
+
+
+# %%
+def report_app(locked: bool) -> FastAPI:
+    app = new_app()
+    app.fetches = 0
+
+    async def fetch() -> bytes:
+        app.fetches += 1
+        body = to_json(dict(await app.pool.fetchrow(COSTLY, 7)))
+        await app.valkey.set("report", body, ex=60)
+        return body
+
+    async def fetch_once() -> bytes:
+        while not await app.valkey.set("report:lock", 1, nx=True, px=2_000):
+            await asyncio.sleep(0.005)
+            if body := await app.valkey.get("report"):
+                return body
+        # Perhaps somebody was done between our look and our lock.
+        body = await app.valkey.get("report") or await fetch()
+        await app.valkey.delete("report:lock")
+        return body
+
+    @app.get("/")
+    async def read() -> Response:
+        body = await app.valkey.get("report")
+        body = body or await (fetch_once() if locked else fetch())
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+async def fifty_requests(*servers) -> None:
+    async with httpx.AsyncClient() as client:
+        await asyncio.gather(*(client.get(servers[i % 2].url) for i in range(50)))
+
+
+fetches = {}
+for locked in (False, True):
+    asyncio.run(cache.delete("report"))
+    one, other = report_app(locked), report_app(locked)
+    with lab.serve(one) as first, lab.serve(other) as second:
+        asyncio.run(fifty_requests(first, second))
+    fetches[locked] = one.fetches + other.fetches
+print(f"50 requests for one entry: {fetches[False]} fetches, with a lock {fetches[True]}")
+
+# %% [markdown]
+# ## Valkey goes away
+#
+# A cache may be lost: everything in it is in the database as well. An app that does not handle it
+# answers 500. One that asks PostgreSQL instead is right, but how long does it wait before it gives
+# up on Valkey? `redis.asyncio` waits five seconds. A **short time-out** helps, and a **pause**
+# before the next attempt, so that not every request waits.
+
+
+# %%
+class Patient:
+    """Valkey's answers, or None while it is away; after a failure it is left alone for a while."""
+
+    def __init__(self, pause_seconds: float):
+        self.pause_seconds = pause_seconds
+        self.away_until = 0.0
+
+    async def __call__(self, command, *args, **options):
+        if time.perf_counter() < self.away_until:
+            return None
+        try:
+            return await command(*args, **options)
+        except redis.RedisError:
+            self.away_until = time.perf_counter() + self.pause_seconds
+
+
+def steadfast(pause_seconds: float = 0, **options) -> FastAPI:
+    app = new_app(**options)
+    ask = Patient(pause_seconds)
+
+    @app.get("/{number}")
+    async def read(number: int) -> Response:
+        body = await ask(app.valkey.get, f"cheap:{number}")
+        if body is None:
+            body = to_json(dict(await app.pool.fetchrow(CHEAP, number)))
+            await ask(app.valkey.set, f"cheap:{number}", body, ex=300)
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+# %% [markdown]
+# `lab.outages()` puts a switch between the apps and their servers. Two ways to go away: Valkey is
+# **cut off** (the process ended, connections are refused), or **silent** (the cable was pulled). A
+# hundred requests arrive each second; in the middle Valkey is away for a while.
+
+# %%
+from threading import Timer
+
+from course_app.measure.pace import paced
+
+
+def in_an_outage(app: FastAPI, take_away, mend):
+    turns = [Timer(paced(0.9), take_away, ["valkey"]), Timer(paced(1.5), mend, ["valkey"])]
+    for turn in turns:
+        turn.start()
+    result = lab.measure(app, items, rate=100, seconds=1.8, name="outage")
+    for turn in turns:
+        turn.join()
+    return result
+
+
+with lab.outages() as network:
+    outage = {
+        "cut off, not handled": in_an_outage(
+            bytes_from_valkey(CHEAP, "cheap"), network.cut, network.mend
+        ),
+        "cut off, PostgreSQL instead": in_an_outage(steadfast(), network.cut, network.mend),
+        "silent, PostgreSQL after 5 s": in_an_outage(steadfast(), network.silence, network.mend),
+        "silent, after 50 ms, then a pause": in_an_outage(
+            steadfast(pause_seconds=1, socket_timeout=0.05), network.silence, network.mend
+        ),
+    }
+errors = {name: result.load.error_count for name, result in outage.items()}
+slowest = {name: float(result.load.latency_ms.max()) for name, result in outage.items()}
+
+# %%
+from course_app.plots import plot_requests
+
+plot_requests(
+    outage,
+    title=f"Not handled: {errors['cut off, not handled']} errors. Silence costs "
+    f"{slowest['silent, PostgreSQL after 5 s']:,.0f} ms, with a time-out "
+    f"{slowest['silent, after 50 ms, then a pause']:,.0f} ms",
+)
+
+# %% [markdown]
+# Cut off, the app hardly slows down: a refused connection is a quick answer. Silence is worse,
+# because nobody says no. Without a time-out of your own, requests hang until Valkey is back or the
+# five seconds are over.
+#
+# One thing is left over. A write *during* the outage cannot delete or stamp anything. When Valkey
+# comes back with its memory intact, the old entry is still there. You will deal with that in the
+# exercise.
+#
+# ## The verdicts
+#
+# What does sharing buy? The same costly report from two servers: each has a dictionary of its own,
+# or both share Valkey.
+
+# %%
+statements = {}
+for name in ("dictionary", "Valkey"):
+    statements[name] = 0
+    for server in range(2):
+        app = from_valkey(COSTLY, "shared") if name == "Valkey" else from_dictionary(COSTLY, {})
+        replayed = lab.replay(app, "/7", requests=20, name=f"server {server + 1} with {name}")
+        statements[name] += round(20 * replayed.counts["SQL statements"])
+print({name: f"{count} SQL statements" for name, count in statements.items()})
+
+# %%
+lab.verdict(
+    18,
+    "holds when",
+    "The query costs much more than a round trip, writes leave no old entries behind, and the "
+    "application goes on when the cache is away.",
+    {
+        "costly query: bytes from Valkey are at least 3 times as fast": (
+            costly.faster("Valkey, bytes", at_least=3)
+        ),
+        "primary key: Valkey is less than 3 times as fast": cheap.speedup("Valkey").below(3),
+        "two servers ask PostgreSQL once with Valkey, twice with dictionaries": (
+            statements == {"dictionary": 2, "Valkey": 1}
+        ),
+        "stamped entries: no stale answer": stale["stamp"] == 0,
+        "with a time-out and a pause, no request fails while Valkey is away": (
+            errors["silent, after 50 ms, then a pause"] == 0
+        ),
+    },
+    evidence=costly.speedup("Valkey, bytes"),
+)
+
+# %%
+lab.verdict(
+    "T3",
+    "holds when",
+    "A miss must cost much more than a hit, hits must be frequent, and somebody must see to it "
+    "that answers do not get old.",
+    {
+        "costly query: Valkey is at least 3 times as fast": costly.faster("Valkey", at_least=3),
+        "primary key: Valkey is less than 3 times as fast": cheap.speedup("Valkey").below(3),
+        "a cache that never hits is no gain": cheap.speedup("Valkey in vain").below(1.1),
+        "entries that only expire: stale answers": stale["expire"] > 0,
+    },
+    number=f"costly query {costly.speedup('Valkey').factor}, "
+    f"primary key {cheap.speedup('Valkey').factor}",
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Cache answers that are costly to make and often asked for. For a primary key the database is
+#   the cache. Measure the break-even: it is a share of hits.
+# - Store the finished bytes. A hit must look like a miss, times and all.
+# - Every entry expires, also negative ones; that is your net, not your strategy. Delete after
+#   writes, or stamp, if readers may overlap with writers.
+# - One fetches, the others wait: a lock with an expiry, in Valkey.
+# - A time-out of milliseconds, a pause after a failure, and the database as the answer. Try it:
+#   take the cache away on purpose.
+#
+# Next: [the exercise](../exercises/09_redis_cache.ipynb). A costly report gets a cache that is
+# never wrong, and a cache that somebody built already may have to go.

@@ -1,0 +1,271 @@
+"""Known wrong answers, each a small change to a good one, as learners make them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Response
+
+from course_app.exercises.redis_cache import failures
+from course_app.exercises.redis_cache.baseline import (
+    SUMMARY,
+    Summary,
+    add_users,
+    add_writes,
+    as_it_is,
+    new_app,
+    tell_nobody,
+)
+from course_app.exercises.redis_cache.reference import MEASURED, Cache, create_app
+from course_app.grading import Failure, WrongAnswer
+from course_app.grading.failures import DifferentAnswer, TooLittleGain
+
+SHORT = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+
+
+def _app(
+    postgres_dsn: str,
+    valkey_url: str,
+    make_cache: Callable[[FastAPI], Any] = Cache,
+    *,
+    users_cached: bool = False,
+    **options: Any,
+) -> FastAPI:
+    """The reference, with another cache or another client."""
+    app = new_app(postgres_dsn, valkey_url, **(options or SHORT))
+    cache = make_cache(app)
+    add_users(app, cached=users_cached)
+    add_writes(app, cache.changed)
+
+    @app.get("/tags/{tag_id}/summary", response_model=Summary)
+    async def summary(tag_id: int) -> Response:
+        stamp, body = await cache.find(tag_id)
+        if body is None:
+            row = await app.state.pool.fetchrow(SUMMARY, tag_id)
+            body = Summary(**row).model_dump_json().encode() if row else b""
+            await cache.keep(tag_id, stamp, body)
+        if not body:
+            raise HTTPException(404, "No such tag")
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+class Deleting(Cache):
+    """No stamps: a write deletes entries, and makes up for it after an outage."""
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        await self.settle()
+        if self.unsettled:
+            return None, None
+        return b"", await self.ask(self.app.state.valkey.get, f"summary:{tag_id}")
+
+    async def settle(self) -> None:
+        pending = dict(self.unsettled)
+        keys = [f"summary:{tag}" for tag in pending]
+        if keys and await self.ask(self.app.state.valkey.delete, *keys) is not None:
+            for tag, stamp in pending.items():
+                if self.unsettled.get(tag) == stamp:
+                    del self.unsettled[tag]
+
+
+class Forgetting(Cache):
+    """Stamps, and nothing is made up for after an outage."""
+
+    async def settle(self) -> None:
+        await super().settle()
+        self.unsettled.clear()
+
+
+class OnlyExpiring(Cache):
+    """A minute is not long, is it?"""
+
+    async def changed(self, *, tag_id: int | None = None, post_id: int | None = None) -> None: ...
+
+
+class OneTagOnly(Cache):
+    """A comment changes a tag. Some posts have several."""
+
+    async def tags_of(self, post_id: int | None) -> list[int]:
+        return (await super().tags_of(post_id))[:1]
+
+
+class RememberingAbsence(Cache):
+    """A negative entry beside the others, which no write knows of."""
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        if await self.ask(self.app.state.valkey.get, f"absent:{tag_id}"):
+            return None, b""
+        return await super().find(tag_id)
+
+    async def keep(self, tag_id: int, stamp: bytes | None, body: bytes) -> None:
+        if not body:
+            await self.ask(self.app.state.valkey.set, f"absent:{tag_id}", 1, ex=60)
+        await super().keep(tag_id, stamp, body)
+
+
+class InProcess:
+    """A dictionary: no round trip, and Valkey may go away as it likes."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.tags_of = Cache(app).tags_of
+        self.entries: dict[int, bytes] = {}
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        return None, self.entries.get(tag_id)
+
+    async def keep(self, tag_id: int, _stamp: bytes | None, body: bytes) -> None:
+        self.entries[tag_id] = body
+
+    async def changed(self, *, tag_id: int | None = None, post_id: int | None = None) -> None:
+        for tag in [tag_id] if tag_id is not None else await self.tags_of(post_id):
+            self.entries.pop(tag, None)
+
+
+class TwoLayers(Cache):
+    """Valkey, and a dictionary in front of it that trusts what it has."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(app)
+        self.near: dict[int, tuple[bytes, bytes]] = {}
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        stamp, body = await super().find(tag_id)
+        if stamp is None:
+            return None, None
+        if body is not None:
+            self.near[tag_id] = stamp, body
+        kept, kept_body = self.near.get(tag_id, (b"", b""))
+        return stamp, kept_body if kept == stamp else body
+
+    async def keep(self, tag_id: int, stamp: bytes | None, body: bytes) -> None:
+        await super().keep(tag_id, stamp, body)
+        if stamp is not None:
+            self.near[tag_id] = stamp, body
+
+
+class Unhandled(Cache):
+    """Valkey is always there."""
+
+    async def ask(self, command: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        return await command(*args, **options)
+
+
+class ForEver(Cache):
+    """No expiry: writes make entries void anyway."""
+
+    async def ask(self, command: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        options.pop("ex", None)
+        return await super().ask(command, *args, **options)
+
+
+class Locked(Cache):
+    """One at a time, hits as well, and those who wait look again every 100 ms."""
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        valkey = self.app.state.valkey
+        while await self.ask(valkey.set, "lock", 1, nx=True, px=500) is None:
+            if self.away_until:
+                return None, None
+            await asyncio.sleep(0.1)
+        found = await super().find(tag_id)
+        await asyncio.sleep(0.005)
+        await self.ask(valkey.delete, "lock")
+        return found
+
+
+def only_expiring(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, OnlyExpiring)
+
+
+def one_tag_only(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, OneTagOnly)
+
+
+def remembering_absence(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, RememberingAbsence)
+
+
+def in_process(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, InProcess)
+
+
+def two_layers(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, TwoLayers)
+
+
+def users_cached(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, users_cached=True)
+
+
+def locked(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, Locked)
+
+
+def for_ever(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, ForEver)
+
+
+def unhandled(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, Unhandled)
+
+
+def patient(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, decode_responses=False)
+
+
+def forgetting(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, Forgetting)
+
+
+def deleting(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, Deleting)
+
+
+def as_in_the_guide(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    """``default=str`` keeps json.dumps from failing, and nobody looks at what it writes."""
+    app = new_app(postgres_dsn, valkey_url)
+    add_users(app, cached=False)
+    add_writes(app, tell_nobody)
+
+    @app.get("/tags/{tag_id}/summary")
+    async def summary(tag_id: int) -> Any:
+        if (cached := await app.state.valkey.get(f"summary:{tag_id}")) is not None:
+            return json.loads(cached)
+        row = await app.state.pool.fetchrow(SUMMARY, tag_id)
+        found = dict(row) if row else None
+        await app.state.valkey.set(f"summary:{tag_id}", json.dumps(found, default=str), ex=300)
+        if found is None:
+            raise HTTPException(404, "No such tag")
+        return Summary(**found)
+
+    return app
+
+
+def _measured(
+    name: str, answer: Callable[..., FastAPI], failure: type[Failure], measured: Any = MEASURED
+) -> WrongAnswer:
+    return WrongAnswer(name, answer, failure, values={"measured": measured})
+
+
+_INVENTED = {"hits_per_request": 0.9, "times_as_fast_without": [0.4, 0.5, 0.6]}
+
+WRONG_ANSWERS = (
+    _measured("as it was", as_it_is, failures.NotCached),
+    _measured("as in the guide", as_in_the_guide, DifferentAnswer),
+    _measured("entries only expire", only_expiring, failures.StaleAnswer),
+    _measured("a comment voids one tag only", one_tag_only, failures.StaleAnswer),
+    _measured("a new tag stays absent", remembering_absence, failures.StaleAnswer),
+    _measured("a dictionary", in_process, failures.NotShared),
+    _measured("a dictionary before Valkey", two_layers, failures.NotShared),
+    _measured("users stay cached", users_cached, failures.CachesInVain),
+    _measured("not measured", create_app, failures.NotMeasured, None),
+    _measured("invented numbers", create_app, failures.NotMeasured, _INVENTED),
+    _measured("hits wait for a lock", locked, TooLittleGain),
+    _measured("no expiry", for_ever, failures.NeverExpires),
+    _measured("errors of Valkey not handled", unhandled, failures.FailsWithoutValkey),
+    _measured("five seconds of patience", patient, failures.HangsWithoutValkey),
+    _measured("outages are forgotten", forgetting, failures.StaleAfterOutage),
+    _measured("entries deleted, late readers", deleting, failures.LateReader),
+)
