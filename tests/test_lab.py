@@ -201,3 +201,29 @@ def test_valkey_goes_away_in_the_middle_and_comes_back_as_it_was(lab: Lab) -> No
         network.mend("valkey")
         assert client.get("kept") == b"as it was"
     assert lab.valkey_url == direct
+
+
+def test_each_app_of_a_comparison_may_be_asked_in_its_own_words(lab: Lab) -> None:
+    old, new = FastAPI(), FastAPI()
+    for app, path in ((old, "/old"), (new, "/new")):
+        app.get(path)(lambda: {"answer": 1})
+    windows: list[None] = []
+    comparison = lab.compare(
+        {"old": old, "new": new},
+        {"old": "/old", "new": "/new"},
+        concurrency=2,
+        most_rounds=6,
+        before_window=lambda: windows.append(None),
+    )
+    assert not comparison.wrong
+    assert len(windows) == 2 * 6
+
+
+def test_a_replay_keeps_whole_answers_in_order_and_counts_what_they_caused(lab: Lab) -> None:
+    by_number = get("/users/{user_id}", user_id=uniform(1, lab.users))
+    once, again = (lab.replay(connecting(lab), by_number, requests=20) for _ in range(2))
+    assert [answer.request_text for answer in once.answers] == [
+        answer.request_text for answer in again.answers
+    ]
+    assert {answer.status for answer in once.answers} == {200}
+    assert once.counts["SQL statements"] == 1
