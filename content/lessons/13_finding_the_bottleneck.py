@@ -247,7 +247,8 @@ flame
 #
 # ## Fourth instrument: a stopwatch
 #
-# What counts is neither calls nor functions but **share of time**. Around each stage of the page:
+# What counts is neither calls nor functions but **share of time**. One stopwatch goes around each
+# stage of the page, and one around the whole app, as in lesson 01.
 
 # %%
 from collections import defaultdict
@@ -267,22 +268,31 @@ def timed(name, stage):
     return with_stopwatch
 
 
+def timed_app(app):
+    async def with_stopwatch(scope, receive, send):
+        began = time.perf_counter()
+        await app(scope, receive, send)
+        if scope["type"] == "http":
+            spent["whole"].append(time.perf_counter() - began)
+
+    return with_stopwatch
+
+
+# %%
 def shares(stages):
     spent.clear()
     watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
-    load = lab.measure(newsroom(watched), one_page, concurrency=1, name="stopwatches").load
-    of_each_request = {
-        name: 1e3 * np.array(seconds[-load.completed :]) / load.service_ms
-        for name, seconds in spent.items()
-    }
-    return {name: float(np.median(parts)) for name, parts in of_each_request.items()}
+    lab.measure(timed_app(newsroom(watched)), one_page, concurrency=1, name="stopwatches")
+    whole = np.array(spent.pop("whole"))
+    parts = {name: np.array(seconds[: whole.size]) / whole for name, seconds in spent.items()}
+    return {name: float(np.median(part)) for name, part in parts.items()}
 
 
 share = shares(stages)
 culprit = max(share, key=share.get)
 for name, part in share.items():
     print(f"{name:>10}: {part:6.1%}")
-print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON, network)")
+print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON)")
 
 # %% [markdown]
 # The largest share is the culprit. Read its code, and then the same stage as it should be:
@@ -339,10 +349,10 @@ plot_amdahl(
 )
 
 # %% [markdown]
-# The curve is the law, the shares come from the stopwatch: both were known before anything was
-# changed. Compare where the free stages landed. As near as they are to the curve, so well you could
-# have known what a change is worth before you made it. Where the share is small, an evening of
-# clever work ends near 1.
+# The curve is the law, the shares come from the stopwatches: both were known before anything was
+# changed. So you can know what a change is worth at most before you make it. Free stages belong at
+# the curve or below it: a client also waits for what no stopwatch in the app sees. Where the share
+# is small, an evening of clever work ends near 1.
 #
 # ## The cause, counted
 #

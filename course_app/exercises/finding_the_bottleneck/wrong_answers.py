@@ -82,7 +82,7 @@ def _locustfile(old: str, new: str) -> Mapping[str, Any]:
 _ONE_TASK_LESS = _locustfile("    @task\n    def user", "    def user")
 _CHECKS_STATUS = _locustfile('response.json().get("id") != number', "response.status_code != 200")
 _MISSING_IDS = _locustfile("randint(1, 100_000)", "randint(60_000, 140_000)")
-_NAME_PER_ID = _locustfile('f"/{page}/[id]"', "path")
+_NAME_PER_ID = _locustfile("name=name", "name=path")
 _NO_PYTHON = _locustfile("class Reader(HttpUser):", "class Reader(HttpUser)")
 _ALL_FAIL = _locustfile('response.ok and response.json().get("id") != number', "True")
 _ELSEWHERE = _locustfile(
