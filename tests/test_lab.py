@@ -222,8 +222,8 @@ def test_each_app_of_a_comparison_may_be_asked_in_its_own_words(lab: Lab) -> Non
 def test_a_replay_keeps_whole_answers_in_order_and_counts_what_they_caused(lab: Lab) -> None:
     by_number = get("/users/{user_id}", user_id=uniform(1, lab.users))
     once, again = (lab.replay(connecting(lab), by_number, requests=20) for _ in range(2))
-    assert [answer.request_text for answer in once.answers] == [
-        answer.request_text for answer in again.answers
-    ]
+    lines, same = ([a.request_text.splitlines()[0] for a in r.answers] for r in (once, again))
+    assert lines == same
+    assert len(set(lines)) > 10
     assert {answer.status for answer in once.answers} == {200}
     assert once.counts["SQL statements"] == 1
