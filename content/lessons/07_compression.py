@@ -233,8 +233,8 @@ print(f"level 9 is ahead of level 1 on links below {mbits(level_9_over_1)}")
 
 # %% [markdown]
 # Do not believe a formula that nobody tried. A client on a slow link is easy to play: it takes
-# one packet after another, and none before its time. (A real link adds round trips to that, for all
-# ways alike.)
+# one packet after another, and none before its time. (A real link adds round trips. As TCP begins
+# slowly, more bytes take more of them, which speaks for the smaller answer once more.)
 
 # %%
 from http.client import HTTPConnection

@@ -15,8 +15,12 @@ COMPARED_ANSWERS = 12
 _EXCERPT = 160
 #: Of what was compressed no more than this is taken out: a few bytes can hold gigabytes.
 MOST_DECODED_BYTES = 64 * 1024 * 1024
-#: zlib's word for "the largest window, and gzip or zlib, as the data says".
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+#: zlib's number for each format; "deflate" is the name of the zlib format in HTTP.
+_FORMATS = {
+    "gzip": 16 + zlib.MAX_WBITS,
+    "x-gzip": 16 + zlib.MAX_WBITS,
+    "deflate": zlib.MAX_WBITS,
+}
 
 Same = bool | Callable[[Response, Response], bool]
 
@@ -93,9 +97,9 @@ def decoded(response: Response) -> bytes:
     encoding = (response.header("content-encoding") or "identity").strip().lower()
     if encoding == "identity" or not response.body:  # HEAD and 304 have headers only
         return response.body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in _FORMATS:
         raise ValueError(f"a body with Content-Encoding: {encoding}")
-    decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+    decoder = zlib.decompressobj(_FORMATS[encoding])
     try:
         body = decoder.decompress(response.body, MOST_DECODED_BYTES)
     except zlib.error as error:

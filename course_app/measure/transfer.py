@@ -1,7 +1,8 @@
 """What it takes to answer over a link: the server's CPU time, then the bytes on their way.
 
-The link is a number, not a network: its speed is given, and what a real one adds (round trips,
-loss, a slow start) is left out, because it comes on top for all ways of answering.
+The link is a number, not a network: its speed is given. What a real one adds is left out: loss,
+and round trips, of which more bytes take more, as TCP starts slowly. So a real link's break-even
+is rather higher.
 """
 
 import math

@@ -34,6 +34,7 @@ def test_a_body_is_decoded_as_its_header_says(body: bytes, encoding: str | None)
     ("body", "encoding"),
     [
         (BODY, "gzip"),
+        (zlib.compress(BODY), "gzip"),
         (gzip.compress(BODY)[:-4], "gzip"),
         (gzip.compress(BODY) + b"more", "gzip"),
         (BODY, "br"),
