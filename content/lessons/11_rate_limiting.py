@@ -185,7 +185,7 @@ with serve(1) as server:
         concurrency=1,
         same_answers=False,
         at_least=1.5,
-        most_rounds=8,
+        most_rounds=6,
     )
 refusals.plot(counters=0)
 
@@ -497,7 +497,7 @@ overload = lab.sweep(
     },
     get("/work", expect_status=(200, 429)),
     parameter="work in the handler, ms",
-    values=[0.03, 0.1, 0.3, 1, 5],
+    values=[0.03, 0.2, 1, 5],
     metric="cpu",
     concurrency=8,
     windows=2,

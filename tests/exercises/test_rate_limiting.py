@@ -9,6 +9,7 @@ from course_app.exercises.rate_limiting import exercise, rubric
 from course_app.exercises.rate_limiting.ledger import (
     Decision,
     most_passed,
+    most_sent,
     wait_bounds,
     wrongly_refused,
 )
@@ -45,6 +46,10 @@ def test_a_request_that_may_have_passed_later_does_not_count() -> None:
     assert most_passed(passed(0.0, 1.5, took=1.0), window_seconds=2.0) == 1
 
 
+def test_refused_requests_are_evidence_too() -> None:
+    assert most_sent([*passed(0.0, 1.0), refused(1.5), refused(4.0)], window_seconds=2.0) == 3
+
+
 def test_a_refusal_is_wrong_if_too_few_had_passed_before() -> None:
     made = [*passed(0.0, 1.0), refused(1.5), refused(2.5)]
     assert wrongly_refused(made, limit=2, window_seconds=2.0) == [refused(2.5)]
@@ -73,4 +78,5 @@ def test_slow_answers_make_the_bounds_of_a_wait_wider() -> None:
 def test_workers_share_services_and_no_memory(door: Checker) -> None:
     assert door.check(WORKERS_ONLY, create_app).passed
     card = door.check(WORKERS_ONLY, right_in_memory)
+    assert not card.open_points, card
     assert [result.failure for result in card.failures()] == ["CountsPerWorker"]

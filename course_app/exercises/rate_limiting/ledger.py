@@ -36,13 +36,17 @@ def decisions(results: Iterable[LoadResult]) -> list[Decision]:
 
 def most_passed(made: Sequence[Decision], window_seconds: float) -> int:
     """The most requests that certainly passed within one window."""
-    passed = [decision for decision in made if decision.passed]
-    return max((_certainly_within(passed, first, window_seconds) for first in passed), default=0)
+    return most_sent([decision for decision in made if decision.passed], window_seconds)
 
 
-def _certainly_within(passed: Sequence[Decision], first: Decision, window_seconds: float) -> int:
+def most_sent(made: Sequence[Decision], window_seconds: float) -> int:
+    """The most requests that were certainly decided within one window."""
+    return max((_certainly_within(made, first, window_seconds) for first in made), default=0)
+
+
+def _certainly_within(made: Sequence[Decision], first: Decision, window_seconds: float) -> int:
     last_end = first.start + window_seconds - _SLACK_SECONDS
-    return sum(first.start <= each.start and each.end <= last_end for each in passed)
+    return sum(first.start <= each.start and each.end <= last_end for each in made)
 
 
 def wrongly_refused(made: Sequence[Decision], limit: int, window_seconds: float) -> list[Decision]:
