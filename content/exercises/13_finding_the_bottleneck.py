@@ -9,7 +9,7 @@
 seed = 6
 
 # %%
-from course_app.apps.newsroom import create_newsroom, replaced
+from course_app.apps.newsroom import create_newsroom
 from course_app.apps.suspects import planted, sow, sown
 from course_app.lab import Lab, get, uniform
 
@@ -106,20 +106,22 @@ finding = {"endpoint": "/tags/{tag_id}", "stage": "authors", "cause": "SQL state
 # ## The repair
 #
 # `inspect.getsource(as_found[page][stage])` shows the code of a stage. Write it anew, under any
-# name, and put it in its place: `replaced(as_found, page, stage, your_function)`.
+# name. `replaced(as_found, page, stage, your_function)` from `course_app.apps.newsroom` gives all
+# stages with yours in its place.
+
 
 # %%
-from typing import Any
-
-from course_app.apps.newsroom import Page
-
-
 # blank:
 def create_app(postgres_dsn: str) -> FastAPI:
     raise NotImplementedError("your answer")
 
 
 # solution:
+from typing import Any
+
+from course_app.apps.newsroom import Page, replaced
+
+
 def create_app(postgres_dsn: str) -> FastAPI:
     """With seed 6 the stage `authors` asked for one name after another. One query has them all."""
 
