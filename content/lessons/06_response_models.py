@@ -286,7 +286,7 @@ plot_panels(
         "times less CPU than dicts": {name: times_less(name) for name in series},
     },
     x_label="rows in the answer",
-    title=f"A model takes {few.factor} less CPU for one row, {many.factor} less for a thousand",
+    title=f"Dicts take {few.factor} the CPU of a model for one row, {many.factor} for a thousand",
 )
 
 # %% [markdown]
