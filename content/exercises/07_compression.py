@@ -104,7 +104,7 @@ lab.measure(guides_line(lab.postgres_dsn), spreadsheet, concurrency=2, name="a s
 #   form, `Vary` says so in both.
 # - **Mechanism** (4 points). Long lists (`/posts`) go out as small as level 1 makes them, or
 #   smaller. Small answers and spreadsheets go out as they are. So does what would be hurt by
-#   compression: `/internal/posts`, which only the indexer reads. While 10 MB are compressed for
+#   compression: `/internal/posts`, which only the indexer reads. While megabytes are compressed for
 #   one client, the others are answered.
 # - **Speed** (2 points). Over all kinds of answers, at least half of what our own solution saves in
 #   CPU. And your choice of a level, below.

@@ -310,8 +310,8 @@ lag.plot(
 )
 
 # %% [markdown]
-# One request for 1000 posts takes many times as long, and yet others hardly notice it: it is over
-# the threshold. To see that the threshold is the cause, turn it the other way round:
+# A request for 1000 posts takes many times as long, but the loop is free for most of it, because it
+# is over the threshold. To see that the threshold is the cause, turn it the other way round:
 
 # %%
 NEVER = 10**9

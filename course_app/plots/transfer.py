@@ -18,8 +18,8 @@ SLOWEST, FASTEST = 1.0, 10_000.0
 _STEPS = 401
 #: The strip along the bottom that says which is first, as a share of the axes' height.
 _STRIP = 0.045
-#: A stretch shorter than this share of the axis has no room for its name.
-_ROOM_FOR_NAME = 0.1
+#: Stretches shorter than these shares of the axis have no room for a name, or for their limits.
+_ROOM_FOR_NAME, _ROOM_FOR_LIMITS = 0.1, 0.04
 
 
 def plot_transfer(
@@ -105,17 +105,19 @@ def _strip(
     names = list(ways)
     first = np.argmin(list(times.values()), axis=0)
     changes = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), links.size - 1]
+    previous = 0
     for start, end in pairwise(changes):
         index = int(first[start])
         axes.axvspan(links[start], links[end], 0, _STRIP, color=look(index).color, linewidth=0)
         if (end - start) / links.size > _ROOM_FOR_NAME:
             middle = float(np.sqrt(links[start] * links[end]))
             _say(axes, middle, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
-        if start:
+        if start and min(start - previous, end - start) / links.size > _ROOM_FOR_LIMITS:
             before, after = (ways[names[int(first[at])]] for at in (start - 1, start))
             speed = break_even(before, after).estimate
             axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
             _say(axes, links[start], 1.0, f"{significant(speed)} Mbit/s", INK, "top")
+        previous = start
 
 
 def _say(axes: Axes, x: float, y: float, text: str, color: str, side: str) -> None:
