@@ -507,8 +507,8 @@ lab.verdict(
         ),
         "in a thread it does not": lag.share("1000 posts").below(0.5),
     },
-    number=f"100 kB: level 1 pays below {mbits(pays_below['level 1'])}, "
-    f"level 9 below {mbits(pays_below['level 9'])}",
+    number=f"pays below {mbits(pays_below['level 1'])} at level 1, "
+    f"{mbits(pays_below['level 9'])} at level 9",
 )
 
 # %%
