@@ -72,8 +72,8 @@ async def mail_blocking():
 
 
 def print_invoice():  # Python, busy for 200 ms
-    until = time.thread_time() + WORK_SECONDS
-    while time.thread_time() < until:
+    until = time.monotonic() + WORK_SECONDS
+    while time.monotonic() < until:
         sum(range(1000))
 
 
@@ -139,7 +139,7 @@ print(f"You said {guess.value:g} ms; it was {slowest:.0f} ms.")
 # nothing else, **worker threads busy** how many of FastAPI's threads were at work. "Background"
 # says *when* a task runs: after the answer. *Where* it runs is decided as for handlers: an
 # `async def` on the event loop, a `def` in a worker thread. (Computing in a thread is not
-# free for the others either: they share one interpreter, and get it a few ms late.)
+# free for the others either: all threads share one interpreter, and get it in turns.)
 #
 # ## When it does not help: many at once
 #
@@ -182,7 +182,7 @@ from course_app.plots import plot_lines
 
 def slowest_page(name: str) -> list[tuple[float, float, float, float]]:
     waits = {n: [each.slowest_ms for each in crowd.series[name]] for n, crowd in crowds.items()}
-    return [(n, sum(ms) / len(ms), min(ms), max(ms)) for n, ms in waits.items()]
+    return [(n, min(ms), min(ms), max(ms)) for n, ms in waits.items()]
 
 
 lines = {name: slowest_page(name) for name in works}
@@ -190,7 +190,7 @@ few, many = (lines["def that blocks"][i][1] for i in (0, -1))
 plot_lines(
     lines,
     x_label="orders at the same moment",
-    y_label="slowest page, ms",
+    y_label="slowest page, ms (lower of two tries)",
     title=f"A page beside 160 blocking tasks takes {many:.0f} ms, beside one {few:.0f} ms",
     x_log=False,
     y_log=False,
@@ -479,7 +479,7 @@ lab.verdict(
     "T4",
     "holds when",
     "For light work that may be lost. Heavy work in async def stops the server, and what was "
-    "promised to a customer belongs into a durable queue with workers of its own.",
+    "promised to a customer belongs in a durable queue with workers of its own.",
     {
         "work that computes in async def makes others wait for more than half of it": (
             slowest_ping("async def that computes").above(half_ms)

@@ -50,8 +50,8 @@ async def confirm_job(context: dict[str, Any], order: int) -> None:
 
 
 async def print_invoice_job(_context: dict[str, Any], seconds: float) -> None:
-    until = time.thread_time() + seconds
-    while time.thread_time() < until:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         sum(range(1000))
 
 
