@@ -55,7 +55,7 @@ def _submitted(
 ) -> Iterator[Grade]:
     distributed = _distributed()
     try:
-        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError) as error:
         raise CourseError(
             f"No Dask scheduler answers at {scheduler} ({error}). Start one with `dask scheduler`, "

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,9 +42,16 @@ def test_another_courses_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 def nbgrader(folder: Path, *arguments: str) -> str:
-    program = Path(sys.executable).parent / "nbgrader"
+    programs = Path(sys.executable).parent
+    # nbgrader calls a program of its own by name, as in an environment that is activated
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [program, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [programs / "nbgrader", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
