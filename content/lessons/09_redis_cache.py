@@ -681,7 +681,7 @@ plot_requests(
 )
 
 # %% [markdown]
-# Cut off, the app hardly slows down: a refused connection is a quick answer. Silence is worse,
+# Cut off, an app that asks PostgreSQL goes on: a refusal is a quick answer. Silence is worse,
 # because nobody says no. Without a time-out of your own, requests hang until Valkey is back or the
 # five seconds are over.
 #
