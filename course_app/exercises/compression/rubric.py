@@ -103,7 +103,7 @@ class NotCompressed(Failure):
 
 
 class CompressesSmall(Failure):
-    """An answer that fits into one packet is compressed."""
+    """A small answer is compressed."""
 
     hint = "What does the smallest answer become? `minimum_size` says from where on it is worth it."
 
