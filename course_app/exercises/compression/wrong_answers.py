@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
 
-from course_app.exercises.compression import rubric
+from course_app.exercises.compression import failures
 from course_app.exercises.compression.baseline import XLSX, guides_line, service
 from course_app.exercises.compression.reference import CompressForTheWorld, create_app, levels
 from course_app.grading import WrongAnswer
@@ -136,25 +136,25 @@ def keeps_compressed_answers(postgres_dsn: str) -> Any:
 _GOOD = {"levels": levels}
 
 WRONG_ANSWERS = (
-    WrongAnswer("as it was", guides_line, rubric.CompressesDense, _GOOD),
-    WrongAnswer("nothing compressed", service, rubric.NotCompressed, _GOOD),
-    WrongAnswer("long lists only", compresses_only_long_lists, rubric.NotCompressed, _GOOD),
-    WrongAnswer("another format's bytes", deflate_called_gzip, rubric.NotDecodable, _GOOD),
-    WrongAnswer("no flush at the end", cut_short, rubric.NotDecodable, _GOOD),
-    WrongAnswer("gzip for everybody", does_not_ask, rubric.NotAsked, _GOOD),
-    WrongAnswer("no Vary", forgets_vary, rubric.ForgetsVary, _GOOD),
-    WrongAnswer("compressed once", keeps_compressed_answers, rubric.StaleAnswer, _GOOD),
-    WrongAnswer("small answers, too", compresses_small_answers, rubric.CompressesSmall, _GOOD),
-    WrongAnswer("spreadsheets, too", compresses_spreadsheets, rubric.CompressesDense, _GOOD),
-    WrongAnswer("neighbours, too", compresses_for_all, rubric.CompressesForNeighbours, _GOOD),
-    WrongAnswer("on the loop", never_in_a_thread, rubric.BlocksLoop, _GOOD),
+    WrongAnswer("as it was", guides_line, failures.CompressesDense, _GOOD),
+    WrongAnswer("nothing compressed", service, failures.NotCompressed, _GOOD),
+    WrongAnswer("long lists only", compresses_only_long_lists, failures.NotCompressed, _GOOD),
+    WrongAnswer("another format's bytes", deflate_called_gzip, failures.NotDecodable, _GOOD),
+    WrongAnswer("no flush at the end", cut_short, failures.NotDecodable, _GOOD),
+    WrongAnswer("gzip for everybody", does_not_ask, failures.NotAsked, _GOOD),
+    WrongAnswer("no Vary", forgets_vary, failures.ForgetsVary, _GOOD),
+    WrongAnswer("compressed once", keeps_compressed_answers, failures.StaleAnswer, _GOOD),
+    WrongAnswer("small answers, too", compresses_small_answers, failures.CompressesSmall, _GOOD),
+    WrongAnswer("spreadsheets, too", compresses_spreadsheets, failures.CompressesDense, _GOOD),
+    WrongAnswer("neighbours, too", compresses_for_all, failures.CompressesForNeighbours, _GOOD),
+    WrongAnswer("on the loop", never_in_a_thread, failures.BlocksLoop, _GOOD),
     WrongAnswer("the highest level", highest_level, TooLittleGain, _GOOD),
-    WrongAnswer("no levels chosen", create_app, rubric.NoChoice),
+    WrongAnswer("no levels chosen", create_app, failures.NoChoice),
     WrongAnswer(
         "one level for all",
         create_app,
-        rubric.WrongLevel,
+        failures.WrongLevel,
         {"levels": {"phone": 1, "office": 1, "indexer": 1}},
     ),
-    WrongAnswer("streams collected", collects_streams, rubric.HoldsStream, _GOOD),
+    WrongAnswer("streams collected", collects_streams, failures.HoldsStream, _GOOD),
 )
