@@ -387,6 +387,7 @@ def hundred_hits(store):
     return client
 
 
+# %%
 hits = lab.compare_calls(
     {
         "hand-written": hundred_hits(HandWritten(size, ttl)),
@@ -464,7 +465,7 @@ for way in CACHES:
     with lab.serve(greeting(way)) as server:
         ask(server, "/read/1?reader=1")
         leaks[way] = sum("you" in author for author in ask(server, "/read/1"))
-    print(f'kept as {way}: a stranger finds "you" {leaks[way]} times')
+    print(f'kept as {way}: marks "you" in a stranger\'s answer: {leaks[way]}')
 
 # %% [markdown]
 # Keep what nobody can change. Best of all are the bytes of the finished answer, where it is the
@@ -564,6 +565,7 @@ from concurrent.futures import ThreadPoolExecutor
 MADE = "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE starts_with(query, $1)"
 REPORT = "SELECT users.id, users.name, count(*)"
 
+# %%
 made, answered = {}, {}
 for workers in (1, 2, 4):
     earlier = asyncio.run(db.fetchval(MADE, REPORT))
@@ -578,7 +580,7 @@ for workers in (1, 2, 4):
         answers = list(clients.map(lambda _: ask(server, "/read/1"), range(200)))
     answered[workers] = len({answer["worker"] for answer in answers})
     made[workers] = asyncio.run(db.fetchval(MADE, REPORT)) - earlier
-    print(f"{answered[workers]} workers answered: the report was made {made[workers]} times")
+    print(f"workers that answered: {answered[workers]}, reports made: {made[workers]}")
 
 # %% [markdown]
 # The same with memory: each worker keeps a copy of all. And after a write the workers'

@@ -37,7 +37,12 @@ class Sliding(Expiring):
 
 
 class CopiesAll(Expiring):
-    """Safe, and the more is in it the slower."""
+    """Bounded and safe: each reader gets a copy, of everything that is there."""
 
     def get(self, key: Key, default: Any = None) -> Any:
         return Expiring(copy.deepcopy(dict(self))).get(key, default)
+
+    def __setitem__(self, key: Key, report: Any) -> None:
+        super().__setitem__(key, report)
+        if len(self) > 20:
+            del self[next(iter(self))]
