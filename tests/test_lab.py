@@ -169,25 +169,6 @@ def test_the_wire_tap_counts_a_piece_of_code_on_a_connection_opened_before(lab: 
     assert (wire.connections, wire.round_trips) == (0, 1)
 
 
-def test_worker_processes_are_measured_and_end_with_the_lab() -> None:
-    with Lab() as own:
-        server = own.serve_processes("course_app.apps.hello:app", program="gunicorn", workers=2)
-        processes = server.processes()
-        assert own.measure(server, "/hello", concurrency=4, seconds=0.2).throughput > 0
-    assert len(processes) >= 3
-    assert not any(process.is_running() for process in processes)
-
-
-def test_starting_a_second_lab_ends_the_first() -> None:
-    first = Lab()
-    second = Lab()
-    try:
-        with pytest.raises((CourseError, OSError, asyncpg.PostgresError)):
-            asyncio.run(asyncpg.connect(first.postgres_dsn))
-    finally:
-        second.close()
-
-
 def test_valkey_goes_away_in_the_middle_and_comes_back_as_it_was(lab: Lab) -> None:
     direct, never = lab.valkey_url, Retry(NoBackoff(), 0)
     with (
@@ -227,3 +208,25 @@ def test_a_replay_keeps_whole_answers_in_order_and_counts_what_they_caused(lab: 
     assert len(set(lines)) > 10
     assert {answer.status for answer in once.answers} == {200}
     assert once.counts["SQL statements"] == 1
+
+
+# The last ones: a lab that is opened ends the one that was open.
+
+
+def test_worker_processes_are_measured_and_end_with_the_lab() -> None:
+    with Lab() as own:
+        server = own.serve_processes("course_app.apps.hello:app", program="gunicorn", workers=2)
+        processes = server.processes()
+        assert own.measure(server, "/hello", concurrency=4, seconds=0.2).throughput > 0
+    assert len(processes) >= 3
+    assert not any(process.is_running() for process in processes)
+
+
+def test_starting_a_second_lab_ends_the_first() -> None:
+    first = Lab()
+    second = Lab()
+    try:
+        with pytest.raises((CourseError, OSError, asyncpg.PostgresError)):
+            asyncio.run(asyncpg.connect(first.postgres_dsn))
+    finally:
+        second.close()

@@ -22,12 +22,12 @@ def telling_directory(postgres_dsn: str) -> FastAPI:
     app = FastAPI(lifespan=lifespan)
 
     @app.get("/members")
-    async def list_members(after: int = 0, limit: Limit = 100):  # type: ignore[no-untyped-def]
+    async def list_members(after: int = 0, limit: Limit = 100):
         rows = await app.state.pool.fetch(PAGE, after, limit)
         return {"members": [dict(row) for row in rows], "left_out": 0}
 
     @app.get("/members/{member_id}")
-    async def read_member(member_id: int):  # type: ignore[no-untyped-def]
+    async def read_member(member_id: int):
         row = await app.state.pool.fetchrow(ONE, member_id)
         if row is None:
             raise HTTPException(404, "No such member")
