@@ -48,7 +48,7 @@ _MOST_BYTES = 1.1
 EVERYTHING = get("/posts?limit=9000", headers=GZIP)
 _PINGS = 40
 #: Who comes right before a compression on the loop waits for nearly all of it.
-_SHARE_OF_COMPRESSION = 0.7
+_SHARE_OF_COMPRESSION = 0.85
 #: The first piece of a stream comes before this share of its time.
 _FIRST_PIECE = 0.5
 #: A busy machine makes others wait, too, but hardly so often in a row.
