@@ -7,13 +7,14 @@ travel as bytes, results as JSON; a worker needs the course installed, and no sh
 import atexit
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from course_app.classroom.collect import Submission
-from course_app.classroom.grade import Judging, made, seed_of
-from course_app.classroom.ledger import Grade, Ledger, ungradable
+from course_app.classroom.grade import Judging, seed_of
+from course_app.classroom.ledger import Grade, Ledger, grade_of
 from course_app.errors import CourseError
 from course_app.grading import Scorecard
 
@@ -40,7 +41,7 @@ def grade_on_cluster(
     for submission in submissions:
         known = None if submission.learner in again else ledger.find(submission)
         if submission.path is None and known is None:
-            known = ungradable(submission)
+            known = grade_of(submission)
             ledger.keep(submission, known)
         if known is not None:
             yield known
@@ -76,16 +77,9 @@ def _submitted(
 
 def _result(future: Any, submission: Submission) -> Grade:
     if future.status == "finished":
-        return made(submission, Scorecard.from_dict(future.result()))
+        return grade_of(submission, Scorecard.from_dict(future.result()))
     problem = f"The workers that graded it were lost, or failed: {future.exception()}"
-    return Grade(
-        learner=submission.learner,
-        exercise=submission.exercise,
-        key=submission.key,
-        digest=submission.digest,
-        card=None,
-        problem=problem,
-    )
+    return grade_of(replace(submission, problem=problem))
 
 
 def grade_there(name: str, content: bytes, exercise: str, seed: int) -> dict[str, Any]:

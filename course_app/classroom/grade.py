@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from course_app.classroom.collect import Submission
-from course_app.classroom.ledger import Grade, Ledger, ungradable
+from course_app.classroom.ledger import Grade, Ledger, grade_of
 from course_app.grading import Checker, Outcome, Scorecard
 from course_app.learn import load_exercise
 from course_app.services import Services, start_services
@@ -92,21 +92,9 @@ def grade_class(
 
 def _graded(submission: Submission, judge: Judge, seed: int) -> Grade:
     if submission.path is None:
-        return ungradable(submission)
+        return grade_of(submission)
     card = judge(submission.path, submission.exercise, seed_of(submission, seed))
-    return made(submission, card)
-
-
-def made(submission: Submission, card: Scorecard) -> Grade:
-    """The grade that a scorecard is worth."""
-    return Grade(
-        learner=submission.learner,
-        exercise=submission.exercise,
-        key=submission.key,
-        digest=submission.digest,
-        card=card,
-        note=submission.note,
-    )
+    return grade_of(submission, card)
 
 
 def seed_of(submission: Submission, seed: int) -> int:

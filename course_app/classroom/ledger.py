@@ -6,7 +6,7 @@ A grading that is stopped goes on where it was; an answer that has not changed i
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,14 @@ class Ledger:
         return self.folder / f"{submission.key}.{submission.exercise}.json"
 
 
-def ungradable(submission: Submission) -> Grade:
-    """The result of what cannot be opened: a reason, and no points either way."""
+def grade_of(submission: Submission, card: Scorecard | None = None) -> Grade:
+    """What a scorecard is worth; without one the submission's problem says why there is none."""
     return Grade(
-        **{name: asdict(submission)[name] for name in ("learner", "exercise", "problem", "note")},
+        learner=submission.learner,
+        exercise=submission.exercise,
         key=submission.key,
         digest=submission.digest,
-        card=None,
+        card=card,
+        problem=submission.problem,
+        note=submission.note,
     )

@@ -4,6 +4,7 @@ A subcommand is a function; its docstring is its help. Whatever is slow to impor
 inside of the functions, so that ``course --help`` answers at once.
 """
 
+import signal
 import sys
 
 import typer
@@ -24,8 +25,9 @@ from course_app.cli.verify import verify
 from course_app.cli.watch import watch
 from course_app.errors import CourseError
 
-#: What a shell reports for a command that was interrupted.
+#: What a shell reports for a command that was interrupted, or told to end.
 _INTERRUPTED = 130
+_TERMINATED = 143
 
 app = typer.Typer(
     name="course",
@@ -46,6 +48,8 @@ for command in (
 
 def main() -> None:
     """Run the command line. A CourseError ends it with one clear sentence and status 1."""
+    # Ended from outside, a command leaves in order too: its folders and servers go with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
         app()
     except CourseError as error:

@@ -6,6 +6,7 @@ With no choice made it behaves as the guide's does. Its lists are then pages by 
 
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -203,8 +204,6 @@ def create_blog(
 
 
 def _add_the_guides_stopwatch(app: FastAPI) -> None:
-    import time
-
     @app.middleware("http")
     async def process_time(request: Any, call_next: Any) -> Any:
         began = time.time()
