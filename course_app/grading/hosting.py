@@ -64,8 +64,8 @@ class HostProcess:
 
     def check_alive(self) -> None:
         """Raises the failure that explains why nothing answers any more, if there is one."""
-        if self._watcher.failure is not None:
-            raise self._watcher.failure
+        if (failure := self._watcher.look_now()) is not None:
+            raise failure
         if not self.process.running or self._channel.hung_up():
             raise Ended(self._last_words(), "a process that lives as long as the check")
 

@@ -134,6 +134,8 @@ class ProcessCandidate(Candidate):
             case "blank":
                 raise NotAttempted
             case _:
+                # Code that meets a limit may stop with an error before anybody saw why.
+                self._host.check_alive()
                 raise DoesNotRun(_text(reply), "code that runs from the first cell to the last")
 
 

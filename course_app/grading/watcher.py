@@ -40,6 +40,10 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._thread.start()
 
+    def look_now(self) -> Failure | None:
+        """Why it was ended, or would be at the next look: what it did may be faster than looks."""
+        return self.failure or self._look()
+
     def close(self) -> None:
         """Stop watching."""
         self._end.set()

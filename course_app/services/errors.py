@@ -60,6 +60,11 @@ def no_room(folder: Path) -> NoRoomOnDisk:
     )
 
 
+def is_full(folder: Path) -> bool:
+    """Whether next to nothing can be written there: what fails then, fails for this reason."""
+    return shutil.disk_usage(folder).free < 1 << 20
+
+
 def is_no_room(error: OSError) -> bool:
     """Whether the disk is to blame; copying a whole tree knows its reasons only as texts."""
     if isinstance(error, shutil.Error):

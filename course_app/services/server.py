@@ -10,7 +10,13 @@ from pathlib import Path
 
 from course_app.processes.keeper import PR_SET_PDEATHSIG, prctl
 from course_app.services.binaries import Account
-from course_app.services.errors import NoRoomOnDisk, ServicesDidNotStart, no_room, says_no_room
+from course_app.services.errors import (
+    NoRoomOnDisk,
+    ServicesDidNotStart,
+    is_full,
+    no_room,
+    says_no_room,
+)
 
 START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.003
@@ -77,12 +83,16 @@ def await_ready(process: subprocess.Popen[bytes], log: Path, ready: Callable[[],
 
     Raises:
         PortTaken: the server ended because it could not bind its port.
-        NoRoomOnDisk, ServicesDidNotStart: it ended for another reason, or is not ready in time.
+        NoRoomOnDisk: its disk is full.
+        ServicesDidNotStart: it ended for another reason, or is not ready in time.
     """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not ready():
         if process.poll() is not None:
             raise _reason(process, log)
+        if is_full(log.parent):
+            # It may wait for ever, or run and have no room to say so in its log.
+            raise no_room(log.parent)
         if time.monotonic() > deadline:
             raise not_started(process, log, f"was not ready within {START_TIMEOUT_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)

@@ -26,6 +26,7 @@ from course_app.services.errors import (
     NoRoomOnDisk,
     ServicesDidNotStart,
     ServicesError,
+    is_full,
     is_no_room,
     no_room,
 )
@@ -163,12 +164,15 @@ def main(folder: str) -> None:
     lab = Path(folder)
     try:
         _work(lab, Job(**json.loads((lab / JOB).read_text())))
-    except ServicesError as error:
-        _fail(error)
-    except OSError as error:
-        if is_no_room(error):
+    except Exception as error:
+        # On a full disk servers fail in ways of their own, and find no room to say why.
+        if is_full(lab) or (isinstance(error, OSError) and is_no_room(error)):
             _fail(no_room(lab))
-        _fail(ServicesDidNotStart(f"The lab's servers could not be set up: {error}."))
+        if isinstance(error, ServicesError):
+            _fail(error)
+        if isinstance(error, OSError):
+            _fail(ServicesDidNotStart(f"The lab's servers could not be set up: {error}."))
+        raise
 
 
 def _work(folder: Path, job: Job) -> None:
