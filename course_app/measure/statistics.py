@@ -11,7 +11,6 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,6 +99,9 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = CONFIDEN
     n = array.size
     if n < 2:
         raise ValueError(f"an interval needs at least two values, not {n}")
+    # It takes half a second to import: only who asks for an interval waits for it.
+    from scipy.special import stdtrit
+
     cut = int(TRIM * n)
     kept = array[cut : n - cut]
     winsorized = np.clip(array, kept[0], kept[-1])
