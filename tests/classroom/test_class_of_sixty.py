@@ -43,10 +43,10 @@ LOOSE = RIGHT.replace("number: int", "number: str").replace(
 HONEST = {
     RIGHT: 6.0,
     LOOSE: 5.0,
-    RIGHT.replace("number * number", "number + number"): 2.0,
+    RIGHT.replace("number * number", "number + number"): 0.0,
     RIGHT.replace("return", "retrun"): 0.0,
 }
-NAMES = ["O'Neil, Zoë", 'Bob "Bobby"', "=1+1", "+49 170", "@home", "李雷", "a;b", "<b>Eve</b>"]
+NAMES = ["O'Neil, Zoë", 'Bob "Bobby"', "=1+1", "+49 170", "@home", "李雷", "a;b", "<b>Eve"]
 
 
 def notebook(*cells: str, kernel: str = "python3") -> str:
