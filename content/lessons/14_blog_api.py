@@ -199,7 +199,7 @@ cold = lab.compare(
     metric="throughput",
     before_window=valkey.flushdb,
     at_least=3,
-    most_rounds=6,
+    most_rounds=4,
 )
 cold
 
@@ -263,7 +263,7 @@ overlap = lab.compare(
     metric="throughput",
     before_window=valkey.flushdb,
     at_least=3,
-    most_rounds=6,
+    most_rounds=3,
 )
 
 # %%
@@ -310,7 +310,8 @@ warm.plot(
 sent = {"asgi_timing": True, "cached_bytes": True}
 pair = {"text, checked": mended("text", asgi_timing=True), "bytes": mended("bytes", **sent)}
 of_hit = {
-    path: lab.compare(pair, path, metric="cpu") for path in ("/posts/1", "/posts?skip=0&limit=100")
+    path: lab.compare(pair, path, metric="cpu", most_rounds=6)
+    for path in ("/posts/1", "/posts?skip=0&limit=100")
 }
 one, hundred = (compared.speedup("bytes") for compared in of_hit.values())
 print(f"Bytes instead of checked text, CPU of a hit: one post {one}, a hundred posts {hundred}")

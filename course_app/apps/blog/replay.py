@@ -120,6 +120,7 @@ class Auditor:
     def __init__(self, posts: Sequence[Key]) -> None:
         self._newest_first = list(posts)
         self._created: list[int] = []
+        self._places = {post_id: place for place, (_, post_id) in enumerate(self._newest_first)}
         self._lists = {True: [0, 0], False: [0, 0]}
 
     def audit(self, answers: Sequence[Response]) -> Audit:
@@ -144,6 +145,7 @@ class Auditor:
     def _add(self, answer: Response) -> None:
         created = answer.json()
         self._created.append(created["id"])
+        self._places[created["id"]] = -len(self._created)
         self._newest_first.insert(0, (_moment(created["created_at"]), created["id"]))
 
     def _judge(self, target: str, answer: Response) -> None:
@@ -159,8 +161,8 @@ class Auditor:
     def _start(self, asked: dict[str, int]) -> int:
         if "before" not in asked:
             return asked.get("skip", 0)
-        ids = [post_id for _, post_id in self._newest_first]
-        return 1 + ids.index(asked["before"])
+        # Places are counted from the first post that was there before the replay.
+        return 1 + len(self._created) + self._places[asked["before"]]
 
 
 def _moment(text: str) -> datetime:
