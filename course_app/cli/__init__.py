@@ -18,6 +18,7 @@ from course_app.cli.grade import grade
 from course_app.cli.hint import hint
 from course_app.cli.lab import lab
 from course_app.cli.nbgrader import nbgrader
+from course_app.cli.prepare import prepare
 from course_app.cli.progress import progress
 from course_app.cli.reset import reset
 from course_app.cli.run import run
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 for command in (
     *(lab, check, watch, hint, progress, reset),  # a learner's
-    *(run, doctor),
+    *(run, doctor, prepare),
     *(grade, nbgrader),  # an instructor's
     *(build, verify, bench),  # a maintainer's
 ):
