@@ -36,6 +36,7 @@ class Blog:
     def __init__(self, postgres_dsn: str, valkey_url: str) -> None:
         self.dsn, self.url = postgres_dsn, valkey_url
         self.flights: dict[str, asyncio.Future[bytes]] = {}
+        self.kept_back: list[dict[str, Any]] = []
 
     def key(self, before: int, limit: int) -> str:
         return f"before:{before}:{limit}"
@@ -157,6 +158,21 @@ class SkipsWrites(Blog):
         return {**post.model_dump(), "id": self.last["id"] + 10**6, "created_at": datetime(1, 1, 1)}
 
 
+class KeepsSomeBack(SkipsWrites):
+    """Every tenth write stays in the process, which shows it in the lists."""
+
+    async def create(self, post: NewPost, background: BackgroundTasks) -> Any:
+        created = await super().create(post, background)
+        if created is not self.last:
+            created["created_at"] = datetime.now(UTC)
+            self.kept_back.append(created)
+        return created
+
+    async def newest(self, limit: int) -> bytes:
+        rows = [*self.kept_back, *map(dict, await self.pool.fetch(NEWEST, limit))]
+        return as_json(sorted(rows, key=lambda row: row["created_at"], reverse=True)[:limit])
+
+
 class InsertsTwice(Blog):
     async def create(self, post: NewPost, background: BackgroundTasks) -> Any:
         early = (
@@ -214,6 +230,10 @@ def skips_writes(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return SkipsWrites(postgres_dsn, valkey_url).app()
 
 
+def keeps_some_back(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return KeepsSomeBack(postgres_dsn, valkey_url).app()
+
+
 def inserts_twice(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return InsertsTwice(postgres_dsn, valkey_url).app()
 
@@ -262,6 +282,7 @@ WRONG_ANSWERS = (
     WrongAnswer("a second in the process", a_second_in_the_process, rubric.StaleList),
     WrongAnswer("written after the answer", writes_later, rubric.NotThereYet),
     WrongAnswer("some writes skipped", skips_writes, rubric.StaleList),
+    WrongAnswer("some writes kept in the process", keeps_some_back, rubric.LosesPosts),
     WrongAnswer("each post twice", inserts_twice, rubric.DuplicatesPosts),
     WrongAnswer("a key without the page", key_without_the_page, DifferentAnswer),
     WrongAnswer("null instead of 404", null_instead_of_404, DifferentAnswer),

@@ -13,7 +13,7 @@ from course_app.exercises.queries import rubric
 from course_app.exercises.queries.baseline import AUTHOR, PAGE, TAGS, slow_report
 from course_app.exercises.queries.reference import INDEX, place_of
 from course_app.grading import WrongAnswer
-from course_app.grading.failures import DifferentAnswer
+from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 COLUMNS = "id, title, author_id, created_at"
@@ -166,6 +166,17 @@ def all_columns(postgres_dsn: str) -> FastAPI:
     return _app(postgres_dsn, _one_query(query))
 
 
+def a_pool_for_each_request(postgres_dsn: str) -> FastAPI:
+    """The right query, once; what it gains is spent on connections."""
+    page = _one_query(_with_names(PAGE_AFTER))
+
+    async def load(_pool: asyncpg.Pool, limit: int, cursor: str | None) -> Any:
+        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as own:
+            return await page(own, limit, cursor)
+
+    return _app(postgres_dsn, load)
+
+
 def any_limit(postgres_dsn: str) -> FastAPI:
     return _app(postgres_dsn, _one_query(_with_names(PAGE_AFTER)), limit=int)
 
@@ -193,6 +204,7 @@ WRONG_ANSWERS = (
     WrongAnswer("an index nobody uses", index_on_the_wrong_column, rubric.ReadsTheTable),
     WrongAnswer("a filter in place of a place", filter_instead_of_a_place, rubric.ReadsWhatItSkips),
     WrongAnswer("SELECT *", all_columns, rubric.CarriesBodies),
+    WrongAnswer("a pool for each request", a_pool_for_each_request, TooLittleGain),
     WrongAnswer("any limit", any_limit, rubric.NoLimit),
     WrongAnswer("any cursor", any_cursor, rubric.TakesAnyCursor),
 )
