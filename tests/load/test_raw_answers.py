@@ -343,6 +343,18 @@ def test_a_sample_shows_whole_answers_and_does_not_judge_them(
     assert first.request_text.startswith("GET /a HTTP/1.1\r\n")
 
 
+def test_a_sample_goes_on_where_the_server_hung_up_after_an_answer(
+    generator: Generator, serve: Serve
+) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(PLAIN)
+        await request_head(reader)
+
+    answers = generator.sample(generator.connect(serve(handler), "/"), 4)
+    assert [answer.text for answer in answers] == 4 * ["hello"]
+
+
 def test_a_sample_without_an_answer_says_so(generator: Generator, serve: Serve) -> None:
     target = generator.connect(serve(answering(b"nonsense\r\n\r\n")), "/a")
     with pytest.raises(NoAnswer, match="GET /a: no HTTP answer"):

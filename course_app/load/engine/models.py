@@ -170,6 +170,9 @@ class Sample(Window):
         if self.left > 0 and not self.recorders[0].errors:
             self.left -= 1
             self.launch(connection)
+            # Answers are looked at here, not times. A server may close a connection after an answer
+            # (uvicorn does when a background task fails): the next request is sent again, once.
+            connection.may_retry = bool(self.responses)
 
     def judge(self, connection: Connection, reader: AnswerReader, head: Head, now: int) -> None:  # noqa: ARG002
         self.responses.append(
