@@ -171,7 +171,7 @@ def a_pool_for_each_request(postgres_dsn: str) -> FastAPI:
     page = _one_query(_with_names(PAGE_AFTER))
 
     async def load(_pool: asyncpg.Pool, limit: int, cursor: str | None) -> Any:
-        async with asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8) as own:
+        async with asyncpg.create_pool(postgres_dsn, min_size=5, max_size=5) as own:
             return await page(own, limit, cursor)
 
     return _app(postgres_dsn, load)
