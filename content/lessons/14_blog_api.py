@@ -330,7 +330,7 @@ lab.verdict(
         "some of the guide's lists are stale": audits["+ index"].stale > 0,
         "none of the mended blog's lists is stale": audits[FINAL].stale == 0,
     },
-    evidence=cold,
+    evidence=final,
     number=f"{final} with 0 stale lists; the guide: {of_lists['guide']}",
 )
 

@@ -16,6 +16,7 @@ from course_app.measure.statistics import significant
 #: What the report says of a claim that no lesson of the run gave a verdict on.
 NOT_MEASURED = "not measured in this run"
 
+_FACTOR = re.compile(r"\d[\d.,]*x\b")
 _LABEL = re.compile(r'aria-label="([^"]*)"')
 
 
@@ -114,11 +115,15 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
 
 
 def _number(data: Mapping[str, Any]) -> str:
-    """``9.1x [8.5, 9.8]``; a number given as text has its unit already."""
+    """``9.1x [8.5, 9.8]``; a number given as text has its unit already, and perhaps intervals.
+
+    In a text with several numbers the interval belongs to the first factor.
+    """
     unit = str(data.get("unit") or "")
     number = data.get("number", "")
     text = number if isinstance(number, str) else f"{significant(number)}{unit}"
-    if interval := data.get("interval"):
-        low, high = interval
-        text += f" [{significant(low)}, {significant(high)}]"
+    if (interval := data.get("interval")) and "[" not in text:
+        low, high = map(significant, interval)
+        text, found = _FACTOR.subn(rf"\g<0> [{low}, {high}]", text, count=1)
+        text += "" if found else f" [{low}, {high}]"
     return text.strip()

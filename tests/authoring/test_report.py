@@ -53,6 +53,21 @@ def index(course: Course, *runs: LessonRun) -> str:
     return write_report(make_report(course, runs)).read_text()
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("", "9.1x [8.5, 9.8]"),
+        ("54x for reports, 1.78x for users", "54x [8.5, 9.8] for reports, 1.78x for users"),
+        ("3 of 4 pages", "3 of 4 pages [8.5, 9.8]"),
+        ("24x [7.2, 81] with 0 stale lists", "24x [7.2, 81] with 0 stale lists"),
+    ],
+)
+def test_an_interval_stands_beside_the_factor_that_it_belongs_to(number: str, shown: str) -> None:
+    told = ClaimVerdict("9", "wrong", "Because.", {"so": True}, Interval(9.12, 8.5, 9.8), number)
+    shown_there = findings(notebook_with(display(told._repr_mimebundle_()))).verdicts
+    assert [each.number for each in shown_there] == [shown]
+
+
 def test_verdicts_are_found_with_number_interval_and_conditions() -> None:
     found = findings(notebook_with(display(verdict("9", "wrong")))).verdicts[0]
     assert (found.claim, found.verdict, found.number) == ("9", "wrong", "9.1x [8.5, 9.8]")
