@@ -75,7 +75,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("the hub's proxy needs Node.js and npm")
     folder = tmp_path_factory.mktemp("proxy")
     install = ["npm", "install", "--silent", "--prefix", str(folder), "configurable-http-proxy"]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(install, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("the hub's proxy could not be installed: is there a network?")
     return folder / "node_modules" / ".bin" / "configurable-http-proxy"
 
 
