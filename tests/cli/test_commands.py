@@ -127,6 +127,15 @@ def test_a_run_prints_json_for_programs_and_nothing_else(command: Command) -> No
     assert Path(data["report"]).is_file()
 
 
+def test_the_data_set_is_made_before_somebody_waits_for_it(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _, _, folder = command("prepare").stdout.strip().partition(": ")
+    assert Path(folder).is_relative_to(tmp_path)
+    assert (Path(folder) / "manifest.json").is_file()
+
+
 def test_doctor_says_something_about_everything(command: Command) -> None:
     result = command("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
