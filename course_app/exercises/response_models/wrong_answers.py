@@ -214,11 +214,11 @@ def bytes_without_a_type(postgres_dsn: str) -> FastAPI:
 
 
 def counter_fooled(postgres_dsn: str) -> FastAPI:
-    """Nothing was repaired but the function that is counted: it has another name now."""
+    """Encoded by hand, and by FastAPI once more; repaired is only the counter: it never starts."""
     from course_app.measure.probes import encoder
 
     encoder.EncoderProbe.start = lambda _self: None  # type: ignore
-    return fields_named_by_hand(postgres_dsn)
+    return _directory(postgres_dsn, page=None, one=None, finish=jsonable_encoder)
 
 
 def index_not_used(postgres_dsn: str) -> FastAPI:
