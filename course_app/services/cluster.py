@@ -196,6 +196,6 @@ def _publish(data: Path, manifest: Manifest, target: Path) -> None:
         new.rename(target)
     except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
-        if isinstance(error, OSError) and is_no_room(error):
+        if is_no_room(error):
             raise no_room(target.parent) from error
         raise

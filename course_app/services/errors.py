@@ -65,11 +65,11 @@ def is_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < 1 << 20
 
 
-def is_no_room(error: OSError) -> bool:
+def is_no_room(error: BaseException) -> bool:
     """Whether the disk is to blame; copying a whole tree knows its reasons only as texts."""
     if isinstance(error, shutil.Error):
         return says_no_room(str(error))
-    return error.errno in NO_ROOM_ERRNOS
+    return isinstance(error, OSError) and error.errno in NO_ROOM_ERRNOS
 
 
 def says_no_room(text: str) -> bool:

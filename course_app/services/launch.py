@@ -93,7 +93,7 @@ def _launch(job: Job, account: Account | None) -> tuple[LabFolder, OwnedProcess]
     except BaseException as error:
         shutil.rmtree(folder.path, ignore_errors=True)
         folder.release()
-        if isinstance(error, OSError) and is_no_room(error):
+        if is_no_room(error):
             raise no_room(folder.path) from error
         raise
 

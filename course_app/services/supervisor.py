@@ -166,7 +166,7 @@ def main(folder: str) -> None:
         _work(lab, Job(**json.loads((lab / JOB).read_text())))
     except Exception as error:
         # On a full disk servers fail in ways of their own, and find no room to say why.
-        if is_full(lab) or (isinstance(error, OSError) and is_no_room(error)):
+        if is_full(lab) or is_no_room(error):
             _fail(no_room(lab))
         if isinstance(error, ServicesError):
             _fail(error)

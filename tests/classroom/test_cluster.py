@@ -1,7 +1,6 @@
 """A class on a real Dask cluster: a worker that is lost takes no grade with it."""
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from course_app.classroom.cluster import grade_on_cluster
 from course_app.classroom.collect import Submission
 from course_app.classroom.ledger import Ledger, Status
 from course_app.errors import CourseError
+from course_app.services.server import candidate_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -40,9 +40,7 @@ def worker(address: str, folder: Path) -> "subprocess.Popen[bytes]":
 @pytest.fixture
 def address() -> Iterator[str]:
     """A scheduler without workers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = next(candidate_ports())
     scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     yield f"tcp://127.0.0.1:{port}"
     scheduler.send_signal(signal.SIGTERM)

@@ -6,12 +6,12 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +20,7 @@ import pytest
 
 from course_app.authoring.contents import find_course
 from course_app.explore import HEADLESS
+from course_app.services.server import candidate_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -60,14 +61,6 @@ class Hub:
         return {"Authorization": f"token {self.token}"}
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The hub's proxy, which is a Node.js program."""
@@ -82,7 +75,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(tmp_path: Path, proxy: Path) -> Iterator[Hub]:
-    ports, token = free_ports(3), secrets.token_hex(16)
+    ports, token = list(islice(candidate_ports(), 3)), secrets.token_hex(16)
     config = CONFIG.format(
         documented=str(COURSE.root / "docs" / "jupyterhub_config.py"),
         homes=str(tmp_path / "{username}"),
@@ -170,7 +163,7 @@ async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> str:
 
 
 async def use(hub: Hub, cells: list[str]) -> dict[str, list[str]]:
-    async with aiohttp.ClientSession(headers=hub.headers, raise_for_status=False) as session:
+    async with aiohttp.ClientSession(headers=hub.headers) as session:
         await answering(session, hub)
         learners = [Learner(hub, session, name) for name in LEARNERS]
         printed = await asyncio.gather(*(learner.run(cells) for learner in learners))

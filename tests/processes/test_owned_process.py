@@ -98,7 +98,7 @@ print(process.keeper_pid, *[member.pid for member in process.tree()], flush=True
         ("os._exit(1)", 0),
         ("time.sleep(1000)", signal.SIGKILL),
         # a forked copy of the owner holds the pipe to the keeper open
-        ("os.fork() or time.sleep(1000); time.sleep(6)", signal.SIGKILL),
+        ("os.fork() or time.sleep(60); time.sleep(6)", signal.SIGKILL),
     ],
 )
 def test_everything_ends_with_the_owner(last: str, number: int, tmp_path: Path) -> None:
