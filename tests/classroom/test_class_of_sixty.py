@@ -1,22 +1,22 @@
 """Forty honest learners get what they earned, whatever twenty others handed in beside them."""
 
 import json
-import os
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 import toy
+from submissions import RIGHT, TIGHT, assert_nothing_runs, in_handler, no_services
 
 from course_app.classroom.collect import collect
 from course_app.classroom.grade import grade_class
 from course_app.classroom.ledger import Grade, Ledger, Status
 from course_app.classroom.report import ClassReport, write_class
-from course_app.grading import Checker, Limits, Scorecard
+from course_app.grading import Checker, Scorecard
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -24,18 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 EXERCISE = replace(toy.exercise, rubric=(toy.same_squares, toy.refuses))
 SLUG = EXERCISE.slug
 
-RIGHT = """
-from fastapi import FastAPI, HTTPException
-
-app = FastAPI()
-
-
-@app.get("/squares/{number}")
-async def square(number: int):
-    if number > 100_000:
-        raise HTTPException(404, "too large")
-    return {"square": number * number}
-"""
 LOOSE = RIGHT.replace("number: int", "number: str").replace(
     "    if number", "    number = int(number) if number.isdigit() else 0\n    if number"
 )
@@ -68,10 +56,6 @@ def before_serving(code: str) -> str:
     return f"import os, signal, socket, sys, time\n{code}\n{RIGHT}"
 
 
-def in_handler(code: str) -> str:
-    return "import os, sys, time\n" + RIGHT.replace("    if", f"    {code}\n    if", 1)
-
-
 #: What the others hand in: a notebook's text, and its points (None where no number is known).
 ODD: dict[str, tuple[str, float | None]] = {
     "not JSON": ("{", 0),
@@ -96,14 +80,7 @@ ODD: dict[str, tuple[str, float | None]] = {
 
 @pytest.fixture
 def checker() -> Iterator[Checker]:
-    limits = Limits(
-        import_seconds=4, start_seconds=3, request_seconds=1.5, memory_bytes=300 * 2**20
-    )
-
-    def no_services() -> object:
-        raise AssertionError("the toy exercise needs no services")
-
-    with Checker(no_services, isolated=True, limits=limits) as made:  # type: ignore[arg-type]
+    with Checker(no_services, isolated=True, limits=TIGHT) as made:  # type: ignore[arg-type]
         yield made
 
 
@@ -139,7 +116,7 @@ def honest() -> list[str]:
 def test_a_class_of_sixty_is_graded_to_its_end(
     checker: Checker, handed_in: Path, tmp_path: Path
 ) -> None:
-    work, out = tmp_path / "work", tmp_path / "out"
+    work, out, began = tmp_path / "work", tmp_path / "out", time.time()
     work.mkdir()
 
     def judge(path: Path, _exercise: str, seed: int) -> Scorecard:
@@ -159,7 +136,7 @@ def test_a_class_of_sixty_is_graded_to_its_end(
         assert grades[name].points is None
     assert_all_is_told(list(grades.values()), out)
     assert not (tmp_path / f"{SLUG}.ipynb").exists()
-    assert not children_of_submissions()
+    assert_nothing_runs(began)
 
 
 def assert_all_is_told(grades: list[Grade], out: Path) -> None:
@@ -168,8 +145,3 @@ def assert_all_is_told(grades: list[Grade], out: Path) -> None:
     assert len(rows) == 61
     assert len(list((out / "learners").glob("*.html"))) == 60
     assert not any(row.lstrip('"').startswith(("=", "+", "@")) for row in rows)
-
-
-def children_of_submissions() -> list[int]:
-    own = psutil.Process(os.getpid()).children(recursive=True)
-    return [each.pid for each in own if "course_app.grading.host" in " ".join(each.cmdline())]

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import toy
+from submissions import RIGHT, assert_nothing_runs, in_handler
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, hygiene
 from course_app.grading.progress import ProgressStore
@@ -27,51 +28,13 @@ def right_under_load(exam: Exam) -> Evidence:
 #: Without the measurement of speed, which would only make these tests slow.
 QUICK = replace(toy.exercise, rubric=(toy.same_squares, right_under_load))
 
-RIGHT = """
-from fastapi import FastAPI, HTTPException
-app = FastAPI()
-
-@app.get("/squares/{number}")
-async def square(number: int):
-    before()
-    if number > 100_000:
-        raise HTTPException(404, "too large")
-    return {"square": number * number}
-
-def before():
-    pass
-"""
-
-
-def in_handler(code: str, extra: str = "") -> str:
-    """A right answer whose handler does something else first."""
-    body = "".join(f"    {line}\n" for line in code.splitlines())
-    return f"{RIGHT}\nimport os, sys, time, socket\n{extra}\ndef before():\n{body}"
-
 
 @pytest.fixture
 def submission(tmp_path: Path) -> Iterator[Path]:
     """Where to write a submission; afterwards nothing of it may run."""
     began = time.time()
     yield tmp_path / "submission.py"
-    deadline = time.monotonic() + 3
-    while (left := leftovers(began)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left
-
-
-def leftovers(began: float) -> list[str]:
-    """Hosts and processes of submissions' users that were started since then."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "uids", "create_time", "status"]):
-        info = process.info
-        if info["create_time"] < began - 1 or info["status"] == psutil.STATUS_ZOMBIE:
-            continue
-        host = "course_app.grading.host" in " ".join(info["cmdline"] or ())
-        foreign = info["uids"] is not None and 61_000 <= info["uids"].real < 65_000
-        if host or foreign:
-            found.append(f"{process.pid} {info['cmdline']}")
-    return found
+    assert_nothing_runs(began)
 
 
 def check(checker: Checker, path: Path, code: str, exercise: Exercise = QUICK) -> Scorecard:

@@ -1,0 +1,57 @@
+"""What learners hand in for the toy exercise, and what may be left of it: nothing."""
+
+import time
+
+import psutil
+
+from course_app.grading import Limits
+
+#: Soon reached.
+TIGHT = Limits(import_seconds=4, start_seconds=3, request_seconds=1.5, memory_bytes=300 * 2**20)
+
+RIGHT = """
+from fastapi import FastAPI, HTTPException
+app = FastAPI()
+
+@app.get("/squares/{number}")
+async def square(number: int):
+    before()
+    if number > 100_000:
+        raise HTTPException(404, "too large")
+    return {"square": number * number}
+
+def before():
+    pass
+"""
+
+
+def in_handler(code: str, extra: str = "") -> str:
+    """A right answer whose handler does something else first."""
+    body = "".join(f"    {line}\n" for line in code.splitlines())
+    return f"{RIGHT}\nimport os, sys, time, socket\n{extra}\ndef before():\n{body}"
+
+
+def no_services() -> object:
+    raise AssertionError("the toy exercise needs no services")
+
+
+def assert_nothing_runs(began: float) -> None:
+    """Nothing that was started for a submission since then is left, or is soon gone."""
+    deadline = time.monotonic() + 3
+    while (left := leftovers(began)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+def leftovers(began: float) -> list[str]:
+    """Hosts and processes of submissions' users that were started since then."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "uids", "create_time", "status"]):
+        info = process.info
+        if info["create_time"] < began - 1 or info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        host = "course_app.grading.host" in " ".join(info["cmdline"] or ())
+        foreign = info["uids"] is not None and 61_000 <= info["uids"].real < 65_000
+        if host or foreign:
+            found.append(f"{process.pid} {info['cmdline']}")
+    return found
