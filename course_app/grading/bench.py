@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -65,9 +66,10 @@ class Bench:
         return self._candidates[role]
 
     def prepare(self, *roles: str) -> None:
-        """Launch candidates that will be needed; those in processes get ready in the background."""
-        for role in roles:
-            self.candidate(role)
+        """Launch candidates that will be needed, all at once; those in processes get ready later."""
+        with ThreadPoolExecutor(len(roles)) as together:
+            for _ in together.map(self.candidate, roles):
+                pass
 
     def enter(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left at the end of the check, such as a server's."""

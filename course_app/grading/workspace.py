@@ -6,6 +6,7 @@ PostgreSQL user of its own, who can neither reset the counters nor look into oth
 
 import contextlib
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Workspace:
 
 
 class Workspaces:
-    """Opens workspaces. Valkey's few database numbers are used again and again.
+    """Opens workspaces, also several at once. Valkey's few database numbers are used again.
 
     Args:
         services: gives running services; asked each time.
@@ -116,6 +117,7 @@ class Workspaces:
         self._current = services
         self._services: Services | None = None
         self._free_valkeys: list[str] = []
+        self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def open(
@@ -144,9 +146,10 @@ class Workspaces:
 
     def _follow(self) -> None:
         """Use the services that run now: a notebook may have opened its lab anew."""
-        services = self._current()
-        if services is not self._services:
-            self._services, self._free_valkeys = services, []
+        with self._lock:
+            services = self._current()
+            if services is not self._services:
+                self._services, self._free_valkeys = services, []
 
     def _with_own_user(self, owner_dsn: str, stack: contextlib.ExitStack) -> str:
         """The database's address for a user who owns its tables and nothing else."""
@@ -167,9 +170,9 @@ class Workspaces:
 
     @contextlib.contextmanager
     def _valkey(self) -> Iterator[str]:
-        url = (
-            self._free_valkeys.pop() if self._free_valkeys else self._running.new_valkey_database()
-        )
+        with self._lock:
+            free = self._free_valkeys
+            url = free.pop() if free else self._running.new_valkey_database()
         try:
             yield url
         finally:
