@@ -17,6 +17,7 @@ import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
 from course_app.load import (
+    PREPARED_REQUESTS,
     Generator,
     Request,
     Workload,
@@ -229,6 +230,7 @@ class Lab:
         same_answers: Same | None = None,
         most_rounds: int = MOST_ROUNDS,
         before_window: Callable[[], object] | None = None,
+        window_requests: int | None = None,
         one_by_one: bool = False,
     ) -> Comparison:
         """Two or more apps under the same load, in turns; the first is the baseline.
@@ -242,6 +244,8 @@ class Lab:
             same_answers: whether all apps must answer alike, or a function of two
                 responses that says so. By default true for traffic that only reads.
             before_window: is called before each window, to empty a cache for example.
+            window_requests: each window sends the same so many requests, instead of as many
+                as fit into its time: a cache that is filling up helps all apps alike then.
             one_by_one: let single requests alternate for the other metrics, too.
         """
         alone = one_by_one or metric == "cpu"
@@ -251,12 +255,13 @@ class Lab:
         if same_answers is not None:
             same = same_answers
         stamps: Stamps = []
+        prepared = window_requests or PREPARED_REQUESTS
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
                     self._subject(name, app, workloads[name], 1, (i, stamps))
                     if alone
-                    else self._subject(name, app, workloads[name], concurrency)
+                    else self._subject(name, app, workloads[name], concurrency, None, prepared)
                 )
                 for i, (name, app) in enumerate(apps.items())
             ]
@@ -278,6 +283,7 @@ class Lab:
                 same_answers=same,
                 most_rounds=most_rounds,
                 before_window=before_window,
+                window_requests=window_requests,
                 progress=progress,
             )
 
@@ -557,6 +563,7 @@ class Lab:
         workload: Workload,
         concurrency: int,
         stamping: tuple[int, Stamps] | None = None,
+        prepared_requests: int = PREPARED_REQUESTS,
     ) -> Iterator[Subject]:
         with ExitStack() as stack:
             gauge = None
@@ -564,7 +571,7 @@ class Lab:
                 number, stamps = stamping or (0, None)
                 gauge = InFlight(app, number, stamps)
                 app = stack.enter_context(ThreadServer(gauge, name=name))
-            target = connect(self.generator, app, workload, concurrency)
+            target = connect(self.generator, app, workload, concurrency, prepared_requests)
             stack.callback(self.generator.disconnect, target)
             yield Subject(name, app, target, gauge, self._probes(app, gauge))
 

@@ -200,6 +200,35 @@ def test_each_app_of_a_comparison_may_be_asked_in_its_own_words(lab: Lab) -> Non
     assert len(windows) == 2 * 6
 
 
+def test_windows_of_a_number_of_requests_send_the_same_ones_each_time(lab: Lab) -> None:
+    asked: dict[str, list[int]] = {"a": [], "b": []}
+    windows: list[None] = []
+
+    def app_that_notes(name: str) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/{number}")
+        async def note(number: int) -> dict[str, int]:
+            if windows:
+                asked[name].append(number)
+            return {"number": number}
+
+        return app
+
+    lab.compare(
+        {name: app_that_notes(name) for name in asked},
+        get("/{number}", number=uniform(1, 1_000_000)),
+        concurrency=4,
+        most_rounds=6,
+        before_window=lambda: windows.append(None),
+        window_requests=30,
+    )
+    for numbers in asked.values():
+        assert len(numbers) == 6 * 30
+        assert len(set(numbers)) == 30
+    assert set(asked["a"]) == set(asked["b"])
+
+
 def test_a_replay_keeps_whole_answers_in_order_and_counts_what_they_caused(lab: Lab) -> None:
     by_number = get("/users/{user_id}", user_id=uniform(1, lab.users))
     once, again = (lab.replay(connecting(lab), by_number, requests=20) for _ in range(2))

@@ -66,7 +66,7 @@ class Bench:
         return self._candidates[role]
 
     def prepare(self, *roles: str) -> None:
-        """Launch candidates that will be needed, all at once; those in processes get ready later."""
+        """Launch candidates that will be needed, at once; processes get ready in the background."""
         with ThreadPoolExecutor(len(roles)) as together:
             for _ in together.map(self.candidate, roles):
                 pass

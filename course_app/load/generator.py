@@ -22,6 +22,7 @@ from course_app.load.workload import Request, Workload, as_workload
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_BACKLOG = 10_000
+PREPARED_REQUESTS = 4096
 MOST_WARMUP_SECONDS = 10.0
 MOST_SAMPLES = 10_000
 SPARE_SECONDS = 30.0
@@ -66,7 +67,7 @@ class Generator:
         *,
         concurrency: int = 1,
         seed: int = 0,
-        prepared_requests: int = 4096,
+        prepared_requests: int = PREPARED_REQUESTS,
         number_requests: bool = False,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> Target:

@@ -4,8 +4,9 @@ The protocols and their numbers of pairs were chosen by simulation on recorded n
 verdicts stay below one in a thousand for effects 1.5 times away from the bar.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -73,16 +74,21 @@ def compare_windows(
     same_answers: Same = True,
     most_rounds: int = MOST_ROUNDS,
     before_window: Callable[[], object] | None = None,
+    window_requests: int | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Compare under concurrent load: short windows in the order A B B A.
 
     Answers are compared first, causes counted next, then windows follow until each variant
     is decided against ``at_least`` (6 to 16 rounds). The first subject is the baseline.
+
+    Args:
+        window_requests: the length of a window in requests instead of seconds. Targets that
+            prepared just as many send the same ones in each window.
     """
     sides, wrong = _prepare(generator, subjects, same_answers, progress)
     meter = NoiseMeter([tid for s in subjects for tid in s.thread_ids()])
-    seconds = {side.subject.name: _window_seconds(side) for side in sides}
+    lengths = {side.subject.name: _window_length(side, window_requests) for side in sides}
     busy = wall = 0.0
     meter.resume()
     for number in range(0 if wrong else most_rounds):
@@ -92,7 +98,7 @@ def compare_windows(
         for side in sides if number % 2 == 0 else reversed(sides):
             if before_window is not None:
                 before_window()
-            load = _one_window(generator, side, seconds[side.subject.name])
+            load = _one_window(generator, side, lengths[side.subject.name])
             busy += load.generator_cpu_seconds
             wall += load.window_seconds
         wrong = [example for side in sides for example in side.wrong]
@@ -155,20 +161,22 @@ def _prepare(
     return sides, wrong
 
 
-def _window_seconds(side: _Side) -> float:
+def _window_length(side: _Side, requests: int | None) -> Mapping[str, Any]:
     """A slow side's windows are longer, to hold some requests; the others' need not be."""
     counted = side.latencies_ms[0]
     side.latencies_ms.clear()
-    p50_seconds = float(np.median(counted)) / 1e3 if counted.size else 0.0
-    wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * p50_seconds)
-    return paced(min(wanted, _LONGEST_WINDOW_SECONDS))
+    if requests is not None:
+        return {"requests": requests}
+    # By the mean: where one kind of request takes most of the time, the median knows nothing of it.
+    mean_seconds = float(np.mean(counted)) / 1e3 if counted.size else 0.0
+    wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * mean_seconds)
+    seconds = paced(min(wanted, _LONGEST_WINDOW_SECONDS))
+    return {"seconds": seconds, "warmup_seconds": WINDOW_WARMUP_SECONDS}
 
 
-def _one_window(generator: Generator, side: _Side, seconds: float) -> LoadResult:
+def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) -> LoadResult:
     before = side.subject.work()
-    load = generator.closed(
-        side.subject.target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
-    )
+    load = generator.closed(side.subject.target, **length)
     side.add(load, cpu_per_request_us(before, side.subject.work(), load.served))
     return load
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from course_app.load import Generator, LoadResult, Target, Workload
+from course_app.load import PREPARED_REQUESTS, Generator, LoadResult, Target, Workload
 from course_app.measure.noise import usable_cores
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
@@ -60,18 +60,25 @@ def connect(
     server: ThreadServer | ProcessServer,
     workload: Workload,
     concurrency: int,
+    prepared_requests: int = PREPARED_REQUESTS,
 ) -> Target:
     """Connections to a server; to worker processes, so many that all that can work have some.
 
     Workers race for connections, and those that come in a burst may all go to one worker, which
     keeps them. Then one worker would be measured, so they are opened anew, some times at most.
     """
-    target = generator.connect(server.url, workload, concurrency=concurrency)
+
+    def opened() -> Target:
+        return generator.connect(
+            server.url, workload, concurrency=concurrency, prepared_requests=prepared_requests
+        )
+
+    target = opened()
     for _ in range(_CONNECT_AGAIN):
         if isinstance(server, ThreadServer) or _are_spread(server, concurrency):
             break
         generator.disconnect(target)
-        target = generator.connect(server.url, workload, concurrency=concurrency)
+        target = opened()
     return target
 
 
