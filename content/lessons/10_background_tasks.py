@@ -173,7 +173,7 @@ crowds = {
         seconds=0.2 + 0.1 * customers / 40,
         repeats=2,
     )
-    for customers in (1, 20, 40, 80, 160)
+    for customers in (1, 40, 80, 160)
 }
 
 # %%

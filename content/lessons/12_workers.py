@@ -70,7 +70,7 @@ computing = lab.compare(
     "/computes",
     metric="throughput",
     at_least=1.15,
-    most_rounds=12,
+    most_rounds=9,
 )
 computing.plot(
     predicted=guess.value,
@@ -233,7 +233,7 @@ print("\n".join(f"{program:9} says it is {name}" for program, name in says.items
 
 # %%
 hello = lab.compare(
-    servers, "/hello", concurrency=8, metric="throughput", at_least=1.15, most_rounds=7
+    servers, "/hello", concurrency=8, metric="throughput", at_least=1.15, most_rounds=6
 )
 
 # %% [markdown]
