@@ -30,9 +30,9 @@ test-slow: setup
 setup: $(STAMP)
 
 $(STAMP): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	@echo "Setting up .venv (about a minute the first time) ..."
-	@$(PYTHON) -m venv --clear .venv
+	@"$(PYTHON)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --editable .
