@@ -246,6 +246,7 @@ class Lab:
             before_window: is called before each window, to empty a cache for example.
             window_requests: each window sends the same so many requests, instead of as many
                 as fit into its time: a cache that is filling up helps all apps alike then.
+                Only the values of a ``sequence`` go on from window to window.
             one_by_one: let single requests alternate for the other metrics, too.
         """
         alone = one_by_one or metric == "cpu"
@@ -261,7 +262,9 @@ class Lab:
                 stack.enter_context(
                     self._subject(name, app, workloads[name], 1, (i, stamps))
                     if alone
-                    else self._subject(name, app, workloads[name], concurrency, None, prepared)
+                    else self._subject(
+                        name, app, workloads[name], concurrency, prepared_requests=prepared
+                    )
                 )
                 for i, (name, app) in enumerate(apps.items())
             ]

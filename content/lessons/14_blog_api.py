@@ -38,9 +38,8 @@ show(guide.create_blog)
 # ## Your prediction
 #
 # One thing is missing that the guide itself asks for in its section on databases: an index on
-# `created_at`, by which the lists are sorted. We will add it first, then mend six more faults. How
-# many times the guide's throughput will the finished blog reach, when the cache starts
-# empty?
+# `created_at`, by which the lists are sorted. We will add it first, then make five more changes.
+# How many times the guide's throughput will the finished blog reach, when the cache starts empty?
 
 # %%
 guess = lab.predict(5, "times the guide's throughput, from an empty cache")
@@ -210,7 +209,9 @@ cold
 # ## Stale answers, counted
 #
 # Now 3000 requests of the same traffic, one after another, to three of the blogs. With one client
-# it is known what every list must show: nothing depends on time, so these counts are exact.
+# it is known what every list must show, so each list that is not as it must be is counted. Nothing
+# depends on time, but for the blog that keeps answers in the process: its count differs a little
+# from run to run.
 
 
 # %%

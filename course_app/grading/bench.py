@@ -68,8 +68,7 @@ class Bench:
     def prepare(self, *roles: str) -> None:
         """Launch candidates that will be needed, at once; processes get ready in the background."""
         with ThreadPoolExecutor(len(roles)) as together:
-            for _ in together.map(self.candidate, roles):
-                pass
+            list(together.map(self.candidate, roles))  # raises what a launch raised
 
     def enter(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left at the end of the check, such as a server's."""
