@@ -258,7 +258,7 @@ def _services() -> Services:
 
 @cache
 def _own_services() -> Services:
-    return start_services()
+    return start_services(dataset=False)  # each check clones databases of its own
 
 
 def _record(card: Scorecard) -> None:

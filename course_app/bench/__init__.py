@@ -54,13 +54,16 @@ def bench_title(name: str) -> str:
     return (inspect.getdoc(_module(name)) or name).splitlines()[0]
 
 
-def run_bench(name: str) -> BenchResult:
-    """Run one bench; it may take a minute.
+def run_bench(name: str, **options: Any) -> BenchResult:
+    """Run one bench; it may take minutes.
+
+    Args:
+        options: what its ``run`` can be asked for.
 
     Raises:
         CourseError: there is no bench of that name, or it cannot run here.
     """
-    result: BenchResult = _module(name).run()
+    result: BenchResult = _module(name).run(**options)
     return result
 
 

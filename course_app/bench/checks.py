@@ -1,4 +1,4 @@
-"""Are checks of exercises fair on a busy machine? (two busy loops beside; an hour or more)
+"""Are checks of exercises fair on a busy machine? (beside two busy loops; hours for all)
 
 Each solution is checked again and again and may never fail; each answer that is right but slow
 may never pass. Half of the checks go through either door: the notebook's, where an app is served
@@ -19,6 +19,8 @@ import course_app.exercises
 from course_app.bench import BenchResult
 from course_app.errors import CourseError
 from course_app.grading import Checker, Exercise, Outcome, Scorecard
+from course_app.grading.engine import silent
+from course_app.grading.exam import Progress
 from course_app.grading.failures import TooLittleGain
 from course_app.processes import OwnedProcess
 from course_app.services import start_services
@@ -51,24 +53,35 @@ class Said:
     unjust: list[str] = field(default_factory=list)
 
 
-def run(checks: int = CHECKS) -> BenchResult:
+def run(
+    checks: int = CHECKS, exercises: Sequence[str] = (), progress: Progress = silent
+) -> BenchResult:
     """Check each solution and each right but slow answer ``checks`` times, beside busy loops.
 
+    Args:
+        exercises: numbers, such as ``04``; all exercises if there are none.
+        progress: told before each check.
+
     Raises:
-        CourseError: there is no exercise yet.
+        CourseError: there is no such exercise.
     """
-    questions = [question for exercise in _exercises() for question in _questions(exercise)]
-    if not questions:
-        raise CourseError("There is no exercise to check yet. Write one in course_app/exercises.")
+    known = sorted(_exercises(), key=lambda exercise: exercise.slug)
+    unknown = set(exercises) - {exercise.slug[:2] for exercise in known}
+    if unknown or not known:
+        numbers = ", ".join(exercise.slug[:2] for exercise in known)
+        choose = f"Choose from: {numbers}." if known else "Write one in course_app/exercises."
+        raise CourseError(f"There is no exercise {', '.join(sorted(unknown))} to check. {choose}")
+    asked = [exercise for exercise in known if not exercises or exercise.slug[:2] in exercises]
+    questions = [question for exercise in asked for question in _questions(exercise)]
     with ExitStack() as stack:
-        services = stack.enter_context(start_services())
+        services = stack.enter_context(start_services(dataset=False))
         doors = [
             stack.enter_context(Checker(lambda: services, isolated=isolated))
             for isolated in (False, True)
         ]
         for _ in range(BUSY_LOOPS):
             stack.enter_context(OwnedProcess([sys.executable, "-c", _BUSY_LOOP]))
-        answers = [(question, _ask(question, doors, checks)) for question in questions]
+        answers = [(question, _ask(question, doors, checks, progress)) for question in questions]
     return BenchResult(
         title=f"{checks} checks of each answer beside {BUSY_LOOPS} busy loops",
         columns=("answer", *(str(outcome) for outcome in _SHOWN), "mean time", "longest"),
@@ -94,9 +107,10 @@ def _questions(exercise: Exercise) -> Iterator[Question]:
             yield Question(exercise, wrong.name, wrong.answer, wrong.values, Outcome.PASSED)
 
 
-def _ask(question: Question, doors: Sequence[Checker], checks: int) -> Said:
+def _ask(question: Question, doors: Sequence[Checker], checks: int, progress: Progress) -> Said:
     said = Said()
     for number in range(checks):
+        progress(f"{question.exercise.slug}, {question.name}: check {number + 1} of {checks}")
         door = doors[number % len(doors)]
         card = door.check(question.exercise, question.answer, values=question.values)
         said.outcomes[card.outcome] += 1

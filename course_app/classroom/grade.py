@@ -51,7 +51,7 @@ class Judging:
 
     def _running(self) -> Services:
         if self._services is None:
-            self._services = start_services()
+            self._services = start_services(dataset=False)
         return self._services
 
     def _end_services(self) -> None:

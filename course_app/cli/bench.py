@@ -13,14 +13,23 @@ if TYPE_CHECKING:
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Benches; all if none is named.")
 ]
+Exercises = Annotated[
+    list[str] | None,
+    typer.Option("--exercise", metavar="NN", help="Let `checks` try this exercise only; repeat."),
+]
 Listed = Annotated[bool, typer.Option("--list", help="Say which benches there are.")]
 
 
-def bench(names: Names = None, list_only: Listed = False, json: Json = False) -> None:
+def bench(
+    names: Names = None,
+    exercise: Exercises = None,
+    list_only: Listed = False,
+    json: Json = False,
+) -> None:
     """Measure the course's own tools against what they promise.
 
     The generator against wrk, a server in a thread against one in a process, how often
-    comparisons err. Takes minutes, and wants the machine for itself.
+    comparisons and checks err. Takes minutes, `checks` hours, and wants the machine for itself.
     """
     from course_app.bench import bench_names, bench_title
 
@@ -32,14 +41,16 @@ def bench(names: Names = None, list_only: Listed = False, json: Json = False) ->
     if unknown:
         known = ", ".join(bench_names())
         raise CourseError(f"There is no bench {', '.join(unknown)}. Choose from: {known}.")
-    results = _results(names or bench_names(), show=not json)
+    results = _results(names or bench_names(), exercise or [], show=not json)
     if json:
         print_json({name: result and result.to_dict() for name, result in results.items()})
     if any(result is None or result.failed for result in results.values()):
         raise typer.Exit(1)
 
 
-def _results(names: list[str], *, show: bool) -> "dict[str, BenchResult | None]":
+def _results(
+    names: list[str], exercises: list[str], *, show: bool
+) -> "dict[str, BenchResult | None]":
     """The result of each bench, None for one that could not run; the rest goes on."""
     from course_app.bench import run_bench
 
@@ -47,8 +58,10 @@ def _results(names: list[str], *, show: bool) -> "dict[str, BenchResult | None]"
     for name in names:
         results[name] = None
         try:
-            with status().status(f"{name} ...", refresh_per_second=1):
-                results[name] = result = run_bench(name)
+            with status().status(f"{name} ...", refresh_per_second=1) as spinner:
+                options = {"exercises": exercises, "progress": spinner.update}
+                result = run_bench(name, **(options if name == "checks" else {}))
+                results[name] = result
         except CourseError as error:
             print_error(error)
             continue

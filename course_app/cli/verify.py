@@ -55,7 +55,7 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
     exercises = [load_exercise(lesson.slug) for lesson in lessons]
     proofs: list[Proof] = []
     with ExitStack() as stack:
-        services = cache(lambda: stack.enter_context(start_services()))
+        services = cache(lambda: stack.enter_context(start_services(dataset=False)))
         checker = stack.enter_context(Checker(services, isolated=True))
         bar = stack.enter_context(progress_bar())
         task = bar.add_task("", total=sum(2 + len(x.wrong_answers) for x in exercises))

@@ -54,6 +54,15 @@ class Candidate(ABC):
         """Where it answers. It may be another address after a restart."""
 
     @abstractmethod
+    def load(self) -> None:
+        """Run the code that defines the app, once; nothing where that has been done.
+
+        Raises:
+            NotAttempted: it defines no answer.
+            Failure: it cannot be run, or not within the limits.
+        """
+
+    @abstractmethod
     def start(self) -> None:
         """Start the app with its lifespan.
 
@@ -191,6 +200,9 @@ class ThreadCandidate(Candidate):
     @property
     def url(self) -> str:
         return self._running().url
+
+    def load(self) -> None:
+        """The notebook has run it."""
 
     def start(self) -> None:
         app = self._made()

@@ -75,12 +75,6 @@ class ProcessCandidate(Candidate):
                 raise DoesNotStart(_text(reply), "an app that starts")
 
     def load(self) -> None:
-        """Run the submission's code, once.
-
-        Raises:
-            NotAttempted: it defines no answer.
-            Failure: it cannot be run, or not within the limits.
-        """
         if not self._loaded:
             self._loaded = True
             try:

@@ -3,6 +3,9 @@
 import itertools
 import secrets
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,7 +27,10 @@ from course_app.services.supervisor import Job
 from course_app.services.urls import postgres_database
 from course_app.services.valkey import DATABASES, info
 
+Connection = psycopg.Connection[tuple[object, ...]]
+
 START_TIMEOUT_SECONDS = 120.0
+SETTING_TIMEOUT_SECONDS = 10.0
 NAME_PREFIX = "course_"
 
 
@@ -71,26 +77,29 @@ class EmbeddedPostgres:
         self.version = running.report.postgres_version
         self._lock = threading.Lock()
         self._made: set[str] = set()
+        self._copying = 0
 
     def _dsn(self, database: str) -> str:
         report = self._running.report
         address = f"127.0.0.1:{report.postgres_port}"
         return f"postgresql://{USER}:{report.postgres_password}@{address}/{database}"
 
-    def _administer(self, *statements: sql.SQL | sql.Composed) -> None:
-        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement)
+    def _administered(self) -> Connection:
+        return psycopg.connect(self._dsn("postgres"), autocommit=True)
 
     def new_database(self, *, dataset: bool) -> str:
         name = f"{NAME_PREFIX}{secrets.token_hex(6)}"
         create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         try:
-            if dataset:
-                self._bring_template()
-                template = sql.Identifier(TEMPLATE)
-                create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(template)
-            self._administer(sql.SQL("SET file_copy_method = clone"), create)
+            with self._administered() as connection:
+                if dataset:
+                    with self._lock:
+                        self._bring_template()
+                    template = sql.Identifier(TEMPLATE)
+                    create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(template)
+                connection.execute("SET file_copy_method = clone")
+                with self._unsynced(connection):
+                    connection.execute(create)
         except psycopg.errors.DiskFull as error:
             raise no_room(self._running.folder.path) from error
         self._made.add(name)
@@ -100,23 +109,51 @@ class EmbeddedPostgres:
         """Its files are left out at the start, because most labs never clone a database."""
         data = Path(self._running.report.data)
         template = self._running.report.template
+        try:
+            copy_template(cache.prepare(), data, template, server_account())
+        except DamagedCache:
+            copy_template(cache.rebuild(), data, template, server_account())
+        except OSError as error:
+            if is_no_room(error):
+                raise no_room(data) from error
+            raise
+
+    @contextmanager
+    def _unsynced(self, connection: Connection) -> Iterator[None]:
+        """Let PostgreSQL copy without waiting for the disk: nothing of a lab survives a crash.
+
+        The setting is the whole server's. It is back before anybody can measure commits.
+        """
         with self._lock:
-            try:
-                copy_template(cache.prepare(), data, template, server_account())
-            except DamagedCache:
-                copy_template(cache.rebuild(), data, template, server_account())
-            except OSError as error:
-                if is_no_room(error):
-                    raise no_room(data) from error
-                raise
+            self._copying += 1
+            _set_fsync(connection, "off")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._copying -= 1
+                if not self._copying:
+                    _set_fsync(connection, "on")
 
     def drop_database(self, dsn: str) -> None:
         name = postgres_database(dsn)
         if name not in self._made:
             raise ValueError(f"{name!r} was not made by new_database of this lab.")
         drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        self._administer(drop)
+        with self._administered() as connection:
+            connection.execute(drop)
         self._made.discard(name)
+
+
+def _set_fsync(connection: Connection, wanted: str) -> None:
+    connection.execute(f"ALTER SYSTEM SET fsync = {wanted}".encode())
+    connection.execute("SELECT pg_reload_conf()")
+    # A session reads the settings anew between two statements, once the word has come round.
+    deadline = time.monotonic() + SETTING_TIMEOUT_SECONDS
+    while connection.execute("SHOW fsync").fetchone() != (wanted,):
+        if time.monotonic() > deadline:
+            raise ServicesError("PostgreSQL does not take a changed setting. Start a new lab.")
+        time.sleep(0.001)
 
 
 class EmbeddedValkey:

@@ -98,5 +98,21 @@ def test_an_unjust_outcome_fails_the_bench_and_says_why(
 
 @pytest.mark.usefixtures("exercises")
 def test_without_exercises_the_bench_says_so() -> None:
-    with pytest.raises(CourseError, match="no exercise to check yet"):
+    with pytest.raises(CourseError, match=r"Write one in course_app/exercises"):
         checks.run(1)
+
+
+def test_an_exercise_that_is_not_there_is_named(exercises: Callable[[str], None]) -> None:
+    exercises("slow")
+    with pytest.raises(CourseError, match=r"no exercise 42 to check. Choose from: 97"):
+        checks.run(1, exercises=["97", "42"])
+
+
+def test_the_checks_are_announced(exercises: Callable[[str], None]) -> None:
+    exercises("slow")
+    said: list[str] = []
+    checks.run(1, exercises=["97"], progress=said.append)
+    assert said == [
+        "97_hello, solution: check 1 of 1",
+        "97_hello, right but slow: check 1 of 1",
+    ]

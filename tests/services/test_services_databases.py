@@ -113,6 +113,8 @@ def test_databases_can_be_made_at_the_same_time() -> None:
         for thread in threads:
             thread.join()
         assert [value(dsn, "SELECT count(*) FROM tags") for dsn in made] == [ROWS["tags"]] * 3
+        # Copies do not wait for the disk; what comes after them does.
+        assert [value(dsn, "SHOW fsync") for dsn in made] == ["on"] * 3
 
 
 def test_a_dropped_database_is_gone_even_while_somebody_uses_it(services: Services) -> None:
