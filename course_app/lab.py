@@ -228,7 +228,7 @@ class Lab:
         metric: str = "p50",
         at_least: float = WORTH_A_CHANGE,
         same_answers: Same | None = None,
-        most_rounds: int = MOST_ROUNDS,
+        most_rounds: int | None = None,
         before_window: Callable[[], object] | None = None,
         window_requests: int | None = None,
         one_by_one: bool = False,
@@ -248,8 +248,16 @@ class Lab:
                 as fit into its time: a cache that is filling up helps all apps alike then.
                 Only the values of a ``sequence`` go on from window to window.
             one_by_one: let single requests alternate for the other metrics, too.
+
+        Raises:
+            ValueError: what is said about windows where single requests alternate.
         """
         alone = one_by_one or metric == "cpu"
+        if alone and (most_rounds or before_window or window_requests):
+            raise ValueError(
+                "Single requests alternate here, so there are no windows. Leave out most_rounds, "
+                'before_window and window_requests, or choose metric="p50".'
+            )
         by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
         workloads = {name: as_workload(by_app[name]) for name in apps}
         same: Same = all(map(reads_only, workloads.values()))
@@ -284,7 +292,7 @@ class Lab:
                 metric=metric,
                 at_least=at_least,
                 same_answers=same,
-                most_rounds=most_rounds,
+                most_rounds=most_rounds or MOST_ROUNDS,
                 before_window=before_window,
                 window_requests=window_requests,
                 progress=progress,

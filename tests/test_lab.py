@@ -104,6 +104,16 @@ def test_a_wrong_status_gives_no_speedup_either(lab: Lab) -> None:
     assert "503" in comparison.wrong[0].got
 
 
+def test_what_is_said_about_windows_is_refused_where_there_are_none(lab: Lab) -> None:
+    apps = {"a": waiting(1), "b": waiting(1)}
+    with pytest.raises(ValueError, match="there are no windows"):
+        lab.compare(apps, "/", metric="cpu", most_rounds=9)
+    with pytest.raises(ValueError, match="there are no windows"):
+        lab.compare(apps, "/", one_by_one=True, before_window=print)
+    with pytest.raises(ValueError, match="there are no windows"):
+        lab.compare(apps, "/", metric="cpu", window_requests=50)
+
+
 def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     def working(rounds: int) -> FastAPI:
         app = FastAPI()

@@ -254,6 +254,10 @@ def break_even(query_ms: float, hit_ms: float) -> str:
     return f"{100 * share:.0f} % hits" if 0 < share < 1 else "never"
 
 
+# %% [markdown]
+# Where the falling line meets the level one, the cache begins to pay:
+
+# %%
 plot_panels(
     {
         "cheap query, ms": mixture(ms["PostgreSQL"], ms["Valkey"]),
@@ -531,6 +535,10 @@ def user_app(remember_absence: bool) -> FastAPI:
     return app
 
 
+# %% [markdown]
+# Fifty questions for one who is not there:
+
+# %%
 nobody = get("/900001", expect_status=404)
 asked = {}
 for remember in (False, True):
@@ -580,6 +588,11 @@ def report_app(locked: bool) -> FastAPI:
     return app
 
 
+# %% [markdown]
+# Fetches are counted where they happen, in both servers; each time the cache is empty at first.
+
+
+# %%
 async def fifty_requests(*servers) -> None:
     async with httpx.AsyncClient() as client:
         await asyncio.gather(*(client.get(servers[i % 2].url) for i in range(50)))

@@ -163,6 +163,11 @@ def counted(values: dict[int, float]) -> list[tuple]:
 
 
 growth = {name: scaling.growth(name, 1, 9) for name in traffic}
+
+# %% [markdown]
+# Throughput is what they give; the other three panels are what they take:
+
+# %%
 plot_panels(
     {
         "throughput, times 1 worker's": relative("throughput"),

@@ -20,6 +20,7 @@ from course_app.bench import BenchResult
 from course_app.errors import CourseError
 from course_app.grading import Checker, Exercise, Outcome, Scorecard
 from course_app.grading.engine import silent
+from course_app.grading.evidence import Kind
 from course_app.grading.exam import Progress
 from course_app.grading.failures import TooLittleGain
 from course_app.processes import OwnedProcess
@@ -46,7 +47,7 @@ class Question:
 
 @dataclass
 class Said:
-    """What came of the checks of one answer; ``unjust`` says why, where it must not have."""
+    """What came of the checks of one answer; ``unjust`` tells of each that did not judge justly."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -115,15 +116,16 @@ def _ask(question: Question, doors: Sequence[Checker], checks: int, progress: Pr
         card = door.check(question.exercise, question.answer, values=question.values)
         said.outcomes[card.outcome] += 1
         said.seconds.append(card.seconds)
-        if card.outcome is question.never:
+        if card.outcome in (question.never, Outcome.COULD_NOT_CHECK):
             said.unjust.append(_reason(card))
     return said
 
 
 def _reason(card: Scorecard) -> str:
-    """Which criterion failed, and the seed that sends the same requests again."""
-    failed = [f"{result.name}: {result.observed}" for result in card.failures()]
-    return f"{'; '.join(failed) or 'all passed'} (seed {card.seed})"
+    """What was seen, and the seed that sends the same requests again."""
+    telling = [r for r in card.results if r.kind is Kind.SPEED or r.outcome is not Outcome.PASSED]
+    seen = "; ".join(f"{result.name} {result.outcome}: {result.observed}" for result in telling)
+    return f"{seen} (seed {card.seed})"
 
 
 def _sentence(question: Question) -> str:

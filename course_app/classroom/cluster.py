@@ -5,8 +5,9 @@ travel as bytes, results as JSON; a worker needs the course installed, and no sh
 """
 
 import atexit
-import tempfile
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from course_app.classroom.grade import Judging, seed_of
 from course_app.classroom.ledger import Grade, Ledger, grade_of
 from course_app.errors import CourseError
 from course_app.grading import Scorecard
+from course_app.services.folders import make_lab_folder
 
 CONNECT_SECONDS = 20
 
@@ -84,10 +86,21 @@ def _result(future: Any, submission: Submission) -> Grade:
 
 def grade_there(name: str, content: bytes, exercise: str, seed: int) -> dict[str, Any]:
     """Runs on a worker: the scorecard of one answer as JSON would hold it."""
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        path = Path(folder) / f"submission{Path(name).suffix}"
+    with _folder() as folder:
+        path = folder / f"submission{Path(name).suffix}"
         path.write_bytes(content)
         return dict(_judging()(path, exercise, seed).to_dict())
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of its own, which the next lab on this machine removes if this worker is killed."""
+    folder = make_lab_folder(None)
+    try:
+        yield folder.path
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        folder.release()
 
 
 @cache

@@ -57,6 +57,15 @@ class Exam(Bench):
             self._stack.callback(others[-1].close)
         return [candidate, *others[: count - 1]]
 
+    def write(self, query: str, *values: object) -> None:
+        """The same change in the learner's and in the reference's database, behind their backs.
+
+        Raises:
+            psycopg.Error: the statement is wrong, or PostgreSQL does not answer.
+        """
+        for candidate in (self.learner, self.reference):
+            candidate.workspace.execute(query, *values)
+
     def ask(self, candidate: Candidate, traffic: Traffic, count: int = 1) -> list[Response]:
         """Send ``count`` requests one after another."""
         return self._answers(candidate, as_workload(traffic), count, self.new_seed())

@@ -12,6 +12,7 @@ from course_app.classroom.cluster import grade_on_cluster
 from course_app.classroom.collect import Submission
 from course_app.classroom.ledger import Ledger, Status
 from course_app.errors import CourseError
+from course_app.services.folders import remove_abandoned
 from course_app.services.server import candidate_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -47,7 +48,13 @@ def address() -> Iterator[str]:
     scheduler.wait(20)
 
 
-def test_a_lost_workers_submission_is_graded_by_another(address: str, tmp_path: Path) -> None:
+def test_a_lost_workers_submission_is_graded_by_another(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    temporary.chmod(0o711)  # an account for servers only passes through
+    monkeypatch.setenv("TMPDIR", str(temporary))
     submissions = []
     for number in range(3):
         path = tmp_path / f"answer{number}.py"
@@ -69,6 +76,8 @@ def test_a_lost_workers_submission_is_graded_by_another(address: str, tmp_path: 
     assert {grade.points for grade in grades} == {0.0}
     kept = [ledger.find(submission) for submission in submissions]
     assert sorted(grade.learner for grade in kept if grade) == [f"learner {n}" for n in range(3)]
+    remove_abandoned()  # as whatever starts services next does
+    assert list(temporary.iterdir()) == []
 
 
 def test_nobody_at_the_address_is_said_with_what_to_start(tmp_path: Path) -> None:

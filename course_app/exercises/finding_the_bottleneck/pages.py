@@ -58,8 +58,7 @@ def change_behind_its_back(exam: Exam) -> int:
     ]
     for page, statement, values in changes:
         _answer(exam, exam.learner, page)
-        for candidate in (exam.learner, exam.reference):
-            candidate.workspace.execute(statement, *values)
+        exam.write(statement, *values)
         mine, theirs = (_answer(exam, each, page) for each in (exam.learner, exam.reference))
         if mine != theirs:
             raise StaleAnswer(f"{page.path}: {mine[:120]}", f"{theirs[:120]}")

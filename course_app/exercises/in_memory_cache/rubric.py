@@ -14,7 +14,6 @@ from course_app.exercises.in_memory_cache.traffic import (
     new_path,
     path_of,
     without_table,
-    write,
 )
 from course_app.grading import (
     CannotTell,
@@ -165,7 +164,7 @@ def fresh_answers(exam: Exam) -> Evidence:
     with asked_all_the_time(exam, often):
         answers = [exam.ask(exam.learner, path)[0] for path in (often, seldom)]
         firsts = [authors_of(answer)[0]["id"] for answer in answers if authors_of(answer)]
-        write(exam, "UPDATE users SET name = %s WHERE id = ANY(%s)", name, firsts)
+        exam.write("UPDATE users SET name = %s WHERE id = ANY(%s)", name, firsts)
         time.sleep(seconds)
         again = {path: exam.ask(exam.learner, path)[0] for path in (often, seldom)}
     for path, answer in again.items():
@@ -225,7 +224,7 @@ def errors_are_not_kept(exam: Exam) -> Evidence:
     """As soon as the cause of an error is gone, so is the error."""
     missing = path_of(number := exam.random.randint(10_000, 99_999), 5)
     exam.same_answers(get(missing, expect_status=404), 1)
-    write(exam, "INSERT INTO tags (id, name) VALUES (%s, 'new')", number)
+    exam.write("INSERT INTO tags (id, name) VALUES (%s, 'new')", number)
     path = path_of(exam.random.choice(TAGS), exam.random.randint(41, 50))
     with without_table(exam, "post_tags"):
         (refused,) = exam.ask(exam.learner, path)

@@ -39,12 +39,6 @@ def authors_of(answer: Response) -> list[dict[str, int]]:
         return []
 
 
-def write(exam: Exam, query: str, *values: object) -> None:
-    """The same change in the learner's and in the reference's database."""
-    for candidate in (exam.learner, exam.reference):
-        candidate.workspace.execute(query, *values)
-
-
 @contextmanager
 def asked_all_the_time(exam: Exam, path: str) -> Iterator[None]:
     """Some clients ask for one report, without a break, while the context is open."""

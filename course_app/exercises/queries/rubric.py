@@ -121,9 +121,9 @@ def fresh_answers(exam: Exam) -> Evidence:
     """The report shows what is in the database now."""
     name = f"Name {secrets.token_hex(8)}"
     (post, *_), _ = page(exam, exam.learner, _FEW)
-    _write(exam, _RENAME, name, post["id"])
-    _write(exam, "INSERT INTO tags (id, name) VALUES (1000, %s)", name)
-    _write(exam, "INSERT INTO post_tags VALUES (%s, 1000)", post["id"])
+    exam.write(_RENAME, name, post["id"])
+    exam.write("INSERT INTO tags (id, name) VALUES (1000, %s)", name)
+    exam.write("INSERT INTO post_tags VALUES (%s, 1000)", post["id"])
     (again, *_), _ = page(exam, exam.learner, _FEW)
     if again["author"] != name or name not in again["tags"]:
         raise StaleAnswer(str(again), f"the author and a tag are now {name}")
@@ -134,15 +134,15 @@ def fresh_answers(exam: Exam) -> Evidence:
 def stable_pages(exam: Exam) -> Evidence:
     """No post comes twice or gets lost, whoever writes in between."""
     wanted = "each post once, in order"
-    _write(exam, _NEW_POSTS, "2031-01-01", 60)
+    exam.write(_NEW_POSTS, "2031-01-01", 60)
     exam.same_answers(request(70), 1, same=same_posts)
     theirs = ids(walk(exam, exam.reference, pages=8, limit=7)[0])
     if ids(walk(exam, exam.learner, pages=8, limit=7)[0]) != theirs:
         raise LosesPosts("posts of the same second are missing, or repeated", wanted)
     first, cursor = page(exam, exam.learner, 7)
-    _write(exam, _NEW_POSTS, "2031-01-02", 3)
+    exam.write(_NEW_POSTS, "2031-01-02", 3)
     # The post at the page's end, too: no cursor may need the row that it was made of.
-    _write(exam, "DELETE FROM posts WHERE id = ANY(%s)", ids(first)[3:])
+    exam.write("DELETE FROM posts WHERE id = ANY(%s)", ids(first)[3:])
     second, _ = page(exam, exam.learner, 7, cursor)
     if ids(second) != theirs[7:14]:
         again, missed = set(ids(second)) & set(ids(first)), set(theirs[7:14]) - set(ids(second))
@@ -209,9 +209,3 @@ def refuses(exam: Exam) -> Evidence:
 
 def _buffers(exam: Exam, limit: int, cursor: str | None = None) -> float:
     return exam.count(exam.learner, request(limit, cursor), requests=30, concurrency=2)["buffers"]
-
-
-def _write(exam: Exam, query: str, *values: object) -> None:
-    """The same change in the learner's and in the reference's database."""
-    for candidate in (exam.learner, exam.reference):
-        candidate.workspace.execute(query, *values)

@@ -1,6 +1,6 @@
 """Rows that are not as one expects: a bio that is null, and a name that is empty."""
 
-from course_app.exercises.response_models.pages import page, public, read, same_public, write
+from course_app.exercises.response_models.pages import page, public, read, same_public
 from course_app.grading import Evidence, Exam, Failure, contract
 from course_app.load import get
 from course_app.measure.answers import excerpt
@@ -46,12 +46,12 @@ def odd_rows(exam: Exam) -> Evidence:
     """A bio may be null; a row without a name is left out and counted, the others are shown."""
     start = exam.random.randint(1, _MEMBERS - 100)
     no_bio, no_name = start + 3, start + 7
-    write(exam, "ALTER TABLE users ALTER COLUMN bio DROP NOT NULL")
-    write(exam, "UPDATE users SET bio = NULL WHERE id = %s", no_bio)
+    exam.write("ALTER TABLE users ALTER COLUMN bio DROP NOT NULL")
+    exam.write("UPDATE users SET bio = NULL WHERE id = %s", no_bio)
     answer = page(exam, exam.learner, start, 5)
     if answer.status != 200 or no_bio not in _ids(exam, start, 5):
         raise RefusesEmptyBio(excerpt(answer), f"member {no_bio} with bio null")
-    write(exam, "UPDATE users SET name = '' WHERE id = %s", no_name)
+    exam.write("UPDATE users SET name = '' WHERE id = %s", no_name)
     _require_left_out(exam, start, no_name)
     exam.same_answers(get(f"/members?after={start}&limit=12"), 1, same=same_public)
     return Evidence("one shown with null, one left out and counted", "the same")

@@ -83,12 +83,6 @@ def page(exam: Exam, candidate: Candidate, after: int, limit: int) -> Response:
     return answer
 
 
-def write(exam: Exam, query: str, *values: object) -> None:
-    """The same change in the learner's and in the reference's database."""
-    for candidate in (exam.learner, exam.reference):
-        candidate.workspace.execute(query, *values)
-
-
 def documented(document: Any, start: str) -> set[str] | None:
     """The fields of a member that OpenAPI promises; None if it promises nothing.
 

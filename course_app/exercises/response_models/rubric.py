@@ -8,7 +8,6 @@ from course_app.exercises.response_models.pages import (
     documented,
     read,
     same_public,
-    write,
 )
 from course_app.grading import (
     Evidence,
@@ -128,7 +127,7 @@ def fresh_answers(exam: Exam) -> Evidence:
     member, bio = exam.random.randint(1, _MEMBERS - 10), f"New {secrets.token_hex(8)}"
     for path in (f"/members?after={member - 1}&limit=5", f"/members/{member}"):
         exam.ask(exam.learner, path)
-    write(exam, "UPDATE users SET bio = %s WHERE id = %s", bio, member)
+    exam.write("UPDATE users SET bio = %s WHERE id = %s", bio, member)
     for path in (f"/members?after={member - 1}&limit=5", f"/members/{member}"):
         (answer,) = exam.ask(exam.learner, path)
         if bio not in answer.text:
