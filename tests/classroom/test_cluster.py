@@ -77,7 +77,7 @@ def test_a_lost_workers_submission_is_graded_by_another(
     kept = [ledger.find(submission) for submission in submissions]
     assert sorted(grade.learner for grade in kept if grade) == [f"learner {n}" for n in range(3)]
     remove_abandoned()  # as whatever starts services next does
-    assert list(temporary.iterdir()) == []
+    assert not [path for path in temporary.iterdir() if path.is_dir()]  # but the machine's lock
 
 
 def test_nobody_at_the_address_is_said_with_what_to_start(tmp_path: Path) -> None:
