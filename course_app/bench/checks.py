@@ -66,14 +66,15 @@ def run(
     Raises:
         CourseError: there is no such exercise.
     """
-    known = sorted(_exercises(), key=lambda exercise: exercise.slug)
-    unknown = set(exercises) - {exercise.slug[:2] for exercise in known}
-    if unknown or not known:
-        numbers = ", ".join(exercise.slug[:2] for exercise in known)
-        choose = f"Choose from: {numbers}." if known else "Write one in course_app/exercises."
-        raise CourseError(f"There is no exercise {', '.join(sorted(unknown))} to check. {choose}")
-    asked = [exercise for exercise in known if not exercises or exercise.slug[:2] in exercises]
-    questions = [question for exercise in asked for question in _questions(exercise)]
+    known = {exercise.slug[:2]: exercise for exercise in _exercises()}
+    if not known:
+        raise CourseError("There is no exercise to check yet. Write one in course_app/exercises.")
+    numbers = sorted(known)
+    if unknown := sorted(set(exercises) - set(known)):
+        choose = f"Choose from: {', '.join(numbers)}."
+        raise CourseError(f"There is no exercise {', '.join(unknown)} to check. {choose}")
+    asked = [number for number in numbers if not exercises or number in exercises]
+    questions = [question for number in asked for question in _questions(known[number])]
     with ExitStack() as stack:
         services = stack.enter_context(start_services(dataset=False))
         doors = [

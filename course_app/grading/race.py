@@ -56,6 +56,7 @@ class Race:
         self._meter = NoiseMeter()
         self._values: dict[str, list[float]] = {role: [] for role in _ROLES}
 
+    @small_collections()
     def run(self, bar: float | None = None) -> Evidence:
         """Measure until the share is clearly above or below the bar.
 
@@ -67,7 +68,6 @@ class Race:
         self._check_under_load()
         seed = self._exam.new_seed()
         with ExitStack() as stack:
-            stack.enter_context(small_collections())
             targets = {
                 role: stack.enter_context(
                     self._exam.target(candidate, self._workload, self._concurrency, seed)

@@ -66,6 +66,7 @@ class _Side:
         return Variant(self.subject.name, rounds, latencies, self.counts)
 
 
+@small_collections()
 def compare_windows(
     generator: Generator,
     subjects: Sequence[Subject],
@@ -92,20 +93,19 @@ def compare_windows(
     lengths = {side.subject.name: _window_length(side, window_requests) for side in sides}
     busy = wall = 0.0
     meter.resume()
-    with small_collections():
-        for number in range(0 if wrong else most_rounds):
-            if number >= FEWEST_ROUNDS and _settled(sides, metric, at_least):
-                break
-            progress(f"round {number + 1} of {FEWEST_ROUNDS} to {most_rounds}")
-            for side in sides if number % 2 == 0 else reversed(sides):
-                if before_window is not None:
-                    before_window()
-                load = _one_window(generator, side, lengths[side.subject.name])
-                busy += load.generator_cpu_seconds
-                wall += load.window_seconds
-            wrong = [example for side in sides for example in side.wrong]
-            if wrong:
-                break
+    for number in range(0 if wrong else most_rounds):
+        if number >= FEWEST_ROUNDS and _settled(sides, metric, at_least):
+            break
+        progress(f"round {number + 1} of {FEWEST_ROUNDS} to {most_rounds}")
+        for side in sides if number % 2 == 0 else reversed(sides):
+            if before_window is not None:
+                before_window()
+            load = _one_window(generator, side, lengths[side.subject.name])
+            busy += load.generator_cpu_seconds
+            wall += load.window_seconds
+        wrong = [example for side in sides for example in side.wrong]
+        if wrong:
+            break
     meter.pause()
     return _comparison(sides, metric, "windows", meter, busy / max(wall, 1e-9), wrong)
 

@@ -126,8 +126,9 @@ class EmbeddedPostgres:
         """
         with self._lock:
             self._copying += 1
-            _set_fsync(connection, "off")
         try:
+            with self._lock:
+                _set_fsync(connection, "off")
             yield
         finally:
             with self._lock:
