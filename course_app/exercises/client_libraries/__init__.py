@@ -33,6 +33,11 @@ exercise = Exercise(
         WrongAnswer("always one row", wrong.create_one_row, rubric.OtherRows),
         WrongAnswer("connecting is timed too", wrong.create_connecting, rubric.ConnectsAnew),
         WrongAnswer("one after another", wrong.create_one_after_another, rubric.NoTurns),
+        WrongAnswer(
+            "all open and warm, one after another",
+            wrong.create_warm_then_one_after_another,
+            rubric.NoTurns,
+        ),
         WrongAnswer("faster, not slower", wrong.create_upside_down, rubric.WrongOrder),
         WrongAnswer("intervals that hold anything", wrong.create_very_careful, rubric.SaysNothing),
         WrongAnswer("refuses nothing", wrong.create_trusting, rubric.NoRefusal),
