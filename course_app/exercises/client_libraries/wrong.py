@@ -39,7 +39,9 @@ async def _one_after_another(dsn: str, drivers: list[str], rows: int) -> list[li
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-async def _warm_then_one_after_another(dsn: str, drivers: list[str], rows: int) -> list[list[float]]:
+async def _warm_then_one_after_another(
+    dsn: str, drivers: list[str], rows: int
+) -> list[list[float]]:
     async with AsyncExitStack() as stack:
         clients = [DRIVERS[name](dsn, rows) for name in drivers]
         fetches = [await stack.enter_async_context(client) for client in clients]
