@@ -41,7 +41,10 @@ def bench(
     if unknown:
         known = ", ".join(bench_names())
         raise CourseError(f"There is no bench {', '.join(unknown)}. Choose from: {known}.")
-    results = _results(names or bench_names(), exercise or [], show=not json)
+    if exercise and names not in (None, [], ["checks"]):
+        raise CourseError("--exercise is for `checks` alone: course bench checks --exercise 04")
+    asked = ["checks"] if exercise else names or bench_names()
+    results = _results(asked, exercise or [], show=not json)
     if json:
         print_json({name: result and result.to_dict() for name, result in results.items()})
     if any(result is None or result.failed for result in results.values()):

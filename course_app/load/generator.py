@@ -70,18 +70,21 @@ class Generator:
         prepared_requests: int = PREPARED_REQUESTS,
         number_requests: bool = False,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        seconds_apart: float = 0.0,
     ) -> Target:
         """Open ``concurrency`` connections and render the requests, before any window.
 
         The prepared requests repeat when they run out, unless the workload holds a `sequence`: then
         more are rendered. ``number_requests`` adds the header ``x-request-number`` (0, 1, ...).
-        A request without an answer within ``timeout_seconds`` is an error.
+        A request without an answer within ``timeout_seconds`` is an error. Connections that are
+        opened ``seconds_apart`` do not reach the server in one burst.
 
         Raises NotLoopback, OutOfBounds, BadWorkload, NobodyListens.
         """
         within("concurrency", concurrency, 1, limits.MOST_CONCURRENCY)
         within("prepared_requests", prepared_requests, 1, limits.MOST_PREPARED_REQUESTS)
         within("timeout_seconds", timeout_seconds, 0.01, limits.MOST_TIMEOUT_SECONDS)
+        within("seconds_apart", seconds_apart, 0.0, limits.MOST_SECONDS_APART)
         host, port = limits.loopback_address(url)
         known = as_workload(workload)
         options = {
@@ -93,6 +96,7 @@ class Generator:
             "prepared_requests": int(prepared_requests),
             "number_requests": number_requests,
             "timeout_seconds": timeout_seconds,
+            "seconds_apart": seconds_apart,
         }
         with self._lock:
             self._targets += 1
@@ -239,7 +243,8 @@ class Generator:
         child = self._living()
         if target._child is not child:
             first = {"target": target._number, "first_number": target._next_number}
-            child.ask("connect", {**target._options, **first}, SPARE_SECONDS)
+            opening_seconds = target.concurrency * target._options["seconds_apart"]
+            child.ask("connect", {**target._options, **first}, opening_seconds + SPARE_SECONDS)
             target._child = child
         return target._number
 

@@ -20,6 +20,7 @@ _COUNTED_REQUESTS_MOST = 400
 #: One request under way and the next one waiting keep a worker busy without a gap.
 _FEWEST_CONNECTIONS = 2
 _CONNECT_AGAIN = 20
+_MORE_SECONDS_APART = 0.001
 _ACCEPTED_SECONDS = 0.01
 
 
@@ -65,20 +66,25 @@ def connect(
     """Connections to a server; to worker processes, so many that all that can work have some.
 
     Workers race for connections, and those that come in a burst may all go to one worker, which
-    keeps them. Then one worker would be measured, so they are opened anew, some times at most.
+    keeps them. Then one worker would be measured, so they are opened anew, some times at most, and
+    farther and farther apart: on a busy machine the same worker may be the first at every burst.
     """
 
-    def opened() -> Target:
+    def opened(seconds_apart: float = 0.0) -> Target:
         return generator.connect(
-            server.url, workload, concurrency=concurrency, prepared_requests=prepared_requests
+            server.url,
+            workload,
+            concurrency=concurrency,
+            prepared_requests=prepared_requests,
+            seconds_apart=seconds_apart,
         )
 
     target = opened()
-    for _ in range(_CONNECT_AGAIN):
+    for again in range(1, _CONNECT_AGAIN + 1):
         if isinstance(server, ThreadServer) or _are_spread(server, concurrency):
             break
         generator.disconnect(target)
-        target = opened()
+        target = opened(again * _MORE_SECONDS_APART)
     return target
 
 

@@ -191,6 +191,12 @@ def benches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course_app.bench, "__path__", [str(tmp_path)])
 
 
+def test_the_exercises_of_a_bench_that_has_none_are_refused(command: Command) -> None:
+    result = command("bench", "generator", "--exercise", "04")
+    assert result.exit_code == 1
+    assert "course bench checks --exercise 04" in result.stderr
+
+
 @pytest.mark.usefixtures("benches")
 def test_a_bench_prints_its_table_and_what_held(command: Command) -> None:
     result = command("bench", "low")

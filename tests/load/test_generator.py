@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -255,6 +257,19 @@ def test_many_connections_can_be_open(generator: Generator, url: str) -> None:
     result = generator.closed(target, requests=2000)
     assert (result.completed, result.error_count) == (2000, 0)
     generator.disconnect(target)
+
+
+def test_connections_can_be_opened_apart(generator: Generator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arrivals = []
+        with ThreadPoolExecutor(1) as pool:
+            opened = pool.submit(generator.connect, url, "/", concurrency=3, seconds_apart=0.05)
+            for _ in range(3):
+                listener.accept()[0].close()
+                arrivals.append(time.monotonic())
+            generator.disconnect(opened.result())
+    assert arrivals[2] - arrivals[0] > 0.05  # twice 0.05 s, and the first may be seen late
 
 
 def test_a_disconnected_target_connects_again_when_used(generator: Generator, url: str) -> None:

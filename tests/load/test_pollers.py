@@ -42,6 +42,7 @@ def test_every_window_runs_without_epoll(commands: Commands) -> None:
                 prepared_requests=10,
                 number_requests=False,
                 timeout_seconds=5,
+                seconds_apart=0.0,
                 first_number=0,
             )
         closed, _ = commands.closed(target=1, seconds=None, requests=50, warmup_seconds=0)

@@ -25,11 +25,13 @@ class Target:
     timeout_ns: int
     connections: list[Connection] = field(default_factory=list)
 
-    def open(self, concurrency: int) -> None:
+    def open(self, concurrency: int, seconds_apart: float = 0.0) -> None:
         """Open the connections. Raises NobodyListens."""
         self.connections = [Connection(self) for _ in range(concurrency)]
         for connection in self.connections:
             connection.open()
+            if seconds_apart:
+                time.sleep(seconds_apart)
 
     def close(self) -> None:
         for connection in self.connections:

@@ -49,6 +49,7 @@ class Commands:
         prepared_requests: int,
         number_requests: bool,
         timeout_seconds: float,
+        seconds_apart: float,
         first_number: int,
     ) -> Reply:
         stream = Stream(restore_workload(workload), seed, host, prepared_requests, first_number)
@@ -58,7 +59,7 @@ class Commands:
             numbered=number_requests,
             timeout_ns=int(timeout_seconds * 1e9),
         )
-        opened.open(concurrency)
+        opened.open(concurrency, seconds_apart)
         self._targets[target], self._streams[target] = opened, stream
         return {}, {}
 
