@@ -193,7 +193,7 @@ def benches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_exercises_of_a_bench_that_has_none_are_refused(command: Command) -> None:
     result = command("bench", "generator", "--exercise", "04")
-    assert result.exit_code == 1
+    assert result.returncode == 1
     assert "course bench checks --exercise 04" in result.stderr
 
 
