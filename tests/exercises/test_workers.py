@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from course_app.exercises.workers import rubric
 from course_app.exercises.workers.figures import reported_gain
 from course_app.exercises.workers.plan import Unreadable, read_plan
+from course_app.grading import CannotTell
+from course_app.measure.statistics import Interval
 
 ENTRY = {"server": "uvicorn", "workers": 2, "pool": 3, "measured": {"1": [10, 11, 12]}}
 
@@ -63,3 +66,34 @@ def test_a_gain_is_that_of_the_chosen_number_over_one_worker() -> None:
 def test_too_few_figures_are_no_measurement(measured: dict[str, Any]) -> None:
     assert gain(2, measured) is None
     assert gain(1, measured) is None
+
+
+BUSY, QUIET = Interval(0.9, 0.8, 1.0), Interval(1.9, 1.8, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "outcome"),
+    [
+        ([QUIET], 2.0, None),
+        ([BUSY, QUIET], 2.1, None),  # the busy moment is over
+        ([BUSY] * 3, 2.1, CannotTell),  # the figure may be that of a quiet machine
+        ([BUSY] * 3, 9.0, rubric.NotTrue),
+        ([QUIET] * 3, 9.0, rubric.NotTrue),
+        ([QUIET] * 3, 0.3, rubric.NotTrue),
+    ],
+)
+def test_a_busy_machine_does_not_refute_a_figure(
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Interval],
+    said: float,
+    outcome: type[Exception] | None,
+) -> None:
+    looks = iter(found)
+    monkeypatch.setattr(rubric, "own_gain", lambda *_: next(looks))
+    arguments: Any = (None, "computes", {}, said)
+    if outcome is None:
+        rubric._require_true(*arguments)
+    else:
+        with pytest.raises(outcome):
+            rubric._require_true(*arguments)
+    assert next(looks, None) is None

@@ -34,6 +34,8 @@ _CORES = 2
 _A_GAIN = 1.1
 #: How far a reported gain may be from the check's own: machines and moments differ.
 _OFF = 2.0
+#: What a second worker gives where nobody else uses the two cores.
+_QUIET_GAIN = {"computes": 2.0, "waits": 1.0}
 #: A server that needs this many times uvicorn's CPU is a costly one.
 _COSTLY = 1.5
 
@@ -237,12 +239,23 @@ def explained(exam: Exam) -> Evidence:
         if (gain > _A_GAIN) is not (choice.workers > 1):
             observed = f"{service}: {choice.workers} chosen, more workers gave {gain:.2f}x"
             raise Contradicted(observed, f"more than one where it gives over {_A_GAIN:g}x")
-    for service in ("computes", "waits"):
-        own = own_gain(exam, service, plan)
-        if not own.low / _OFF <= gains[service] <= own.high * _OFF:
-            raise NotTrue(f"{service}: {gains[service]:.2f}x", f"about {own} for a second worker")
+    for service in _QUIET_GAIN:
+        _require_true(exam, service, plan, gains[service])
     said = ", ".join(f"{service} {gain:.2f}x" for service, gain in gains.items())
     return Evidence(f"more workers gave {said}", "figures that bear out the choice")
+
+
+def _require_true(exam: Exam, service: str, plan: Plan, gain: float) -> None:
+    """Where others use the cores, a second worker gives less than on a quiet machine."""
+    for _ in range(_TRIES):
+        own = own_gain(exam, service, plan)
+        if own.low / _OFF <= gain <= own.high * _OFF:
+            return
+    observed, wanted = f"{service}: {gain:.2f}x", f"about {own} for a second worker"
+    quiet = _QUIET_GAIN[service]
+    if quiet / _OFF <= gain <= quiet * _OFF:
+        raise CannotTell(observed, wanted)
+    raise NotTrue(observed, wanted)
 
 
 def _plan(exam: Exam) -> Plan:
