@@ -92,7 +92,7 @@ def hub(tmp_path: Path, proxy: Path) -> Iterator[Hub]:
     yield Hub(f"http://127.0.0.1:{ports[0]}", token, process)
     below = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    process.wait(90)  # the hub gives its idle culler 30 s to end before it ends itself
     psutil.wait_procs(below, 10)
     print((tmp_path / "hub.log").read_text())
     assert not [each for each in below if each.is_running()]
