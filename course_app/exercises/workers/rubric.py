@@ -35,7 +35,7 @@ _A_GAIN = 1.1
 #: How far a reported gain may be from the check's own: machines and moments differ.
 _OFF = 2.0
 #: What a second worker gives where nobody else uses the two cores.
-_QUIET_GAIN = {"computes": 2.0, "waits": 1.0}
+_QUIET_GAIN = {"computes": _CORES, "waits": 1}
 #: A server that needs this many times uvicorn's CPU is a costly one.
 _COSTLY = 1.5
 
