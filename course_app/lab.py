@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
-import nest_asyncio
+import nest_asyncio2
 import uvloop  # noqa: F401  see below
 from IPython.display import display
 
@@ -78,10 +78,12 @@ __all__ = [
     "zipf",
 ]
 
-# So that `asyncio.run(...)` in a lesson means the same in a notebook and in a script. It puts a
-# slow task class written in Python in the place of asyncio's own. uvloop keeps the class that
-# it finds when it is imported, so it has to be imported before, and servers stay fast.
-nest_asyncio.apply()
+# So that `asyncio.run(...)` in a lesson means the same in a notebook and in a script. Its
+# predecessor nest_asyncio loses the cells that wait behind such a call ("Run All"): it lets
+# the kernel's next task step inside a context that is entered already. Up to Python 3.13 both put
+# a slow task class written in Python in the place of asyncio's own. uvloop keeps the class
+# that it finds when it is imported, so it has to be imported before, and servers stay fast.
+nest_asyncio2.apply()
 
 #: So many bystanders can be under way; more of them would wait at their client.
 _BYSTANDERS_AT_ONCE = 64

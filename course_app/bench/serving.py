@@ -1,4 +1,4 @@
-"""Does a server in a thread keep up with one in a process, and what does nest-asyncio cost it?"""
+"""Does a server in a thread keep up with one in a process, and what does nest-asyncio2 cost it?"""
 
 import math
 import re
@@ -41,7 +41,7 @@ _CONFIDENCE = 0.95
 _HOST_START_SECONDS = 20.0
 #: A process that serves from a thread, while its main thread waits in C as a notebook's does.
 _HOST = """
-import time, uvloop, nest_asyncio
+import time, uvloop, nest_asyncio2
 {patch}
 from course_app.apps.hello import app
 from course_app.serving import ThreadServer
@@ -51,7 +51,7 @@ while True:
     time.sleep(3600)
 """
 #: As the lab does it: after uvloop has been imported.
-_PATCH = "nest_asyncio.apply()"
+_PATCH = "nest_asyncio2.apply()"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ThreadAgainstProcess:
 
 @dataclass(frozen=True)
 class NestCost:
-    """A server in a process that nest-asyncio has patched, against one in a process as it was.
+    """A server in a process that nest-asyncio2 has patched, against one in a process as it was.
 
     Attributes:
         cpu: CPU per request, patched / not, single requests in turns.
@@ -127,7 +127,7 @@ def nest_asyncio_cost(generator: Generator, pairs: int = PAIRS) -> NestCost:
         used = [(b - a) / load.completed for a, b, load in zip(before, after, turns, strict=True)]
         logs.append(math.log(used[0] / used[1]))
         errors += sum(load.error_count for load in turns)
-    return NestCost(_ratio("CPU per request: patched by nest-asyncio / not", logs), errors)
+    return NestCost(_ratio("CPU per request: patched by nest-asyncio2 / not", logs), errors)
 
 
 def run() -> BenchResult:
@@ -148,7 +148,7 @@ def run() -> BenchResult:
             f"one by one, a thread has {least} of a process's throughput": (
                 servers.one_by_one.interval.above(least)
             ),
-            f"nest-asyncio costs under {most - 1:.0%}": nest.cpu.interval.below(most),
+            f"nest-asyncio2 costs under {most - 1:.0%}": nest.cpu.interval.below(most),
             "every answer was right": servers.errors + nest.errors == 0,
         },
         figures={result.metric: result.interval.to_dict() for result in results},

@@ -1,9 +1,9 @@
 """The event loops that servers run on, kept as they are when asyncio has been patched.
 
-``nest_asyncio.apply()`` replaces asyncio's tasks and futures, written in C, by those written in
-Python, for the whole process and for ever, and rewrites the methods of asyncio's own loop class.
-uvloop takes what it needs from asyncio when it is imported, so importing it here, before anything
-can be patched, keeps its loops whole. asyncio's loop gets its original parts back below.
+``nest_asyncio2.apply()`` rewrites the methods of asyncio's own loop class for the whole process and
+for ever, and up to Python 3.13 it replaces tasks and futures, written in C, by those written in
+Python. uvloop takes what it needs from asyncio when it is imported, so importing it here, before
+anything can be patched, keeps its loops whole. asyncio's loop gets its original parts back below.
 """
 
 import _asyncio

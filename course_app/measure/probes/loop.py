@@ -105,5 +105,5 @@ class LoopProbe:
         **options: Any,
     ) -> "asyncio.Task[Any]":
         self._tasks += 1
-        # The C class itself: nest_asyncio puts a slower Python one in its place in asyncio.
+        # The C class itself: nest_asyncio2 puts a slower Python one in its place in asyncio.
         return _asyncio.Task(coroutine, loop=loop, **options)

@@ -9,8 +9,8 @@ import pytest
 SCRIPT = """
 import asyncio, sys
 {imports}
-nest_asyncio.apply()
-assert asyncio.Task is not __import__("_asyncio").Task, "nothing was patched"
+nest_asyncio2.apply()
+assert hasattr(asyncio, "_nest_patched"), "nothing was patched"
 
 from course_app.apps.hello import app
 from course_app.serving import ThreadServer
@@ -31,8 +31,8 @@ async def outer():
 with ThreadServer(app, loop="{loop}") as server:
     print(*server.run(kinds()), asyncio.run(outer()))
 """
-IN_TIME = "import course_app.serving, nest_asyncio"
-TOO_LATE = "import nest_asyncio; nest_asyncio.apply()"
+IN_TIME = "import course_app.serving, nest_asyncio2"
+TOO_LATE = "import nest_asyncio2; nest_asyncio2.apply()"
 
 
 def kinds(imports: str, loop: str) -> list[str]:
@@ -45,7 +45,7 @@ def kinds(imports: str, loop: str) -> list[str]:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("imports", ["import course_app.lab, nest_asyncio", IN_TIME])
+@pytest.mark.parametrize("imports", ["import course_app.lab, nest_asyncio2", IN_TIME])
 def test_tasks_on_a_server_s_loop_are_those_written_in_c(imports: str, loop: str) -> None:
     assert kinds(imports, loop) == ["_asyncio", "_asyncio", "_asyncio", "nested"]
 
