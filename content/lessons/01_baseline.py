@@ -321,10 +321,40 @@ print(luck.speedup(), "->", luck.verdict())
 #
 # ## One more thing: the loop in this notebook
 #
-# Notebooks often need `nest_asyncio` for `asyncio.run` to work in a cell. It puts a task class
-# written in Python in the place of asyncio's own, which is written in C. That holds for the whole
-# process, also for a server in it. uvloop keeps the class that it finds when it is imported, so
-# this package imports uvloop first.
+# A cell runs inside the kernel's own event loop, and there asyncio refuses `asyncio.run`. Guides
+# give you `nest_asyncio` for that. It is no longer maintained, and a kernel of today hands out the
+# next cell from a task of its own: does a queue of cells ("Run All") survive? Ask two kernels.
+
+# %%
+import subprocess
+from contextlib import suppress
+from queue import Empty
+
+from jupyter_client.manager import run_kernel
+
+CELLS = ["import {0}, asyncio; {0}.apply()", "asyncio.run(asyncio.sleep(0.2))", *"1234"]
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def cells_answered(patch: str) -> int:
+    answers = 0
+    with run_kernel(**QUIET) as client, suppress(Empty):
+        for cell in CELLS:
+            client.execute(cell.format(patch))
+        while answers < len(CELLS):
+            client.get_shell_msg(timeout=2)
+            answers += 1
+    return answers
+
+
+for patch in ("nest_asyncio", "nest_asyncio2"):
+    print(f"{patch}: {cells_answered(patch)} of {len(CELLS)} queued cells answered")
+
+# %% [markdown]
+# A cell without an answer waits for ever. This is why the course uses the successor,
+# `nest_asyncio2`. Up to Python 3.13 both put a task class written in Python in the place of
+# asyncio's own, which is written in C, for the whole process and so for a server in it. uvloop
+# keeps the class that it finds when it is imported, so this package imports uvloop first.
 
 
 # %%
