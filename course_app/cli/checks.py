@@ -39,6 +39,7 @@ def all_checks() -> list[tuple[str, Callable[[], Check]]]:
     checks = {
         "Python": python,
         "Packages": packages,
+        "Place": place,
         "Cores": cores,
         "Memory": memory,
         "Servers": servers,
@@ -85,6 +86,14 @@ def packages() -> Check:
         return Check("Packages", "ok", f"{main}; as pinned in requirements.txt")
     some = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
     return Check("Packages", "note", some, "Install the tested versions: `make setup`.")
+
+
+def place() -> Check:
+    """What kind of machine this is, and what measures well on it."""
+    from course_app.system.place import find_place
+
+    here = find_place(os.environ, Path("/"))
+    return Check("Place", "ok" if here.measures_well else "note", here.name, here.expect)
 
 
 def cores() -> Check:

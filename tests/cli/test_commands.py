@@ -142,6 +142,7 @@ def test_doctor_says_something_about_everything(command: Command) -> None:
     assert set(checks) == {
         "Python",
         "Packages",
+        "Place",
         "Cores",
         "Memory",
         "Servers",
