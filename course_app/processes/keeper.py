@@ -12,18 +12,17 @@ that the owner is gone. Standard output tells ``pid COMMAND GUARD`` or ``error E
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-LINUX = sys.platform == "linux"
-# linux/prctl.h
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+if __name__ == "__main__":  # started by its path, so that nothing else of the package is loaded
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from course_app.system.descent import adopt_orphans, descendants, die_with_parent
 
 # How often a keeper looks whether its parent still is its parent: a forked copy of the owner
 # can hold the pipe open after the owner's death.
@@ -34,16 +33,6 @@ LEFTOVER_SECONDS = 0.7
 POLL_SECONDS = 0.02
 
 
-# Loaded once: between fork and exec there is no loading.
-LIBC = ctypes.CDLL(None) if LINUX else None
-
-
-def prctl(option: int, value: int) -> None:
-    """Linux's prctl(2); nothing elsewhere."""
-    if LIBC is not None:
-        LIBC.prctl(option, value, 0, 0, 0)
-
-
 class Watch:
     """What a keeper waits for: a child's end, a request to stop, or the loss of its parent."""
 
@@ -52,7 +41,7 @@ class Watch:
         self._parent_pid = parent_pid
         self._control = control
         self._orphaned_grace_seconds = orphaned_grace_seconds
-        self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else _plain_pipe()
+        self._woken, wake = _pipe()
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -81,7 +70,7 @@ class Watch:
             self._request(self._orphaned_grace_seconds)
 
 
-def _plain_pipe() -> tuple[int, int]:
+def _pipe() -> tuple[int, int]:
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
@@ -127,43 +116,13 @@ def keep(child: Child, watch: Watch, ask_to_stop: Callable[[float], float]) -> N
 def _end_leftovers(child: Child, watch: Watch, number: int) -> None:
     deadline = time.monotonic() + LEFTOVER_SECONDS
     told: set[int] = set()
-    while (left := set(leftovers(child.pid))) and time.monotonic() < deadline:
+    while (left := set(descendants(child.pid))) and time.monotonic() < deadline:
         for pid in left if number == signal.SIGKILL else left - told:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
         told |= left
         watch.wait(POLL_SECONDS)
         child.ended()
-
-
-def leftovers(child_pid: int) -> Iterator[int]:
-    """Ids of the living processes that descend from this one (a negative id names a group).
-
-    Linux hands every orphan to this process (child subreaper), so descent tells all of them.
-    Elsewhere the command's process group has to do.
-    """
-    if not LINUX:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child_pid, 0)
-            yield -child_pid
-        return
-    children: dict[int, list[int]] = {}
-    for pid, parent, state in _process_table():
-        if state != "Z":
-            children.setdefault(parent, []).append(pid)
-    found = [os.getpid()]
-    for pid in found:
-        found.extend(children.get(pid, ()))
-    yield from found[1:]
-
-
-def _process_table() -> Iterator[tuple[int, int, str]]:
-    """(process id, parent's id, state) of every process, from proc(5)."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-                yield int(name), int(parent), state.decode()
 
 
 def start(command: list[str], output: int) -> int:
@@ -176,7 +135,7 @@ def start(command: list[str], output: int) -> int:
             os.setsid()
             for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            die_with_parent()
             if os.getppid() != keeper_pid:
                 os._exit(1)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -199,7 +158,7 @@ def start(command: list[str], output: int) -> int:
 def guard(watch: Watch, report: int, command: list[str]) -> None:
     """The inner process: runs the command and tells the owner about it."""
     os.setsid()  # what is sent to the keeper's process group must not end its guard too
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     try:
         child = Child(start(command, 2))
     except OSError as error:
@@ -232,7 +191,7 @@ def main(arguments: list[str]) -> None:
     folders, command = arguments[3 : 3 + count], arguments[3 + count :]
     report = os.dup(1)
     os.dup2(2, 1)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     keeper_pid = os.getpid()
     control, ask = os.pipe()
     pid = os.fork()

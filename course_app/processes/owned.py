@@ -14,7 +14,7 @@ from typing import IO, Self
 import psutil
 
 from course_app.processes import keeper
-from course_app.processes.platforms import require_posix
+from course_app.system.platforms import require_posix
 
 # Beyond the command's own grace: leftovers are ended (twice, keeper and guard) and folders removed.
 STOP_MARGIN_SECONDS = 10.0

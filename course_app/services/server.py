@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from course_app.processes.keeper import PR_SET_PDEATHSIG, prctl
 from course_app.services.binaries import Account
 from course_app.services.errors import (
     NoRoomOnDisk,
@@ -17,6 +16,7 @@ from course_app.services.errors import (
     no_room,
     says_no_room,
 )
+from course_app.system.descent import die_with_parent
 
 START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.003
@@ -56,8 +56,8 @@ def spawn(
     `configuration` is its standard input: what is said there shows in no list of processes.
     """
 
-    def die_with_parent() -> None:  # runs after the change of user, which would undo it
-        prctl(PR_SET_PDEATHSIG, end_signal)
+    def end_with_this_process() -> None:  # runs after the change of user, which would undo it
+        die_with_parent(end_signal)
 
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -70,7 +70,7 @@ def spawn(
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=die_with_parent,
+            preexec_fn=end_with_this_process,
         )
     assert process.stdin is not None
     process.stdin.write(configuration.encode())

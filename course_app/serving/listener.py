@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psutil
 
 from course_app.serving.errors import PortTaken
+from course_app.system import sockets
 
 LOOPBACK = "127.0.0.1"
 
@@ -53,7 +54,7 @@ def reserved_port() -> Iterator[int]:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((LOOPBACK, 0))
         port = int(holder.getsockname()[1])
-        if not psutil.LINUX:
+        if not sockets.can_share_before_listening():
             holder.close()
         yield port
 

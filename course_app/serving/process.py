@@ -15,7 +15,8 @@ from course_app.serving.errors import AppFailedToStart, ServerStopped
 from course_app.serving.excerpt import own_output
 from course_app.serving.listener import LOOPBACK, reserved_port
 from course_app.serving.programs import Program, command
-from course_app.serving.readiness import accepting, answers
+from course_app.serving.readiness import answers
+from course_app.system.sockets import accepting
 
 _LOOK_AGAIN_SECONDS = 0.05
 #: A look at many processes takes a while; pauses this much longer leave the cores to them.

@@ -9,7 +9,6 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import ctypes
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from course_app.serving.errors import ServerStopped
 from course_app.serving.listener import LOOPBACK, open_listener
 from course_app.serving.loops import LoopName, keep_c_tasks, new_loop
 from course_app.serving.startup import failed, require_asgi, too_slow, where_it_waits
+from course_app.system import threads
 
 T = TypeVar("T")
 
@@ -238,9 +238,7 @@ class ThreadServer:
         """Close the port under a thread that hangs, and ask it to end when it runs Python again."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(self.thread.ident or 0), ctypes.py_object(SystemExit)
-        )
+        threads.ask_to_end(self.thread)
         self.thread.join(0.2)
         if self.thread.is_alive():
             warnings.warn(

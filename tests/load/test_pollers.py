@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from course_app.load import as_workload
 from course_app.load.description import describe_workload
 from course_app.load.engine import exchange
-from course_app.load.engine.poller import SelectorPoller
 from course_app.load.engine.process import Commands
 from course_app.serving import ThreadServer
+from course_app.system.poller import SelectorPoller
 
 
 @pytest.fixture

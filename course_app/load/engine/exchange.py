@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 
 from course_app.load.engine.answer import AnswerReader, BadAnswer, Head
 from course_app.load.engine.connection import Connection
-from course_app.load.engine.poller import READ, WRITE, new_poller
 from course_app.load.engine.stream import numbered
+from course_app.system.poller import READ, WRITE, new_poller
 
 IDLE_RETRY_NS = 500_000_000
 """A server may end a connection that was idle this long just as a request is on its way (RFC 9112,

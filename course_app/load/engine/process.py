@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
-import resource
 import select
 import signal
 import sys
@@ -22,9 +21,9 @@ from course_app.load.engine.stream import Stream
 from course_app.load.engine.window import OwnerGone, Window
 from course_app.load.limits import LoadError, NoAnswer
 from course_app.load.wire import PipeClosed, read_frame, write_frame
+from course_app.system import open_files
 
 PARENT_LOOK_MS = 1000
-OPEN_FILES = 16_384
 
 Reply: TypeAlias = "tuple[dict[str, Any], dict[str, array[int] | bytes]]"
 
@@ -155,19 +154,12 @@ def answer(commands: Commands, header: Mapping[str, Any]) -> Reply:
         return {"error": type(error).__name__, "message": str(error)}, {}
 
 
-def _allow_connections() -> None:
-    # the usual 1024 descriptors are too few for as many connections
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
-
-
 def main() -> None:
     """Serve the owner at the other ends of standard input and output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    _allow_connections()
+    open_files.allow(open_files.FOR_MANY_CONNECTIONS)
     gc.freeze()
     gc.disable()  # a collection within a window would be the generator's own latency
     try:

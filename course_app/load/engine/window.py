@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from course_app.load.engine.answer import HEAD_END, KNOWN_HEADS
 from course_app.load.engine.connection import Target
 from course_app.load.engine.exchange import Exchanges, clock
-from course_app.load.engine.poller import READ, WRITE
 from course_app.load.engine.recorder import Recorder
+from course_app.system.poller import READ, WRITE
 
 RECEIVE_BYTES = 65_536
 LOOK_SECONDS = 0.05

@@ -7,9 +7,9 @@ import traceback
 from dataclasses import asdict
 
 from course_app.network.frames import Message, Unpacker, pack
-from course_app.network.proxy.poller import sharpen_timers
 from course_app.network.proxy.relay import Relay
 from course_app.network.proxy.route import Delay, Reach
+from course_app.system import timers
 
 _READ_BYTES = 65536
 
@@ -68,7 +68,7 @@ class Control:
 def main() -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sharpen_timers()
+    timers.sharpen()
     # Nothing that prints may get among the answers.
     answers = os.dup(1)
     os.dup2(2, 1)

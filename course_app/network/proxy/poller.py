@@ -1,13 +1,9 @@
 """Waits for sockets, or for a moment, whichever comes first, to some microseconds."""
 
-import ctypes
 import select
 import selectors
-import sys
 from collections.abc import Callable
 from socket import socket
-
-_PR_SET_TIMERSLACK = 29
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -43,9 +39,3 @@ class Poller:
             select.select([self._selector.fileno()], [], [], seconds)
             seconds = 0
         return [(key.data, events) for key, events in self._selector.select(seconds)]
-
-
-def sharpen_timers() -> None:
-    """Ask Linux not to be 50 us late with this thread's time-outs, its usual slack."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)

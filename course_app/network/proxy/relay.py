@@ -1,16 +1,15 @@
 """The loop: accepts connections, moves bytes when they are due, answers its owner."""
 
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from course_app.network.proxy.agenda import Agenda
 from course_app.network.proxy.link import Link
 from course_app.network.proxy.poller import READ, Poller
 from course_app.network.proxy.route import Delay, Reach, Route, Tally
+from course_app.system import open_files
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
@@ -41,7 +40,7 @@ class Relay:
         self._agenda = Agenda()
         self._owner = os.getppid()
         self._waiting: list[tuple[float, Callable[[], None]]] = []
-        _allow_many_files()
+        open_files.allow(open_files.FOR_MANY_CONNECTIONS)
 
     def listen(self, name: str, address: str, port: int, delay: Delay | None = None) -> int:
         """Open the way to one server; returns the port on 127.0.0.1 that leads to it.
@@ -129,11 +128,3 @@ class Relay:
 
 def ignore(_events: int) -> None:
     """For a file that nobody waits for any more."""
-
-
-def _allow_many_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # Some systems call "no limit" what they then refuse.
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

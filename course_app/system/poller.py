@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from course_app.system import platforms
+
 READ = 1
 WRITE = 4
 """The values of EPOLLIN and EPOLLOUT; any other bit says that the connection broke."""
@@ -31,7 +33,9 @@ class Poller(Protocol):
 
 def new_poller() -> Poller:
     """The best poller of this system."""
-    return EpollPoller() if sys.platform == "linux" else SelectorPoller()
+    if sys.platform == "linux" and platforms.is_linux():
+        return EpollPoller()
+    return SelectorPoller()
 
 
 class SelectorPoller:
