@@ -8,17 +8,19 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course_app.authoring.findings import picture
+
 README_TAG = "readme"
 
 
 def save_figures(notebook: NotebookNode, root: Path, slug: str) -> list[Path]:
     """Write the pictures of tagged cells below ``root``; returns the files."""
     pictures = [
-        output.data["image/svg+xml"]
+        shown.svg
         for cell in notebook.cells
         if README_TAG in cell.metadata.get("tags", ())
         for output in cell.get("outputs", ())
-        if "image/svg+xml" in output.get("data", {})
+        if (shown := picture(output)) and shown.svg
     ]
     return [_save(svg, _path(root, slug, number)) for number, svg in enumerate(pictures)]
 

@@ -12,12 +12,13 @@ from nbformat import NotebookNode
 from course_app.measure.claim import VERDICT_MIME
 from course_app.measure.machine import MACHINE_MIME
 from course_app.measure.statistics import significant
+from course_app.plots.figure import FIGURE_CLASS
 
 #: What the report says of a claim that no lesson of the run gave a verdict on.
 NOT_MEASURED = "not measured in this run"
 
 _FACTOR = re.compile(r"\d[\d.,]*x\b")
-_LABEL = re.compile(r'aria-label="([^"]*)"')
+_FIGURE = re.compile(rf'<img class="{FIGURE_CLASS}" alt="([^"]*)" width="(\d+)".* src="([^"]*)">')
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its message, its picture as a data URI, its width in pixels if known."""
+    """A figure: its message, its picture as a data URI, its width in pixels."""
 
     title: str
     uri: str
-    width: int | None
+    width: int
+
+    @property
+    def svg(self) -> str | None:
+        """The picture's text, if it is drawn by lines and not by pixels."""
+        kind, _, data = self.uri.partition(";base64,")
+        return base64.b64decode(data).decode() if kind == "data:image/svg+xml" else None
 
 
 @dataclass(frozen=True)
@@ -90,18 +97,9 @@ def outputs(notebook: NotebookNode) -> Iterator[Any]:
 
 
 def picture(output: Any) -> Picture | None:
-    """The picture of an output, if it has one; vector before pixels."""
-    data, metadata = output.get("data", {}), output.get("metadata", {})
-    pixels = metadata.get("image/png", {})
-    if svg := data.get("image/svg+xml"):
-        label = _LABEL.search(svg)
-        title = unescape(label.group(1)) if label else data.get("text/plain", "")
-        encoded = base64.b64encode(svg.encode()).decode()
-        return Picture(title, f"data:image/svg+xml;base64,{encoded}", pixels.get("width"))
-    if png := data.get("image/png"):
-        title = pixels.get("alt") or data.get("text/plain", "")
-        return Picture(title, f"data:image/png;base64,{''.join(png.split())}", pixels.get("width"))
-    return None
+    """The figure that an output shows, if it shows one."""
+    found = _FIGURE.search(output.get("data", {}).get("text/html", ""))
+    return Picture(unescape(found[1]), found[3], int(found[2])) if found else None
 
 
 def _verdict(data: Mapping[str, Any]) -> Verdict:

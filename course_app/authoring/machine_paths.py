@@ -65,7 +65,7 @@ def _texts(output: Any) -> Iterator[tuple[Any, Any]]:
     yield from ((lines, index) for index in range(len(lines)))
     data = output.get("data", {})
     for mime, value in data.items():
-        if isinstance(value, str) and (mime.startswith("text/") or mime == "image/svg+xml"):
+        if isinstance(value, str) and mime.startswith("text/"):
             yield data, mime
 
 

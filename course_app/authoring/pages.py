@@ -114,8 +114,8 @@ def _output(output: Any) -> str:
     if output.output_type == "error":
         return f'<pre class="error">{escape(_plain(chr(10).join(output.traceback)))}</pre>'
     if (figure := picture(output)) is not None:
-        width = f' width="{figure.width}"' if figure.width else ""
-        return f'<img class="figure" src="{figure.uri}" alt="{escape(figure.title)}"{width}>'
+        width = figure.width
+        return f'<img src="{figure.uri}" alt="{escape(figure.title)}" width="{width}">'
     if html := output.data.get("text/html"):
         return f'<div class="rich">{html}</div>'
     if text := output.data.get("text/markdown"):

@@ -5,10 +5,12 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_app.authoring.figures import save_figures
+from course_app.plots import Figure
 
 
 def cell(svg: str, *tags: str) -> object:
-    output = new_output("display_data", data={"image/svg+xml": svg, "text/plain": "a figure"})
+    html = Figure("9x", svg, b"", 672)._repr_mimebundle_()[0]["text/html"]
+    output = new_output("display_data", data={"text/html": html})
     return new_code_cell("plot()", outputs=[output], metadata={"tags": list(tags)})
 
 

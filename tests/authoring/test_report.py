@@ -1,8 +1,8 @@
 """The report of a run: every claim, every lesson, and nothing from elsewhere."""
 
-import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from course_app.errors import CourseError
 from course_app.measure.claim import ClaimVerdict
 from course_app.measure.machine import MACHINE_MIME
 from course_app.measure.statistics import Interval
+from course_app.plots import Figure
 
-SVG = '<svg role="img" aria-label="Pool: 9x &amp; more"><title>t</title></svg>'
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+FIGURE = Figure("Pool: 9x & more", "<svg></svg>", b"", 672)
 
 
 def verdict(claim: str, proposed: str = "holds", held: bool | None = True) -> dict[str, Any]:
@@ -33,6 +33,11 @@ def verdict(claim: str, proposed: str = "holds", held: bool | None = True) -> di
 
 def display(data: dict[str, Any], **metadata: Any) -> nbformat.NotebookNode:
     return nbformat.v4.new_output("display_data", data, metadata=metadata)
+
+
+def data_of(figure: Figure) -> dict[str, Any]:
+    """What a notebook keeps of a figure, but for its stand-in."""
+    return {"text/html": figure._repr_mimebundle_()[0]["text/html"]}
 
 
 def notebook_with(*outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -79,18 +84,12 @@ def test_the_last_verdict_on_a_claim_counts() -> None:
     assert [v.verdict for v in findings(notebook_with(*outputs)).verdicts] == ["outdated"]
 
 
-def test_a_figure_is_one_picture_with_its_message() -> None:
-    data = {"text/plain": "no", "image/svg+xml": SVG, "image/png": PNG}
-    pictures = findings(notebook_with(display(data))).pictures
-    assert [picture.title for picture in pictures] == ["Pool: 9x & more"]
-    assert pictures[0].uri.startswith("data:image/svg+xml;base64,")
-
-
-def test_a_figure_of_pixels_keeps_its_message_and_width() -> None:
-    data = {"text/plain": "no", "image/png": PNG}
-    output = display(data, **{"image/png": {"alt": "Many points", "width": 672}})
-    picture = findings(notebook_with(output)).pictures[0]
-    assert (picture.title, picture.width) == ("Many points", 672)
+@pytest.mark.parametrize(("svg", "kind"), [("<svg></svg>", "svg+xml"), (None, "png")])
+def test_a_figure_is_one_picture_with_its_message_and_width(svg: str | None, kind: str) -> None:
+    shown = display(data_of(replace(FIGURE, svg=svg)))
+    (picture,) = findings(notebook_with(shown)).pictures
+    assert (picture.title, picture.width, picture.svg) == ("Pool: 9x & more", 672, svg)
+    assert picture.uri.startswith(f"data:image/{kind};base64,")
 
 
 def test_every_claim_has_a_row_also_without_a_verdict(course: Course) -> None:
@@ -145,7 +144,7 @@ def test_the_lessons_page_shows_text_code_and_outputs(course: Course) -> None:
         course,
         nbformat.v4.new_output("stream", text="plain <text>"),
         display({"text/html": "<b>rich</b>", "text/plain": "poor"}),
-        display({"image/svg+xml": SVG, "text/plain": "no"}),
+        display(data_of(FIGURE)),
     )
     write_report(make_report(course, [run]))
     page = (course.root / "build/report/00_start_here.html").read_text()
@@ -168,7 +167,7 @@ def test_links_of_a_lesson_lead_to_pages_of_the_report_or_to_the_notebooks(cours
 
 def test_no_page_needs_anything_from_elsewhere(course: Course) -> None:
     card = {MACHINE_MIME: {"cores": 2, "noise": "calm"}}
-    run = lesson_run(course, display(card), display({"image/svg+xml": SVG}))
+    run = lesson_run(course, display(card), display(data_of(FIGURE)))
     write_report(make_report(course, [run]))
     for path in (course.root / "build/report").glob("*.html"):
         page = path.read_text()

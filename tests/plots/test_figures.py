@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from course_app import plots
+from course_app.authoring.findings import picture as picture_of
 from course_app.measure.answers import WrongAnswer
 from course_app.measure.prediction import Prediction
 from course_app.measure.statistics import Interval
@@ -107,7 +108,7 @@ def test_lines_and_bars_are_svg_with_their_message_as_text_alternative(kind: str
 def test_scatters_are_png_only(kind: str) -> None:
     figure = SCATTERS[kind]()
     data, metadata = figure._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"}
+    assert "data:image/png;base64," in data["text/html"]
     assert metadata["image/png"]["alt"] == figure.title
     assert len(figure.png) < 150_000
 
@@ -126,15 +127,25 @@ def test_a_figure_is_opaque_white_and_nothing_touches_its_edges(kind: str) -> No
         assert np.all(edge == 255)
 
 
-def test_a_notebook_gets_svg_png_and_text() -> None:
-    data, metadata = examples.sweep().plot()._repr_mimebundle_()
-    assert set(data) == {"image/svg+xml", "image/png", "text/plain"}
-    assert data["text/plain"] == metadata["image/png"]["alt"]
+@pytest.mark.parametrize("kind", ["sweep", "requests"])
+def test_a_notebook_gets_an_image_that_shrinks_and_has_a_text_alternative(kind: str) -> None:
+    figure = ALL[kind]()
+    data, _ = figure._repr_mimebundle_()
+    assert set(data) == {"text/html", "image/png", "text/plain"}
+    assert (
+        f'alt="{figure.title}" width="672" style="max-width:100%;height:auto"' in data["text/html"]
+    )
+    shown = picture_of({"data": data})
+    assert shown is not None
+    assert (shown.title, shown.svg) == (figure.title, figure.svg)
 
 
 def test_a_title_of_ones_own_replaces_the_message_everywhere() -> None:
     figure = examples.comparison().plot(title='Pool & co: "9.1x" <faster>')
     assert str(figure) == 'Pool & co: "9.1x" <faster>'
+    shown = picture_of({"data": figure._repr_mimebundle_()[0]})
+    assert shown is not None
+    assert shown.title == figure.title
     assert figure.svg is not None
     assert 'aria-label="Pool &amp; co: &quot;9.1x&quot; &lt;faster&gt;"' in figure.svg
     ElementTree.fromstring(figure.svg)
