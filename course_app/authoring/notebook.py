@@ -18,10 +18,17 @@ from course_app.errors import CourseError
 #: Cell metadata that a source may set in a cell's header and that a build keeps.
 _KEPT_CELL_METADATA = ("tags", "jupyter", "nbgrader")
 
-#: Without versions: they would differ from machine to machine.
+#: What JupyterLab would save, without Python's version: it differs from machine to machine.
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
 }
 
 
@@ -47,6 +54,17 @@ def canonical(notebook: NotebookNode) -> NotebookNode:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = _node({**_METADATA, "course": {"sources": fingerprint(notebook)}})
     return notebook
+
+
+def keep_versions_out(model: dict[str, Any], **_: Any) -> None:
+    """Jupyter's hook before it saves: of the course's notebooks, the reader's Python is no part.
+
+    JupyterLab notes the kernel's version in each notebook that it opens, and saves that by
+    itself: without this, reading a lesson would change a tracked file.
+    """
+    metadata = model["content"]["metadata"] if model["type"] == "notebook" else {}
+    if "course" in metadata:
+        metadata["language_info"] = _METADATA["language_info"]
 
 
 def fingerprint(notebook: NotebookNode) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Lessons = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NN]...", help="Lessons, by number or slug; all if none is named."),
+    typer.Argument(metavar="NN", help="Lessons, by number or slug; all if none is named."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, nothing else.")]
 CellLimit = Annotated[

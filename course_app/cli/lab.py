@@ -19,7 +19,7 @@ _SETTINGS = Path(__file__).parent / "jupyterlab"
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
 More = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- JUPYTER OPTION]...", help="Handed on to JupyterLab."),
+    typer.Argument(metavar="-- JUPYTER OPTION", help="Handed on to JupyterLab."),
 ]
 
 
@@ -34,6 +34,7 @@ def lab(no_browser: NoBrowser = False, more: More = None) -> None:
     command += [
         f"--LabApp.default_url=/lab/tree/{notebook}",
         f"--LabApp.app_settings_dir={_SETTINGS}",
+        "--FileContentsManager.pre_save_hook=course_app.authoring.notebook.keep_versions_out",
     ]
     command += ["--no-browser"] if no_browser else []
     # Jupyter refuses to run as root without it; in containers and on Colab one often is.
@@ -54,7 +55,7 @@ def _first_notebook(course: "Course") -> str:
 
 
 def _trust(course: "Course") -> None:
-    """Sign the course's own notebooks: JupyterLab shows vector figures of trusted ones only."""
+    """Sign the course's own notebooks: JupyterLab takes styles out of others, and figures stay white."""
     import nbformat
     from nbformat.sign import NotebookNotary
 

@@ -5,7 +5,12 @@ import re
 import nbformat
 import pytest
 
-from course_app.authoring.notebook import as_text, edited_by_hand, make_notebook
+from course_app.authoring.notebook import (
+    as_text,
+    edited_by_hand,
+    keep_versions_out,
+    make_notebook,
+)
 from course_app.errors import CourseError
 
 TEXT = '# %% [markdown]\n# # A title\n\n# %% tags=["keep"] other="drop"\nx = 1\n\n# %% A name\nx\n'
@@ -30,6 +35,21 @@ def test_only_the_metadata_that_readers_need_is_kept() -> None:
 
 def test_what_is_written_is_a_valid_notebook() -> None:
     nbformat.validate(nbformat.reads(as_text(make_notebook(TEXT, "00_x")), as_version=4))
+
+
+def test_what_jupyterlab_saves_after_reading_is_the_file_that_was_built() -> None:
+    built = as_text(make_notebook(TEXT, "00_x"))
+    content = nbformat.reads(built, as_version=4)
+    content.metadata.language_info.version = "3.99.1"
+    keep_versions_out({"type": "notebook", "content": content})
+    assert nbformat.writes(content) + "\n" == built
+
+
+def test_a_notebook_of_ones_own_is_saved_as_it_is() -> None:
+    content = {"metadata": {"language_info": {"name": "R"}}}
+    keep_versions_out({"type": "notebook", "content": content})
+    keep_versions_out({"type": "file", "content": "text"})
+    assert content == {"metadata": {"language_info": {"name": "R"}}}
 
 
 def test_a_change_by_hand_is_noticed_and_outputs_are_none() -> None:

@@ -55,7 +55,7 @@ def test_the_first_lesson_runs_and_shows_its_figures(opened: Opened) -> None:
     page = opened("notebooks/00_start_here.ipynb")
     clear_outputs(page)
     run_all(page)
-    figure = notebook(page).locator(".jp-RenderedImage img, .jp-RenderedSVG img").first
+    figure = notebook(page).locator("img.course-figure").first
     figure.wait_for(timeout=LIMIT_MS)
     assert figure.evaluate("image => image.complete && image.naturalWidth") > 300
     await_idle(page)
@@ -95,6 +95,26 @@ def answer() -> str:
     cells = json.loads(path.read_text())["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return next(source for source in sources if "def create_app" in source)
+
+
+def test_reading_a_lesson_changes_no_file(opened: Opened, course: Path) -> None:
+    path = course / "notebooks/12_workers.ipynb"
+    before = path.read_bytes()
+    page = opened("notebooks/12_workers.ipynb")
+    notebook(page).locator(".jp-Notebook").focus()
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.keyboard.press("Control+S")
+    assert path.read_bytes() == before
+
+
+def test_figures_fit_into_a_narrow_column_and_have_a_text_alternative(opened: Opened) -> None:
+    page = opened("notebooks/04_connection_pooling.ipynb")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    figure = notebook(page).locator("img.course-figure").first
+    column = notebook(page).locator(".jp-OutputArea-output", has=figure).first
+    expect(figure).to_have_attribute("alt", re.compile("as fast as"))
+    width, room = (each.evaluate("e => e.clientWidth") for each in (figure, column))
+    assert 0 < width <= room < 672
 
 
 def test_the_keyboard_is_enough(opened: Opened) -> None:
