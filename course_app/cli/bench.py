@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from course_app.bench import BenchResult
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Benches; all if none is named.")
+    list[str] | None, typer.Argument(metavar="NAME", help="Benches; all if none is named.")
 ]
 Exercises = Annotated[
     list[str] | None,

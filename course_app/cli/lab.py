@@ -55,7 +55,7 @@ def _first_notebook(course: "Course") -> str:
 
 
 def _trust(course: "Course") -> None:
-    """Sign the course's own notebooks: JupyterLab takes styles out of others, and figures stay white."""
+    """Sign the course's own notebooks: of others JupyterLab takes styles out."""
     import nbformat
     from nbformat.sign import NotebookNotary
 
