@@ -76,7 +76,11 @@ def _cpu_seconds_with_children(process: psutil.Process) -> float | None:
         times = process.cpu_times()
     except psutil.AccessDenied:
         return None
-    return float(times.user + times.system + times.children_user + times.children_system)
+    own = cpu_seconds(process.pid)
+    if own is None:
+        own = times.user + times.system
+    # Of living processes the ticks of 10 ms, twice for each, would hide what a few requests cost.
+    return float(own + times.children_user + times.children_system)
 
 
 def run_queue_wait_seconds(thread_id: int) -> float | None:
