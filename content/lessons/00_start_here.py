@@ -14,7 +14,7 @@ from course_app.lab import Lab, get, uniform
 lab = Lab()
 
 # %% [markdown]
-# That line is the card of your machine. PostgreSQL holds a blog with 100,000 users and as many
+# Those lines are the card of your machine. PostgreSQL holds a blog with 100,000 users and as many
 # posts. Both servers belong to this notebook and vanish with it. Nothing was installed on your
 # system.
 #
@@ -96,14 +96,18 @@ comparison
 # %% [markdown]
 # ## Why it is faster
 #
-# A timeline shows a few requests one by one, as the client and the server saw them. The bars
-# are as long as the work takes; what changed is not the work but the waiting.
+# A timeline shows a few requests one by one, as the client and the server saw them. The same work
+# is done in both; what changed is how much of it waits for something else.
 
 # %%
-lab.timeline(one_by_one, "/status", requests=24, concurrency=8).plot()
+from course_app.plots import plot_timelines
 
-# %%
-lab.timeline(together, "/status", requests=24, concurrency=8).plot()
+lines = {
+    name: lab.timeline(app, "/status", requests=24, concurrency=8)
+    for name, app in {"one by one": one_by_one, "together": together}.items()
+}
+took = ", ".join(f"{line.total_ms:.0f} ms {name}" for name, line in lines.items())
+plot_timelines(lines, title=f"24 requests of 8 clients: {took}")
 
 # %% [markdown]
 # ## When there is nothing to find

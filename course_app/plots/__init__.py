@@ -22,7 +22,7 @@ from course_app.plots.calls import plot_calls
 from course_app.plots.counts import plot_counts
 from course_app.plots.figure import Figure
 from course_app.plots.flame import plot_flame
-from course_app.plots.gantt import plot_timeline
+from course_app.plots.gantt import plot_timeline, plot_timelines
 from course_app.plots.latency import plot_latency, plot_measurement
 from course_app.plots.load_test import plot_load_test
 from course_app.plots.over_time import plot_lag, plot_loop_lag, plot_over_time, plot_requests
@@ -57,6 +57,7 @@ __all__ = [
     "plot_requests",
     "plot_sweep",
     "plot_timeline",
+    "plot_timelines",
     "plot_trace",
     "plot_transfer",
 ]

@@ -68,6 +68,9 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
         predicted=1.3,
     ),
     "timeline": lambda: examples.timeline().plot(),
+    "timelines": lambda: plots.plot_timelines(
+        {"one by one": examples.timeline(), "together": examples.timeline(12)}, title="Two"
+    ),
     "trace": lambda: examples.trace().plot(),
     "lag": lambda: plots.plot_lag({"blocks": LAG, "waits": LAG}),
     "over time": lambda: plots.plot_over_time(
