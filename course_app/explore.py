@@ -1,7 +1,7 @@
 """Sliders that measure: choose values, press the button, and see them beside what was tried.
 
-Where nobody can press a button (a lesson that is executed from beginning to end), some settings
-are measured at once, and the figure of those is what remains on the page.
+Where nobody can press a button (a lesson that is executed from beginning to end, a script),
+some settings are measured at once, and the figure of those is what remains on the page.
 """
 
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
 
 from course_app.measure.measurement import Measurement
@@ -78,7 +79,7 @@ def explore(measure: Callable[..., Measurement], **sliders: Sequence[Any]) -> No
     explorer = Explorer(measure, dict(sliders))
     for preset in explorer.presets():
         explorer.try_out(**preset)
-    if os.environ.get(HEADLESS):
+    if os.environ.get(HEADLESS) or get_ipython() is None:
         display(explorer.figure())  # type: ignore[no-untyped-call]
         return
     display(panel(explorer))  # type: ignore[no-untyped-call]
@@ -88,12 +89,14 @@ def panel(explorer: Explorer) -> Any:
     """The widgets: one slider a parameter, the button, and the figure."""
     import ipywidgets
 
+    # As wide as the longest name needs, so that all sliders begin below each other.
+    name_width = f"{max(map(len, explorer.sliders)) + 1}ch"
     choices = {
         name: ipywidgets.SelectionSlider(
             options=list(values),
             value=values[len(values) // 2],
             description=name.replace("_", " "),
-            style={"description_width": "initial"},
+            style={"description_width": name_width},
         )
         for name, values in explorer.sliders.items()
     }

@@ -6,11 +6,13 @@ has the interpreter to itself.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import wraps
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import nest_asyncio2
 import uvloop  # noqa: F401  see below
+from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 import course_app.plots  # noqa: F401  registers the figures
@@ -94,6 +96,21 @@ _WORKERS_START_SECONDS = 60.0
 Server = ThreadServer | ProcessServer
 App = ASGIApp | Server
 Traffic = str | Request | Workload
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _told(method: Callable[P, R]) -> Callable[P, R]:
+    """Print what a notebook would show: a script does not show a cell's last expression."""
+
+    @wraps(method)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        result = method(*args, **options)
+        if get_ipython() is None:
+            print(f"{result}\n")
+        return result
+
+    return call
 
 
 class Lab:
@@ -195,6 +212,7 @@ class Lab:
         self._stack.callback(worker.stop)
         return worker
 
+    @_told
     def measure(
         self,
         app: App,
@@ -221,6 +239,7 @@ class Lab:
         ):
             return measure(self.generator, subject, seconds=seconds, rate=rate, progress=progress)
 
+    @_told
     def compare(
         self,
         apps: Mapping[str, App],
@@ -312,6 +331,7 @@ class Lab:
         ):
             return replay(self.generator, subject, requests)
 
+    @_told
     def compare_calls(
         self, clients: Mapping[str, Client], what: str, *, metric: str = "p50"
     ) -> CallComparison:
@@ -332,6 +352,7 @@ class Lab:
         """A MongoDB (see COURSE_MONGODB_URL), or a stand-in that speaks its wire protocol."""
         return self._stack.enter_context(start_mongodb())
 
+    @_told
     def sweep(
         self,
         apps: Mapping[str, App | Callable[[Any], ASGIApp]],
@@ -378,6 +399,7 @@ class Lab:
                 progress=progress,
             )
 
+    @_told
     def timeline(
         self, app: ASGIApp, traffic: Traffic, *, requests: int = 60, concurrency: int = 16
     ) -> Timeline:
@@ -391,6 +413,7 @@ class Lab:
                 concurrency=concurrency,
             )
 
+    @_told
     def loop_lag(
         self, apps: Mapping[str, ASGIApp], traffic: Traffic, *, requests: int = 8, rate: float = 6
     ) -> LoopLag:
@@ -406,6 +429,7 @@ class Lab:
                 self.generator, subjects, requests=requests, rate=rate, progress=progress
             )
 
+    @_told
     def bystanders(
         self,
         apps: Mapping[str, App],
@@ -435,11 +459,13 @@ class Lab:
                 progress=progress,
             )
 
+    @_told
     def trace(self, app: ASGIApp, traffic: Traffic) -> Trace:
         """One request as a waterfall of spans: SQL, Valkey, HTTP, serialization."""
         with ProgressLine("Tracing one request"):
             return trace(self.generator, app, as_workload(traffic))
 
+    @_told
     def profile(
         self,
         app: ASGIApp,
@@ -460,6 +486,7 @@ class Lab:
                 concurrency=concurrency,
             )
 
+    @_told
     def load_test(
         self,
         locustfile: str,
@@ -537,6 +564,7 @@ class Lab:
         print(prediction)
         return prediction
 
+    @_told
     def verdict(
         self,
         claim: int | str,

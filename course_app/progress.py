@@ -21,6 +21,7 @@ class ProgressLine:
         self._what = what
         self._began = time.monotonic()
         self._handle: Any = None
+        self._written = 0
         self._notebook = getattr(get_ipython(), "kernel", None) is not None
 
     def __enter__(self) -> "ProgressLine":
@@ -44,7 +45,11 @@ class ProgressLine:
         if self._notebook:
             self._update(text)
         elif sys.stderr.isatty():
-            print(f"\r\x1b[2K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+            # Spaces and no control sequence: a terminal's log shows those as text.
+            print(f"\r{text:<{self._written}}", end="\n" * last, file=sys.stderr, flush=True)
+            self._written = len(text)
+        elif last:
+            print(text, file=sys.stderr, flush=True)
 
     def _update(self, text: str) -> None:
         line = _Line(text)
