@@ -1,6 +1,7 @@
 """The rules of the house that a reviewer should not have to look for."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,20 @@ ROOMS = (
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+
+#: What only the room ``system`` may ask: which system this is, and for what only some have.
+ABOUT_THE_SYSTEM = re.compile(
+    r"sys\.platform|platform\.(system|uname)\b|import ctypes|from ctypes|import resource\b"
+    r"|psutil\.(LINUX|MACOS|OSX|WINDOWS)|sched_getaffinity|cpu_count\b|os\.uname|/proc\b|/sys/fs"
+)
+#: Who may all the same, and why.
+MAY_NAME_THE_SYSTEM = {
+    "authoring/machine_paths.py": "prefixes of paths that outputs must not hold",
+    "grading/hosting.py": "to move",
+    "grading/limits.py": "to move",
+    "grading/watcher.py": "to move",
+    "services/binaries.py": "to move",
+}
 
 #: Made of parts, so that this file passes its own test.
 REGISTRIES = tuple(
@@ -98,6 +113,18 @@ def test_a_room_imports_only_from_rooms_below_it() -> None:
         if room != room_of(file) and RANK[room] >= RANK[room_of(file)]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_only_one_room_depends_on_the_operating_system() -> None:
+    wrong = [
+        f"{name}:{number}: {line.strip()}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if room_of(file) != "system"
+        and (name := str(file.relative_to(PACKAGE))) not in MAY_NAME_THE_SYSTEM
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+        if ABOUT_THE_SYSTEM.search(line)
+    ]
+    assert not wrong, "ask course_app/system instead:\n" + "\n".join(wrong)
 
 
 def test_no_file_names_a_package_registry() -> None:

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 
 from course_app.apps import hello
 from course_app.bench import BenchResult
@@ -18,7 +17,7 @@ from course_app.load import Generator, LoadResult, Target
 from course_app.measure.statistics import Interval, mean_interval
 from course_app.processes import OwnedProcess
 from course_app.serving import ProcessServer, ThreadServer
-from course_app.serving.process import cpu_seconds
+from course_app.system.usage import cpu_seconds
 
 #: What the house promises.
 LEAST_THROUGHPUT_RATIO = 0.95
@@ -120,14 +119,18 @@ def nest_asyncio_cost(generator: Generator, pairs: int = PAIRS) -> NestCost:
     for _ in range(pairs):
         with _hosts(_PATCH, "") as hosts:
             urls = [_url(host) for host in hosts]
-            processes = [psutil.Process(host.pid) for host in hosts]
-            before = [cpu_seconds(process) for process in processes]
+            before = [_cpu_seconds(host.pid) for host in hosts]
             turns = _turns(generator, *urls)
-            after = [cpu_seconds(process) for process in processes]
+            after = [_cpu_seconds(host.pid) for host in hosts]
         used = [(b - a) / load.completed for a, b, load in zip(before, after, turns, strict=True)]
         logs.append(math.log(used[0] / used[1]))
         errors += sum(load.error_count for load in turns)
     return NestCost(_ratio("CPU per request: patched by nest-asyncio2 / not", logs), errors)
+
+
+def _cpu_seconds(pid: int) -> float:
+    used = cpu_seconds(pid)
+    return math.nan if used is None else used
 
 
 def run() -> BenchResult:

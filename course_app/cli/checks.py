@@ -64,10 +64,13 @@ def perform(name: str, check: Callable[[], Check]) -> Check:
 
 def python() -> Check:
     """The interpreter and the operating system."""
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if platform.system() == "Windows":
-        advice = "Windows has no Valkey and no uvloop: install WSL2 and run the course inside it."
-        return Check("Python", "problem", found, advice)
+    from course_app.system import platforms
+
+    found = f"{platform.python_version()} on {platforms.name()}"
+    try:
+        platforms.require_posix()
+    except platforms.UnsupportedPlatform as error:
+        return Check("Python", "problem", found, str(error))
     return Check("Python", "ok", found)
 
 
@@ -97,13 +100,12 @@ def place() -> Check:
 
 
 def cores() -> Check:
-    """Cores that this process may use, by affinity and by a container's quota."""
-    from course_app.measure.noise import usable_cores
+    """Cores that may be busy all the time, by affinity, a container's quota or COURSE_CORES."""
+    from course_app.system.cores import core_budget, why
 
-    usable, quota = float(usable_cores()), _cpu_quota()
-    limit = min(usable, quota or usable)
-    found = f"{usable:.0f} usable" + (f", limited to {quota:.1f} by a quota" if quota else "")
-    if limit >= _ENOUGH_CORES:
+    budget = core_budget()
+    found = f"{budget:.3g} usable{why()}"
+    if budget >= _ENOUGH_CORES:
         return Check("Cores", "ok", found)
     advice = (
         "Server, load generator and database share less than two cores: expect wide intervals "
@@ -114,11 +116,10 @@ def cores() -> Check:
 
 def memory() -> Check:
     """Memory that is free, also within a container's limit."""
-    import psutil
+    from course_app.system.memory import memory
 
-    found = psutil.virtual_memory()
-    limit = _memory_limit_bytes()
-    free = min(found.available, limit or found.available) / _GIB
+    found = memory()
+    free = found.free / _GIB
     text = f"{free:.1f} GiB free of {found.total / _GIB:.1f} GiB"
     if free >= _ENOUGH_MEMORY_GIB:
         return Check("Memory", "ok", text)
@@ -139,7 +140,13 @@ def servers() -> Check:
 
 def settings() -> Check:
     """Environment variables that change what the course does."""
-    known = ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL", "COURSE_MONGODB_URL", "COURSE_PACE")
+    known = (
+        "COURSE_POSTGRES_DSN",
+        "COURSE_REDIS_URL",
+        "COURSE_MONGODB_URL",
+        "COURSE_PACE",
+        "COURSE_CORES",
+    )
     given = [name for name in known if os.environ.get(name)]
     if os.environ.get("COURSE_PACE") == "quick":
         advice = "COURSE_PACE=quick shortens measurements: unset it for narrow intervals."
@@ -186,7 +193,7 @@ def noise() -> Check:
     from course_app.measure.noise import measure_noise
 
     report = measure_noise(1.0)
-    found = f"{report.badge}: others use {report.others_cores:.1f} of {report.cores} cores"
+    found = f"{report.badge}: {report.others}"
     if report.badge == "calm":
         return Check("Noise", "ok", found)
     advice = "Close browsers' tabs, other kernels and builds; measure when the machine is calm."
@@ -206,23 +213,4 @@ def _installed(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_quota() -> float | None:
-    """Cores that a container may use; None without a limit (Linux, cgroup 2)."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
-
-
-def _memory_limit_bytes() -> int | None:
-    """What a container may still use; None without a limit (Linux, cgroup 2)."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        return None if limit == "max" else max(0, int(limit) - used)
-    except (OSError, ValueError):
         return None

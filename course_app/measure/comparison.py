@@ -20,6 +20,7 @@ from course_app.measure.statistics import (
     Floats,
     Interval,
     Verdict,
+    shown,
     speedup_interval,
 )
 
@@ -31,7 +32,8 @@ _METRIC_NAMES = {"p50": "median latency", "throughput": "throughput", "cpu": "CP
 class Variant:
     """One side of a comparison. ``rounds`` holds, per metric, one value a round, shape (rounds,).
 
-    Units: ``p50`` in ms, ``throughput`` in requests/s, ``cpu`` in µs per request.
+    Units: ``p50`` in ms, ``throughput`` in requests/s, ``cpu`` in µs per request (NaN where the
+    system does not tell).
     """
 
     name: str
@@ -41,7 +43,7 @@ class Variant:
 
     def middle(self, metric: str) -> float:
         """The median over the rounds."""
-        values = self.rounds[metric]
+        values = self.rounds[metric][~np.isnan(self.rounds[metric])]
         return float(np.median(values)) if values.size else float("nan")
 
     def percentile(self, q: float) -> float:
@@ -178,7 +180,7 @@ class Comparison(Result):
             row("p50, ms", [f"{v.middle('p50'):.2f}" for v in self.variants]),
             row("p99, ms", [f"{v.percentile(99):.2f}" for v in self.variants]),
             row("requests/s", [f"{v.middle('throughput'):,.0f}" for v in self.variants]),
-            row("server CPU, µs / request", [f"{v.middle('cpu'):,.0f}" for v in self.variants]),
+            row("server CPU, µs / request", [shown(v.middle("cpu")) for v in self.variants]),
         ]
 
     def _said(self, variant: Variant) -> str:

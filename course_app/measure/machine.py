@@ -1,13 +1,13 @@
-"""The machine card: what was measured on, in one line."""
+"""The machine card: what was measured on, in two lines."""
 
 import importlib.metadata
 import platform
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import psutil
-
-from course_app.measure.noise import measure_noise, usable_cores
+from course_app.measure.noise import measure_noise
+from course_app.system import cores, platforms
+from course_app.system.memory import memory
 
 MACHINE_MIME = "application/vnd.course.machine+json"
 
@@ -25,14 +25,17 @@ class MachineCard:
     postgres: str
     valkey: str
     noise: str
-    others_cores: float
+    others_cores: float | None
 
     def __str__(self) -> str:
+        used = self.others_cores
+        others = "" if used is None else f" (others use {used:.1f} cores)"
+        # JupyterLab breaks lines of text that are too long inside of a word.
         return (
             f"Lab ready: {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}; "
+            f"machine {self.noise}{others}\n"
             f"Python {self.python}, FastAPI {self.fastapi}, uvicorn {self.uvicorn}, "
-            f"PostgreSQL {self.postgres}, Valkey {self.valkey}; machine {self.noise} "
-            f"(others use {self.others_cores:.1f} cores)"
+            f"PostgreSQL {self.postgres}, Valkey {self.valkey}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,9 +50,9 @@ def machine_card(postgres_version: str, valkey_version: str) -> MachineCard:
     """Describe this machine; looks for a third of a second at how noisy it is."""
     noise = measure_noise()
     return MachineCard(
-        cores=usable_cores(),
-        memory_gib=psutil.virtual_memory().total / 2**30,
-        system=f"{platform.system()} {platform.machine()}",
+        cores=cores.usable_cores(),
+        memory_gib=memory().total / 2**30,
+        system=platforms.name(),
         python=platform.python_version(),
         fastapi=importlib.metadata.version("fastapi"),
         uvicorn=importlib.metadata.version("uvicorn"),

@@ -11,6 +11,7 @@ from course_app.measure.notes import generator_note
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
+from course_app.measure.statistics import shown
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
 WARMUP_SECONDS = 0.03
@@ -18,7 +19,10 @@ WARMUP_SECONDS = 0.03
 
 @dataclass(frozen=True)
 class Measurement(Result):
-    """What one load on one app gave. Latencies are kept raw, so percentiles are exact."""
+    """What one load on one app gave. Latencies are kept raw, so percentiles are exact.
+
+    ``cpu_us_per_request`` is NaN where the system does not tell.
+    """
 
     name: str
     workload: str
@@ -68,7 +72,7 @@ class Measurement(Result):
         return [
             ("requests/s", f"{self.throughput:,.0f}"),
             *latency,
-            ("server CPU, µs / request", f"{self.cpu_us_per_request:,.0f}"),
+            ("server CPU, µs / request", shown(self.cpu_us_per_request)),
             *(item for item in self.counts.as_text().items() if item[1] != "0"),
         ]
 

@@ -6,6 +6,7 @@ of result, so that measuring never imports matplotlib.
 
 import html
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ class Result(ABC):
 
     def to_json(self) -> str:
         """The result as JSON text."""
-        return json.dumps(self.to_dict())
+        return json.dumps(_with_nulls(self.to_dict()), allow_nan=False)
 
     def plot(self, **options: Any) -> Any:
         """The figure for this type of result. Its options are those of the plots room.
@@ -66,6 +67,15 @@ class Result(ABC):
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         # Not _repr_pretty_: IPython prefers the __repr__ that a dataclass has, with all raw values.
         return {"text/plain": str(self), "text/html": self._repr_html_()}
+
+
+def _with_nulls(value: Any) -> Any:
+    """What is not known (NaN) as null: JSON has no other word for it."""
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_nulls(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def register_plot(result_type: type[Result], draw: Callable[..., Any]) -> None:

@@ -25,6 +25,9 @@ CONFIDENCE = 0.99
 #: two-core machine cannot resolve much less. Lessons ask "is it at least this much faster?".
 WORTH_A_CHANGE = 1.1
 
+#: For a figure that the system does not tell.
+NOT_KNOWN = "not known"
+
 
 class Verdict(StrEnum):
     """What an interval says about a bar. There is no verdict by point estimate."""
@@ -66,9 +69,11 @@ class Interval:
     @property
     def factor(self) -> str:
         """The estimate as a factor, such as ``9.1x``."""
-        return f"{_factor(self.estimate)}x"
+        return NOT_KNOWN if math.isnan(self.estimate) else f"{_factor(self.estimate)}x"
 
     def __str__(self) -> str:
+        if math.isnan(self.estimate):
+            return NOT_KNOWN
         return f"{self.factor} [{_factor(self.low)}, {_factor(self.high)}]"
 
     def to_dict(self) -> dict[str, float]:
@@ -112,8 +117,21 @@ def mean_interval(values: Sequence[float] | Floats, confidence: float = CONFIDEN
 
 
 def speedup_interval(log_ratios: Sequence[float] | Floats) -> Interval:
-    """The speed-up behind paired values of ``log(slow / fast)``, shape (pairs,)."""
-    return mean_interval(log_ratios).exp()
+    """The speed-up behind paired values of ``log(slow / fast)``, shape (pairs,).
+
+    Pairs of which a side is not known (NaN) tell nothing. If fewer than two are left, neither does
+    the interval: it holds everything.
+    """
+    pairs = np.asarray(log_ratios, dtype=np.float64)
+    known = pairs[~np.isnan(pairs)]
+    if known.size < min(pairs.size, 2):
+        return Interval(math.nan, -math.inf, math.inf).exp()
+    return mean_interval(known).exp()
+
+
+def shown(value: float) -> str:
+    """A whole number for a table, or that it is not known."""
+    return NOT_KNOWN if math.isnan(value) else f"{value:,.0f}"
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -1,14 +1,15 @@
 """One app under load: its server, what is sent to it, and what is counted about it."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from course_app.load import PREPARED_REQUESTS, Generator, LoadResult, Target, Workload
-from course_app.measure.noise import usable_cores
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
-from course_app.serving import ProcessServer, ThreadServer
+from course_app.serving import ProcessServer, ThreadServer, UsageNotKnown
+from course_app.system.cores import usable_cores
 
 #: Tells the reader what is going on; called between windows, never during one.
 Progress = Callable[[str], None]
@@ -47,13 +48,16 @@ class Subject:
         """Native ids of server threads in this process."""
         return (self.server.native_id,) if isinstance(self.server, ThreadServer) else ()
 
-    def work(self) -> tuple[float, int | None]:
-        """CPU seconds used so far, and requests served so far where that is known."""
+    def work(self) -> tuple[float | None, int | None]:
+        """CPU seconds used so far and requests served so far, each where that is known."""
         served = self.gauge.served if self.gauge is not None else None
         if isinstance(self.server, ThreadServer):
             # All threads but this one: `def` handlers work in a pool of threads of their own.
             return time.process_time() - time.thread_time(), served
-        return self.server.cpu_seconds(), served
+        try:
+            return self.server.cpu_seconds(), served
+        except UsageNotKnown:
+            return None, served
 
 
 def connect(
@@ -99,15 +103,17 @@ def _are_spread(server: ProcessServer, concurrency: int) -> bool:
 
 
 def cpu_per_request_us(
-    before: tuple[float, int | None], after: tuple[float, int | None], served: int
+    before: tuple[float | None, int | None], after: tuple[float | None, int | None], served: int
 ) -> float:
-    """CPU per request in µs between two readings of :meth:`Subject.work`.
+    """CPU per request in µs between two readings of :meth:`Subject.work`; NaN if not known.
 
     Args:
         served: requests that were served between them, if the subject does not know better.
     """
     if before[1] is not None and after[1] is not None:
         served = after[1] - before[1]
+    if before[0] is None or after[0] is None or after[0] <= before[0]:
+        return math.nan  # no server works for nothing: its clock has not told yet
     return (after[0] - before[0]) / max(served, 1) * 1e6
 
 

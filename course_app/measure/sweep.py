@@ -30,11 +30,11 @@ class Point:
 
     def middle(self, metric: str) -> float:
         """The median window."""
-        return float(np.median(self.windows[metric]))
+        return float(np.median(self.windows[metric]))  # NaN if one of them is not known
 
     def span(self, metric: str) -> tuple[float, float]:
         """The lowest and the highest window: with three windows, an honest error bar."""
-        return min(self.windows[metric]), max(self.windows[metric])
+        return float(np.min(self.windows[metric])), float(np.max(self.windows[metric]))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from course_app.serving.errors import (
     ProgramMissing,
     ServerStopped,
     ServingError,
+    UsageNotKnown,
 )
 from course_app.serving.process import ProcessServer
 from course_app.serving.programs import Program
@@ -22,4 +23,5 @@ __all__ = [
     "ServerStopped",
     "ServingError",
     "ThreadServer",
+    "UsageNotKnown",
 ]

@@ -26,5 +26,9 @@ class ProgramMissing(ServingError):
     """The server program is not installed."""
 
 
+class UsageNotKnown(ServingError):
+    """This system does not tell what a server's processes use."""
+
+
 class ServerStopped(ServingError):
     """Something was asked of a server that has been stopped."""

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import psutil
 
 from course_app.processes import OwnedProcess
-from course_app.serving.errors import AppFailedToStart, ServerStopped
+from course_app.serving.errors import AppFailedToStart, ServerStopped, UsageNotKnown
 from course_app.serving.excerpt import own_output
 from course_app.serving.listener import LOOPBACK, reserved_port
 from course_app.serving.programs import Program, command
 from course_app.serving.readiness import answers
+from course_app.system import usage
 from course_app.system.sockets import accepting
+
+Number = TypeVar("Number", int, float)
 
 _LOOK_AGAIN_SECONDS = 0.05
 #: A look at many processes takes a while; pauses this much longer leave the cores to them.
@@ -79,28 +82,25 @@ class ProcessServer:
     def cpu_seconds(self) -> float:
         """CPU time that the living processes have used, in seconds.
 
-        Exact to the nanosecond on Linux, to 10 ms elsewhere. A worker that ends takes its
+        Exact to the nanosecond on Linux, to a microsecond on macOS. A worker that ends takes its
         share along, so compare readings only while the same processes live.
 
         Raises:
             ServerStopped: no process lives.
+            UsageNotKnown: the system does not tell.
         """
-        return sum(cpu_seconds(process) for process in self._living())
+        return self._known("CPU time", usage.total_cpu_seconds(self._living()))
 
     def pss_bytes(self) -> int:
         """Memory of all processes: shared pages are divided among those that share them.
 
-        Proportional set size on Linux; elsewhere the pages that each has for itself.
+        Proportional set size on Linux; on macOS the footprint that Activity Monitor shows.
 
         Raises:
             ServerStopped: no process lives.
+            UsageNotKnown: the system does not tell.
         """
-        total = 0
-        for process in self._living():
-            with suppress(psutil.Error):
-                memory = process.memory_full_info()
-                total += getattr(memory, "pss", memory.uss)
-        return total
+        return self._known("memory", usage.total_memory_bytes(self._living()))
 
     def connections(self) -> dict[int, int]:
         """Clients' connections now, by the process id of the worker that accepted them."""
@@ -136,11 +136,19 @@ class ProcessServer:
         state = self.url if self._process.running else "stopped"
         return f"<ProcessServer {self.name} ({self.program} x {self.workers}): {state}>"
 
-    def _living(self) -> list[psutil.Process]:
-        living = self.processes()
+    def _living(self) -> list[int]:
+        living = [process.pid for process in self.processes()]
         if not living:
             raise ServerStopped(f'The server of "{self.name}" has ended; start a new one.')
         return living
+
+    def _known(self, what: str, reading: Number | None) -> Number:
+        if reading is None:
+            raise UsageNotKnown(
+                f'The {what} of "{self.name}" cannot be read here. Go on without it: what is '
+                "counted and what clients see does not need it."
+            )
+        return reading
 
     def _wait_until_ready(self, timeout_seconds: float) -> None:
         start = time.monotonic()
@@ -172,15 +180,3 @@ class ProcessServer:
             f"{own_output(self.output_tail(200)) or '(nothing)'}\n"
             "Try to import the app in a notebook cell; its error shows there in full."
         )
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    """CPU time of one process with all its threads; 0 once it has ended."""
-    try:
-        if psutil.LINUX:
-            # The clock of another process, as clock_getcpuclockid(3) numbers it.
-            return time.clock_gettime((~process.pid << 3) | 2)
-        times = process.cpu_times()
-        return times.user + times.system
-    except (OSError, psutil.Error):
-        return 0.0

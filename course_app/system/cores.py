@@ -1,7 +1,7 @@
 """How many cores this process may use: the one answer for the whole house.
 
-The least of three: the cores that the scheduler may put it on, the quotas of its control groups
-(a container's ``--cpus``), and nothing else; ``COURSE_CORES`` overrides both. Who competes for
+The cores that the scheduler may put it on, or less if a quota of its control groups leaves less (a
+container's ``--cpus``); ``COURSE_CORES`` overrides both. Who competes for
 them, and for how long a quota held its group back, is told here too.
 """
 
@@ -51,6 +51,19 @@ def core_budget() -> float:
 def usable_cores() -> int:
     """Processes that can compute at the same time without taking turns: 1 or more."""
     return max(1, math.floor(core_budget()))
+
+
+def why() -> str:
+    """What bounds the budget, if it is not simply the machine's cores."""
+    if _wished() is not None:
+        return f", because {SETTING} says so"
+    quota = _binding_quota()
+    return f", by a quota of a container or group ({quota.group})" if quota else ""
+
+
+def in_words(budget: float) -> str:
+    """``1 core``, ``2 cores``, ``0.5 cores``."""
+    return f"{budget:.3g} core{'' if budget == 1 else 's'}"
 
 
 def tightest_quota() -> Quota | None:

@@ -3,9 +3,9 @@
 import pytest
 
 from course_app.load import Generator, as_workload
-from course_app.measure.noise import usable_cores
 from course_app.measure.subject import connect, cpu_per_request_us
 from course_app.serving import ProcessServer, ThreadServer
+from course_app.system.cores import usable_cores
 
 HELLO = "course_app.apps.hello:app"
 

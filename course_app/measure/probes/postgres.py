@@ -12,8 +12,8 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from course_app.measure.noise import tree_cpu_seconds
 from course_app.measure.probes import Reading
+from course_app.system.usage import tree_cpu_seconds
 
 # What asyncpg's pool sends when a connection is given back; counted apart from the app's own.
 _RESET = r"^\s*(SELECT pg_advisory_unlock_all|CLOSE ALL|UNLISTEN|RESET ALL|DISCARD)"
@@ -58,8 +58,11 @@ class PostgresProbe:
         self._cpu_before = self._cpu_seconds()
 
     def stop(self) -> Sequence[Reading]:
-        """Statements, rows, buffers, sessions and CPU since ``start``; connections now."""
-        cpu_seconds = self._cpu_seconds() - self._cpu_before
+        """Statements, rows, buffers, sessions and CPU since ``start``; connections now.
+
+        CPU only where the system tells it, of a server on this machine.
+        """
+        cpu_now = self._cpu_seconds()
         connections = self._query(_CONNECTIONS)["connections"]
         after = self._settled()
         delta = {name: after[name] - self._before[name] for name in after}
@@ -71,13 +74,21 @@ class PostgresProbe:
             Reading("PostgreSQL sessions", delta["sessions"]),
             Reading("PostgreSQL connections open", connections, per_request=False),
         ]
-        if self._postmaster is not None:
-            readings.append(Reading("PostgreSQL CPU", cpu_seconds * 1e6, unit="µs"))
-        return readings
+        worked = delta["statements"] + delta["resets"] + delta["sessions"] > 0
+        return [*readings, *self._cpu(cpu_now, worked)]
 
     def close(self) -> None:
         """Give the probe's connection back."""
         self._connection.close()
+
+    def _cpu(self, now: float | None, worked: bool) -> list[Reading]:
+        if now is None or self._cpu_before is None:
+            return []
+        # What an idle server uses has nothing to do with the app.
+        used_us = (now - self._cpu_before) * 1e6 if worked else 0.0
+        if worked and used_us <= 0:
+            return []  # no work is done for nothing: the clock has not told yet
+        return [Reading("PostgreSQL CPU", used_us, unit="µs")]
 
     def _query(self, sql: str) -> dict[str, float]:
         row = self._connection.execute(sql, {"reset": _RESET}).fetchone()
@@ -103,5 +114,5 @@ class PostgresProbe:
                 return parent
         return None
 
-    def _cpu_seconds(self) -> float:
-        return tree_cpu_seconds(self._postmaster) if self._postmaster else 0.0
+    def _cpu_seconds(self) -> float | None:
+        return tree_cpu_seconds(self._postmaster) if self._postmaster else None
