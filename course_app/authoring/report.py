@@ -104,11 +104,17 @@ class Report:
 
     @property
     def groups(self) -> dict[str, list[ClaimRow]]:
-        """The rows under their headings, in the order of the claims' file."""
+        """The rows with verdicts under their headings, in the order of the claims' file."""
         grouped: dict[str, list[ClaimRow]] = {}
         for row in self.rows:
-            grouped.setdefault(row.kind, []).append(row)
+            if row.verdicts:
+                grouped.setdefault(row.kind, []).append(row)
         return grouped
+
+    @property
+    def untested(self) -> list[ClaimRow]:
+        """The claims on which no lesson of this run gave a verdict."""
+        return [row for row in self.rows if not row.verdicts]
 
     def to_dict(self) -> dict[str, Any]:
         """The report for programs."""
