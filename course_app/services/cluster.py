@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from course_app.dataset import FILL_SQL, SCHEMA_SQL
-from course_app.services.binaries import Account, Binaries
+from course_app.services.binaries import Binaries
 from course_app.services.copying import Copy, copy_files, make_folders, write_back
 from course_app.services.errors import DamagedCache, is_no_room, no_room
 from course_app.services.folders import write_private
 from course_app.services.postgres import PREPARING_SETTINGS, PostgresServer, initdb
+from course_app.system.users import Account
 
 DATABASE = "course"
 TEMPLATE = "course_dataset"

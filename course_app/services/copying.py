@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_app.services.binaries import Account
 from course_app.services.errors import DamagedCache, is_no_room
+from course_app.system.users import Account
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from importlib import metadata
 from course_app.errors import CourseError
 from course_app.processes import require_posix
 from course_app.services import cache
-from course_app.services.binaries import find_binaries, server_account
+from course_app.services.binaries import find_binaries, require_name, server_account
 from course_app.services.cluster import read_manifest
 from course_app.services.folders import lab_base
 
@@ -100,6 +100,7 @@ def _room() -> tuple[bool, str, str]:
 
 def _prepared() -> tuple[bool, str, str]:
     if not cache.is_prepared():
+        require_name()
         return True, "not prepared yet; the first start takes some seconds more", ""
     folder = cache.prepared_folder()
     size = read_manifest(folder).size_bytes // MEBIBYTE

@@ -26,6 +26,10 @@ class WheelMissing(ServicesError):
     """A package with a server's binaries is not installed, or not for this platform."""
 
 
+class UnfitUser(ServicesError):
+    """The servers cannot run as this user."""
+
+
 class NoRoomOnDisk(ServicesError):
     """The disk, or the user's share of it, is full."""
 
@@ -44,7 +48,14 @@ class DamagedCache(ServicesError):
 
 KINDS: dict[str, type[ServicesError]] = {
     kind.__name__: kind
-    for kind in (WheelMissing, NoRoomOnDisk, ServerUnreachable, ServicesDidNotStart, DamagedCache)
+    for kind in (
+        WheelMissing,
+        UnfitUser,
+        NoRoomOnDisk,
+        ServerUnreachable,
+        ServicesDidNotStart,
+        DamagedCache,
+    )
 }
 
 

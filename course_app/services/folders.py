@@ -15,9 +15,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from course_app.services.binaries import Account, can_reach
+from course_app.services.binaries import can_reach
 from course_app.services.errors import LAB_PREFIX, ServicesError, is_no_room, no_room
 from course_app.system.folders import spread_subfolders
+from course_app.system.users import Account
 
 # A folder gets its final name once its lock is held; under this name it is being made.
 NEW_PREFIX = f"new-{LAB_PREFIX}"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from course_app.processes import OwnedProcess
 from course_app.services import supervisor
-from course_app.services.binaries import Account
 from course_app.services.errors import (
     KINDS,
     ServicesDidNotStart,
@@ -19,6 +18,7 @@ from course_app.services.errors import (
 )
 from course_app.services.folders import LabFolder, make_lab_folder, write_private
 from course_app.services.supervisor import Job, Report
+from course_app.system.users import Account
 
 POLL_SECONDS = 0.003
 

@@ -9,7 +9,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,14 +22,12 @@ from urllib.parse import quote_plus
 from course_app.processes import OwnedProcess, require_posix
 from course_app.services.errors import ServerUnreachable, ServicesDidNotStart, WheelMissing
 from course_app.services.urls import without_secrets
+from course_app.system.private_folders import folder_for_a_socket
 
 MONGODB_VARIABLE = "COURSE_MONGODB_URL"
 START_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.01
 ANSWER_TIMEOUT_MS = 5000
-
-#: A socket's path may have 103 bytes at most on some systems, and TMPDIR can be longer.
-_LONGEST_PATH = 100
 
 # It has no passwords. A socket in a folder that only this user can enter needs none, which a
 # port on 127.0.0.1 would; its own command line offers ports only.
@@ -136,7 +133,7 @@ def _stand_in() -> MongoDB:
             "The package nx-27017, a stand-in for MongoDB, is not installed. Install the course "
             f"again with `make lab`, or set {MONGODB_VARIABLE} to a MongoDB of yours."
         )
-    folder = _private_folder()
+    folder = folder_for_a_socket("course-mongodb-")
     path = folder / "mongodb.sock"
     try:
         process = OwnedProcess(
@@ -151,15 +148,6 @@ def _stand_in() -> MongoDB:
         process.stop()
         raise
     return MongoDB(f"mongodb://{quote_plus(str(path))}", "course", True, process.stop)
-
-
-def _private_folder() -> Path:
-    """A new folder that only this user can enter (mkdtemp: 0700), with a path that fits."""
-    folder = Path(tempfile.mkdtemp(prefix="course-mongodb-"))
-    if len(os.fsencode(folder)) + 20 <= _LONGEST_PATH:
-        return folder
-    folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix="course-mongodb-", dir="/tmp"))
 
 
 def _await(process: OwnedProcess, path: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from course_app.services.binaries import Account, Binaries
+from course_app.services.binaries import Binaries
 from course_app.services.errors import ServicesDidNotStart, no_room, says_no_room
 from course_app.services.server import (
     PortTaken,
@@ -16,6 +16,7 @@ from course_app.services.server import (
     failure,
     spawn,
 )
+from course_app.system.users import Account
 
 USER = "course"
 LOG_NAME = "postgres.log"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from course_app.services.binaries import Account
+from course_app.services.binaries import stand_in
 from course_app.services.errors import (
     NoRoomOnDisk,
     ServicesDidNotStart,
@@ -16,7 +16,9 @@ from course_app.services.errors import (
     no_room,
     says_no_room,
 )
+from course_app.system import users
 from course_app.system.descent import die_with_parent
+from course_app.system.users import Account
 
 START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.003
@@ -56,7 +58,11 @@ def spawn(
     `configuration` is its standard input: what is said there shows in no list of processes.
     """
 
+    pass_for_another = _other_identity() if account is None else None
+
     def end_with_this_process() -> None:  # runs after the change of user, which would undo it
+        if pass_for_another is not None:
+            pass_for_another()
         die_with_parent(end_signal)
 
     with log.open("ab") as output:
@@ -76,6 +82,14 @@ def spawn(
     process.stdin.write(configuration.encode())
     process.stdin.close()
     return process
+
+
+def _other_identity() -> Callable[[], None] | None:
+    """For a root that cannot become somebody else, and for a user without a name."""
+    if os.geteuid() != 0 and users.name_of(os.geteuid()) is not None:
+        return None
+    account = stand_in()
+    return users.passing_for(account) if account is not None else None
 
 
 def await_ready(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from course_app.services import cluster
-from course_app.services.binaries import Account, Binaries
+from course_app.services.binaries import Binaries
 from course_app.services.copying import Copy, copy_files, write_back
 from course_app.services.errors import (
     DamagedCache,
@@ -33,6 +33,7 @@ from course_app.services.errors import (
 from course_app.services.folders import write_private
 from course_app.services.postgres import USER, PostgresServer
 from course_app.services.valkey import ValkeyServer
+from course_app.system.users import Account
 
 JOB = "job.json"
 REPORT = "report.json"

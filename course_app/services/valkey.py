@@ -5,9 +5,10 @@ import signal
 import socket
 from pathlib import Path
 
-from course_app.services.binaries import Account, Binaries
+from course_app.services.binaries import Binaries
 from course_app.services.errors import ServicesDidNotStart
 from course_app.services.server import PortTaken, await_ready, candidate_ports, not_started, spawn
+from course_app.system.users import Account
 
 # Memory is taken when a database is first used, so many cost nothing; grading a class uses many.
 DATABASES = 10_000
