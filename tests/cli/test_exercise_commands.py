@@ -1,27 +1,27 @@
 """The learner's and the maintainer's loop in a terminal, on an exercise without a database."""
 
+import contextlib
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import psutil
 import pytest
+import watchfiles
 
 import course_app.exercises
+from course_app.cli.answer import Handed
+from course_app.errors import CourseError
 
 Command = Callable[..., Any]
-
-#: How long a check may take before the test gives up.
-LIMIT_SECONDS = 60
 
 LESSON = """\
 [[lesson]]
@@ -263,7 +263,16 @@ def test_progress_shows_what_was_tried_and_what_was_not(
         "passed": True,
         "attempts": 1,
         "hints": 0,
+        "solution_seen": False,
     }
+
+
+def test_a_hint_is_no_attempt(command: Command) -> None:
+    command("hint", "98")
+    shown = command("progress").stdout
+    assert "No exercise has been tried yet." in shown
+    assert "0 / 10" in shown
+    assert "not tried" in shown
 
 
 def test_reset_puts_the_blank_back_and_keeps_what_was_written(
@@ -352,103 +361,104 @@ def test_verify_has_nothing_to_prove_in_a_course_without_exercises(
     assert "Nothing to prove" in result.stderr
 
 
-@pytest.fixture
-def watching(folder: Path, exercise: Path, notebook: Path) -> "Iterator[Watching]":
-    """A running ``course watch 98``."""
-    assert notebook.is_file()
+def checks_of(said: str) -> list[str]:
+    """What a watch said of each check."""
+    return re.split(r"98_squares\.ipynb, \d\d:\d\d:\d\d", said)[1:]
+
+
+def test_watch_checks_at_once_and_after_each_save_of_other_code(
+    command: Command, notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves = (
+        lambda: notebook.write_text(notebook.read_text() + "\n"),
+        lambda: solve(notebook, folder),
+        notebook.unlink,
+        lambda: notebook.write_text("no notebook"),
+    )
+
+    def looks(*_: object, **__: object) -> Iterator[set[str]]:
+        yield set()
+        for save in saves:
+            save()
+            yield {"a change"}
+            yield set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watchfiles, "watch", looks)
+    result = command("watch", "98")
+    blank, right, nonsense = checks_of(result.stdout)
+    assert "not attempted" in blank
+    assert "passed, 10 of 10 points" in right
+    assert "not a notebook" in nonsense
+    assert all("Waiting for the next save" in check for check in (blank, right, nonsense))
+    assert result.returncode == 0
+    assert "Error" not in result.stderr
+
+
+@pytest.mark.timeout(20)
+def test_a_file_that_is_saved_or_replaced_during_a_check_is_checked_afterwards(
+    command: Command, notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def check(handed: Handed) -> None:
+        checked.append(handed.path.read_text())
+        if len(checked) == 1:
+            notebook.write_text(checked[0].replace("your answer", "my answer"))
+        elif len(checked) == 2:
+            draft = notebook.with_suffix(".draft")
+            solve(draft, folder)
+            draft.replace(notebook)
+        else:
+            raise KeyboardInterrupt
+        raise CourseError("Judged elsewhere.")
+
+    monkeypatch.setattr(Handed, "check", check)
+    assert command("watch", "98").returncode == 0
+    blank, mine, solved = checked
+    assert "my answer" in mine
+    assert blank != solved == (folder / "solutions/98_squares.ipynb").read_text()
+
+
+def test_ctrl_c_during_a_check_ends_all_of_it(
+    exercise: Path, notebook: Path, folder: Path, tmp_path: Path
+) -> None:
+    hanging = (folder / "solutions/98_squares.ipynb").read_text()
+    program = ["sleep", "60.98"]
+    run = f"import subprocess; subprocess.run({program})".replace('"', "'")
+    notebook.write_text(hanging.replace("app = FastAPI()", run))
     code = (
         "import course_app.exercises, course_app.cli\n"
         f"course_app.exercises.__path__ = [{str(exercise.parent)!r}]\n"
         "course_app.cli.main()"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "watch", "98"],
-        cwd=folder,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield Watching(process)
-    finally:
-        process.kill()
-        process.communicate()
+    with (tmp_path / "said").open("w+") as said:
+        watch = subprocess.Popen(
+            [sys.executable, "-c", code, "watch", "98"],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            family = family_with(program, watch)
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(20) == 0
+            assert psutil.wait_procs(family, timeout=3)[1] == []
+        finally:
+            if watch.poll() is None:
+                os.killpg(watch.pid, signal.SIGKILL)
+        said.seek(0)
+        assert "Traceback" not in said.read()
 
 
-class Watching:
-    """A watch in a process, and what it said."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self._lines: Queue[str] = Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def until(self, words: str) -> None:
-        """Wait for a line with these words."""
-        while words not in self._lines.get(timeout=LIMIT_SECONDS):
-            pass
-
-    def silent(self, seconds: float) -> bool:
-        """Nothing more is said."""
-        time.sleep(seconds)
-        return self._lines.empty()
-
-    def interrupt(self) -> tuple[int, str]:
-        """Press Ctrl-C; the exit code and what was said on standard error."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(LIMIT_SECONDS)
-        _, alive = psutil.wait_procs(children, timeout=LIMIT_SECONDS)
-        assert not alive
-        assert self.process.stderr is not None
-        return code, self.process.stderr.read()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
-
-
-def test_watch_checks_at_once_and_after_each_save_of_other_code(
-    watching: Watching, notebook: Path, folder: Path
-) -> None:
-    watching.until("not attempted")
-    watching.until("Waiting")
-    notebook.write_text(notebook.read_text() + "\n")
-    assert watching.silent(1.5)
-    draft = notebook.with_suffix(".draft")
-    solve(draft, folder)
-    draft.replace(notebook)
-    watching.until("passed, 10 of 10 points")
-    watching.until("Waiting")
-    notebook.unlink()
-    assert watching.silent(0.5)
-    notebook.write_text("no notebook")
-    watching.until("not a notebook")
-    assert watching.interrupt() == (0, "")
-
-
-def test_a_save_during_a_check_is_checked_afterwards(
-    watching: Watching, notebook: Path, folder: Path
-) -> None:
-    watching.until("Waiting")
-    right = (folder / "solutions/98_squares.ipynb").read_text()
-    pause = "import time; time.sleep(3); app"
-    notebook.write_text(right.replace("app = FastAPI()", f"{pause} = FastAPI()"))
-    watching.until("98_squares.ipynb")
-    time.sleep(1)
-    notebook.write_text(right.replace("number * number", "number"))
-    watching.until("Stuck?")
-
-
-def test_ctrl_c_during_a_check_ends_all_of_it(
-    watching: Watching, notebook: Path, folder: Path
-) -> None:
-    watching.until("Waiting")
-    hanging = (folder / "solutions/98_squares.ipynb").read_text()
-    notebook.write_text(hanging.replace("app = FastAPI()", "import time; time.sleep(60)"))
-    watching.until("98_squares.ipynb")
-    time.sleep(1)
-    assert watching.interrupt() == (0, "")
+def family_with(program: list[str], watch: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """All that a watch has started, as soon as the answer's program is among it."""
+    deadline = time.monotonic() + 60
+    while watch.poll() is None and time.monotonic() < deadline:
+        family = psutil.Process(watch.pid).children(recursive=True)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if program in [process.cmdline() for process in family]:
+                return family
+        time.sleep(0.05)
+    raise AssertionError("the answer was not run")
