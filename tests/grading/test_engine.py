@@ -23,6 +23,7 @@ from redis.retry import Retry
 from course_app.grading import (
     Checker,
     CouldNotCheck,
+    CriterionResult,
     Evidence,
     Exam,
     Exercise,
@@ -31,6 +32,7 @@ from course_app.grading import (
     hygiene,
     mechanism,
 )
+from course_app.grading.proofs import TRIES
 from course_app.grading.workspace import MOST_CONNECTIONS, Workspaces
 from course_app.services import Services, start_services
 
@@ -38,7 +40,17 @@ COUNTS_ONLY = replace(users.exercise, rubric=(users.same_users, users.no_session
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["thread", "process"])
+def each_door(request: pytest.FixtureRequest, services: Services) -> Iterator[Checker]:
+    with Checker(lambda: services, isolated=request.param) as checker:
+        yield checker
+
+
+THROUGH_THE_OTHER = pytest.param(True, id="process", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(False, id="thread"), THROUGH_THE_OTHER])
 def door(request: pytest.FixtureRequest, services: Services) -> Iterator[Checker]:
+    """Behind both is one engine: what it does is seen through one, and in the long proofs both."""
     with Checker(lambda: services, isolated=request.param) as checker:
         yield checker
 
@@ -51,16 +63,16 @@ def failures(checker: Checker, exercise: Exercise, answer: object) -> list[str |
     return [result.failure for result in checker.check(exercise, answer).failures()]
 
 
-def test_a_right_answer_gets_its_points(door: Checker) -> None:
-    card = door.check(COUNTS_ONLY, users.create_reference)
+def test_a_right_answer_gets_its_points(each_door: Checker) -> None:
+    card = each_door.check(COUNTS_ONLY, users.create_reference)
     assert card.passed, card
     assert card.points == 8
 
 
-def test_each_mistake_is_its_own_failure(door: Checker) -> None:
-    assert failures(door, COUNTS_ONLY, users.create_baseline) == ["OpensConnections"]
-    assert failures(door, COUNTS_ONLY, users.create_many_pools) == ["OpensPools"]
-    assert failures(door, COUNTS_ONLY, users.create_leaking) == ["LeavesConnections"]
+def test_each_mistake_is_its_own_failure(each_door: Checker) -> None:
+    assert failures(each_door, COUNTS_ONLY, users.create_baseline) == ["OpensConnections"]
+    assert failures(each_door, COUNTS_ONLY, users.create_many_pools) == ["OpensPools"]
+    assert failures(each_door, COUNTS_ONLY, users.create_leaking) == ["LeavesConnections"]
 
 
 def test_a_rubric_can_use_services_and_contexts_that_no_app_asks_for(door: Checker) -> None:
@@ -90,21 +102,19 @@ def test_after_a_wrong_answer_nothing_else_is_run(door: Checker) -> None:
     assert card.seconds < 5
 
 
-@pytest.mark.slow
-def test_speed_is_a_share_of_the_references_gain_behind_both_doors(door: Checker) -> None:
-    judge_speed(door)
+def test_speed_is_a_share_of_the_references_gain(door: Checker) -> None:
+    assert decided(door, squares.create_reference).outcome is Outcome.PASSED
+    slow = decided(door, squares.create_slow)
+    assert (slow.failure, slow.earned) == ("TooLittleGain", 0)
 
 
-def test_speed_is_a_share_of_the_references_gain(threads: Checker) -> None:
-    judge_speed(threads)
-
-
-def judge_speed(door: Checker) -> None:
-    right = door.check(squares.exercise, squares.create_reference)
-    assert right.outcome in (Outcome.PASSED, Outcome.CANNOT_TELL)
-    slow = door.check(squares.exercise, squares.create_slow)
-    assert slow.results[1].outcome in (Outcome.FAILED, Outcome.CANNOT_TELL)
-    assert slow.results[1].earned == 0
+def decided(door: Checker, answer: object) -> CriterionResult:
+    """The verdict on an answer's speed; a busy machine may need more than one look for it."""
+    for _ in range(TRIES):
+        result = door.check(squares.exercise, answer).results[1]
+        if result.outcome is not Outcome.CANNOT_TELL:
+            break
+    return result
 
 
 def test_a_part_of_the_points_can_be_kept(door: Checker) -> None:
@@ -113,8 +123,8 @@ def test_a_part_of_the_points_can_be_kept(door: Checker) -> None:
     assert (card.results[1].failure, card.results[1].earned) == ("NoRefusal", 1.0)
 
 
-def test_a_handler_that_is_not_written_is_not_attempted(door: Checker) -> None:
-    card = door.check(squares.exercise, squares.create_unwritten)
+def test_a_handler_that_is_not_written_is_not_attempted(each_door: Checker) -> None:
+    card = each_door.check(squares.exercise, squares.create_unwritten)
     assert card.outcome is Outcome.NOT_ATTEMPTED
 
 
@@ -155,7 +165,7 @@ def test_the_same_seed_sends_the_same_requests(door: Checker) -> None:
     assert seen[0] == seen[1] != seen[2]
 
 
-def test_restarts_and_costs_can_be_observed(door: Checker) -> None:
+def test_restarts_and_costs_can_be_observed(each_door: Checker) -> None:
     @mechanism(points=1)
     def observe(exam: Exam) -> Evidence:
         """Observe."""
@@ -171,7 +181,7 @@ def test_restarts_and_costs_can_be_observed(door: Checker) -> None:
         return Evidence(f"{used}", "")
 
     exercise = replace(squares.exercise, rubric=(observe,))
-    card = door.check(exercise, squares.create_reference)
+    card = each_door.check(exercise, squares.create_reference)
     assert card.passed, card
 
 

@@ -49,29 +49,36 @@ def first_failure(card: Scorecard) -> str | None:
     return card.results[0].failure
 
 
+# One for each kind of failure by default.
 @pytest.mark.parametrize(
     ("code", "failure"),
     [
-        ("while True: pass\n" + RIGHT, "TookTooLong"),
+        pytest.param("while True: pass\n" + RIGHT, "TookTooLong", marks=pytest.mark.slow),
         ("import time; time.sleep(1000)\n" + RIGHT, "TookTooLong"),
         ("import os; os._exit(0)\n" + RIGHT, "Ended"),
-        ("import os; os.kill(os.getpid(), 9)\n" + RIGHT, "Ended"),
-        ("import sys; sys.exit(0)" + RIGHT, "DoesNotRun"),
+        pytest.param(
+            "import os; os.kill(os.getpid(), 9)\n" + RIGHT, "Ended", marks=pytest.mark.slow
+        ),
+        pytest.param("import sys; sys.exit(0)" + RIGHT, "DoesNotRun", marks=pytest.mark.slow),
         ("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun"),
-        ("def create_app(:\n", "DoesNotRun"),
+        pytest.param("def create_app(:\n", "DoesNotRun", marks=pytest.mark.slow),
         # Whoever is faster: the limit that makes fork() fail, or the watcher that counts.
         ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses DoesNotRun"),
         ("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput"),
         ("kept = []\nwhile True: kept.append(b'x' * 10_000_000)\n" + RIGHT, "TooMuchMemory"),
-        ("app = 3", "WrongKindOfAnswer"),
+        pytest.param("app = 3", "WrongKindOfAnswer", marks=pytest.mark.slow),
         ("def create_app(): return dict()", "WrongKindOfAnswer"),
         ("def create_app():\n    return undefined", "DoesNotStart"),
-        (RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart"),
+        pytest.param(
+            RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart", marks=pytest.mark.slow
+        ),
         (in_handler("while True: pass"), "StoppedAnswering"),
-        (in_handler("time.sleep(1000)"), "StoppedAnswering"),
+        pytest.param(in_handler("time.sleep(1000)"), "StoppedAnswering", marks=pytest.mark.slow),
         # The connection is gone before the process is: either may be seen first.
         (in_handler("os._exit(0)"), "Ended StoppedAnswering"),
-        (in_handler("os.killpg(0, 9)"), "Ended StoppedAnswering"),
+        pytest.param(
+            in_handler("os.killpg(0, 9)"), "Ended StoppedAnswering", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_breaks_off_fails_in_its_own_way(

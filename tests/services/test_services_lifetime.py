@@ -22,6 +22,10 @@ print(redis.Redis.from_url(services.valkey_url).ping())
 """
 
 
+def each_slow(*values: object) -> Iterator[object]:
+    return (pytest.param(value, marks=pytest.mark.slow) for value in values)
+
+
 class Kernel:
     """A real Jupyter kernel that has started services."""
 
@@ -99,7 +103,10 @@ def kill_supervisor(kernel: Kernel) -> None:
     os.kill(kernel.traces.pids[2], signal.SIGKILL)
 
 
-@pytest.mark.parametrize("event", [restart, shut_down, shut_down_now, kill_kernel, kill_supervisor])
+# Of each kind of owner one way to end by default, and one helper that is killed.
+@pytest.mark.parametrize(
+    "event", [kill_kernel, *each_slow(restart, shut_down, shut_down_now, kill_supervisor)]
+)
 def test_nothing_is_left(kernel: Kernel, event: Callable[[Kernel], None]) -> None:
     event(kernel)
     assert eventually(kernel.traces.gone), (kernel.traces.living(), kernel.traces.listening())
@@ -107,7 +114,7 @@ def test_nothing_is_left(kernel: Kernel, event: Callable[[Kernel], None]) -> Non
         assert not Path(kernel.traces.folder).exists()
 
 
-@pytest.mark.parametrize("member", [0, 1, 2], ids=["keeper", "guard", "supervisor"])
+@pytest.mark.parametrize("member", [1, *each_slow(0, 2)], ids=["guard", "keeper", "supervisor"])
 def test_nothing_is_left_when_any_helper_is_killed(
     start_lab: Callable[..., LabProcess], member: int
 ) -> None:
@@ -130,7 +137,9 @@ sys.stdin.read()
     assert eventually(lambda: not Path(lab.traces.folder).exists())
 
 
-@pytest.mark.parametrize("last", ["", "services.stop()", "1 / 0", "import os; os._exit(3)"])
+@pytest.mark.parametrize(
+    "last", ["import os; os._exit(3)", *each_slow("", "services.stop()", "1 / 0")]
+)
 def test_nothing_is_left_of_a_script(start_lab: Callable[..., LabProcess], last: str) -> None:
     lab = start_lab(then=last)
     lab.end()
