@@ -249,73 +249,86 @@ class Lab:
         metric: str = "p50",
         at_least: float = WORTH_A_CHANGE,
         same_answers: Same | None = None,
-        most_rounds: int | None = None,
+        most_rounds: int = MOST_ROUNDS,
         before_window: Callable[[], object] | None = None,
         window_requests: int | None = None,
-        one_by_one: bool = False,
     ) -> Comparison:
         """Two or more apps under the same load, in turns; the first is the baseline.
 
         Args:
+            apps: by name; each gets windows of load in its turn.
             traffic: for all apps, or per app where the same is asked for in different words.
-            metric: ``p50``, ``throughput``, or ``cpu``. For ``cpu`` single requests
-                alternate, one at a time: far more exact, but blind to contention.
+            concurrency: requests in flight all the time.
+            metric: ``p50`` or ``throughput``.
             at_least: the speed-up that is asked about; measuring goes on until the
                 interval answers that, or the rounds are used up.
             same_answers: whether all apps must answer alike, or a function of two
                 responses that says so. By default true for traffic that only reads.
+            most_rounds: a round is one window for each app.
             before_window: is called before each window, to empty a cache for example.
             window_requests: each window sends the same so many requests, instead of as many
                 as fit into its time: a cache that is filling up helps all apps alike then.
                 Only the values of a ``sequence`` go on from window to window.
-            one_by_one: let single requests alternate for the other metrics, too.
 
         Raises:
-            ValueError: what is said about windows where single requests alternate.
+            ValueError: the metric is ``cpu``, which ``compare_requests`` measures.
         """
-        alone = one_by_one or metric == "cpu"
-        if alone and (most_rounds or before_window or window_requests):
-            raise ValueError(
-                "Single requests alternate here, so there are no windows. Leave out most_rounds, "
-                'before_window and window_requests, or choose metric="p50".'
-            )
-        by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
-        workloads = {name: as_workload(by_app[name]) for name in apps}
-        same: Same = all(map(reads_only, workloads.values()))
-        if same_answers is not None:
-            same = same_answers
-        stamps: Stamps = []
+        if metric == "cpu":
+            raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
+        workloads = _per_app(apps, traffic)
         prepared = window_requests or PREPARED_REQUESTS
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
-                    self._subject(name, app, workloads[name], 1, (i, stamps))
-                    if alone
-                    else self._subject(
+                    self._subject(
                         name, app, workloads[name], concurrency, prepared_requests=prepared
                     )
                 )
-                for i, (name, app) in enumerate(apps.items())
+                for name, app in apps.items()
             ]
-            if alone:
-                return compare_requests(
-                    self.generator,
-                    subjects,
-                    stamps,
-                    metric=metric,
-                    at_least=at_least,
-                    same_answers=same,
-                    progress=progress,
-                )
             return compare_windows(
                 self.generator,
                 subjects,
                 metric=metric,
                 at_least=at_least,
-                same_answers=same,
-                most_rounds=most_rounds or MOST_ROUNDS,
+                same_answers=_same(same_answers, workloads),
+                most_rounds=most_rounds,
                 before_window=before_window,
                 window_requests=window_requests,
+                progress=progress,
+            )
+
+    def compare_requests(
+        self,
+        apps: Mapping[str, App],
+        traffic: Traffic | Mapping[str, Traffic],
+        *,
+        metric: str = "cpu",
+        at_least: float = WORTH_A_CHANGE,
+        same_answers: Same | None = None,
+    ) -> Comparison:
+        """Two or more apps by single requests that alternate: exact, but blind to contention.
+
+        For the CPU of a request this is as precise as windows of load that take 40 times as
+        long. Arguments are those of ``compare``, as far as they are not about load.
+
+        Args:
+            metric: ``cpu`` (of the server, per request) or ``p50``.
+        """
+        workloads = _per_app(apps, traffic)
+        stamps: Stamps = []
+        with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
+            subjects = [
+                stack.enter_context(self._subject(name, app, workloads[name], 1, (i, stamps)))
+                for i, (name, app) in enumerate(apps.items())
+            ]
+            return compare_requests(
+                self.generator,
+                subjects,
+                stamps,
+                metric=metric,
+                at_least=at_least,
+                same_answers=_same(same_answers, workloads),
                 progress=progress,
             )
 
@@ -379,12 +392,10 @@ class Lab:
             rounds: requests per client in a window, for apps so slow that windows of
                 some seconds would not hold a whole round.
         """
-        by_series = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
+        workloads = _per_app(apps, traffic)
         with ProgressLine(f"Sweeping {parameter}") as progress, ExitStack() as stack:
             series = {
-                name: self._opener(
-                    stack, name, app, as_workload(by_series[name]), parameter, concurrency
-                )
+                name: self._opener(stack, name, app, workloads[name], parameter, concurrency)
                 for name, app in apps.items()
             }
             return sweep(
@@ -665,3 +676,14 @@ class Lab:
         if not isinstance(server, ThreadServer | ProcessServer):
             server = stack.enter_context(ThreadServer(server, name=name))
         return lambda value: self._subject(name, server, workload, int(value))
+
+
+def _per_app(
+    apps: Mapping[str, Any], traffic: Traffic | Mapping[str, Traffic]
+) -> dict[str, Workload]:
+    by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
+    return {name: as_workload(by_app[name]) for name in apps}
+
+
+def _same(wanted: Same | None, workloads: Mapping[str, Workload]) -> Same:
+    return all(map(reads_only, workloads.values())) if wanted is None else wanted

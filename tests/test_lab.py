@@ -104,14 +104,9 @@ def test_a_wrong_status_gives_no_speedup_either(lab: Lab) -> None:
     assert "503" in comparison.wrong[0].got
 
 
-def test_what_is_said_about_windows_is_refused_where_there_are_none(lab: Lab) -> None:
-    apps = {"a": waiting(1), "b": waiting(1)}
-    with pytest.raises(ValueError, match="there are no windows"):
-        lab.compare(apps, "/", metric="cpu", most_rounds=9)
-    with pytest.raises(ValueError, match="there are no windows"):
-        lab.compare(apps, "/", one_by_one=True, before_window=print)
-    with pytest.raises(ValueError, match="there are no windows"):
-        lab.compare(apps, "/", metric="cpu", window_requests=50)
+def test_cpu_is_not_compared_by_windows_of_load(lab: Lab) -> None:
+    with pytest.raises(ValueError, match="compare_requests"):
+        lab.compare({"a": waiting(1), "b": waiting(1)}, "/", metric="cpu")
 
 
 def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
@@ -125,7 +120,7 @@ def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
         return app
 
     apps = {"thrice": working(150_000), "once": working(50_000)}
-    comparison = lab.compare(apps, "/", metric="cpu")
+    comparison = lab.compare_requests(apps, "/")
     assert comparison.protocol == "requests"
     assert 2 < comparison.speedup().estimate < 4.5
 

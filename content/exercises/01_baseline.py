@@ -48,8 +48,8 @@ def timed_by_the_guide() -> FastAPI:
 from course_app.lab import Lab
 
 lab = Lab()
-lab.compare(
-    {"no stopwatch": hard_to_time(), "the guide's": timed_by_the_guide()}, "/hello", metric="cpu"
+lab.compare_requests(
+    {"no stopwatch": hard_to_time(), "the guide's": timed_by_the_guide()}, "/hello"
 )
 
 # %% [markdown]

@@ -21,13 +21,13 @@ def lab() -> Iterator[Lab]:
 @each_plant
 def test_it_answers_alike_and_causes_more_of_what_it_says(plant: Plant, lab: Lab) -> None:
     slow = replaced(SOUND, plant.page, plant.stage, plant.slow)
-    result = lab.compare(
+    result = lab.compare_requests(
         {
             "slow": create_newsroom(lab.postgres_dsn, slow),
             "sound": create_newsroom(lab.postgres_dsn, SOUND),
         },
         get(f"/{plant.page}/{{n}}", n=uniform(1, 50)),
-        one_by_one=True,
+        metric="p50",
         at_least=2,
     )
     assert not result.wrong
