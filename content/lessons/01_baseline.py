@@ -94,10 +94,9 @@ pure.add_middleware(Timing)
 # a busy machine.
 
 # %%
-stopwatch = lab.compare(
+stopwatch = lab.compare_requests(
     {"no stopwatch": hello(), "guide's middleware": guide, "pure ASGI": pure},
     "/",
-    metric="cpu",
 )
 cost = stopwatch.speedup("guide's middleware")
 stopwatch.plot(

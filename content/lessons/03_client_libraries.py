@@ -360,7 +360,7 @@ def relays(url):
 # spends. The service's own work is in another process and does not count.
 
 # %%
-http = lab.compare(relays(upstream.url), "/relay", metric="cpu")
+http = lab.compare_requests(relays(upstream.url), "/relay")
 http
 
 # %%

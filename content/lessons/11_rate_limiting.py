@@ -415,14 +415,13 @@ async def hello():
     return {"hello": "world"}
 
 
-ways = lab.compare(
+ways = lab.compare_requests(
     {
         "no limiter": unlimited,
         "our script": limited(ValkeyLimiter(HIGH)),
         "limits": limited(LibraryLimiter(HIGH)),
     },
     "/hello",
-    metric="cpu",
     at_least=0.9,
 )
 ours, theirs = ways.speedup("our script"), ways.speedup("limits")

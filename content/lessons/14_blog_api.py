@@ -311,7 +311,7 @@ warm.plot(
 sent = {"asgi_timing": True, "cached_bytes": True}
 pair = {"text, checked": mended("text", asgi_timing=True), "bytes": mended("bytes", **sent)}
 of_hit = {
-    path: lab.compare(pair, path, metric="cpu", at_least=1.5)
+    path: lab.compare_requests(pair, path, at_least=1.5)
     for path in ("/posts/1", "/posts?skip=0&limit=100")
 }
 one, hundred = (compared.speedup("bytes") for compared in of_hit.values())
