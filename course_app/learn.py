@@ -1,12 +1,11 @@
 """The learner's door: check an answer, take a hint, see the solution and the progress.
 
-Everything is one display each, and nothing goes to standard error.
+Everything is one display each; in notebooks nothing goes to standard error.
 """
 
 import atexit
+import contextlib
 import difflib
-import html
-import inspect
 import pkgutil
 import sys
 from dataclasses import dataclass, replace
@@ -17,6 +16,8 @@ from typing import Any
 
 from IPython.display import display
 
+from course_app.authoring.contents import find_course
+from course_app.authoring.markers import answer_cells
 from course_app.errors import CourseError
 from course_app.grading import Exercise
 from course_app.grading.engine import Checker
@@ -37,38 +38,42 @@ class UnknownExercise(CourseError):
 
 @dataclass(frozen=True)
 class Text:
-    """A text with a heading; ``code`` is shown as such."""
+    """A text with a heading: Markdown, which notebooks render; ``code`` is Python."""
 
     heading: str
     body: str
     code: bool = False
 
+    @property
+    def markdown(self) -> str:
+        """Heading and body in Markdown; the reader's own theme highlights code."""
+        fence = "````"  # longer than one that code may hold
+        body = f"{fence}python\n{self.body}\n{fence}" if self.code else self.body
+        return f"**{self.heading}**\n\n{body}"
+
     def __str__(self) -> str:
         return f"{self.heading}\n{self.body}"
 
-    def _repr_html_(self) -> str:
-        tag = "pre" if self.code else "div"
-        heading = f"<strong>{html.escape(self.heading)}</strong>"
-        return f"<div>{heading}<{tag}>{html.escape(self.body)}</{tag}></div>"
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": str(self), "text/html": self._repr_html_()}
+        return {"text/plain": str(self), "text/markdown": self.markdown}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the learner stands in every exercise that was tried."""
+    """Where the learner stands in every exercise that was tried or looked into."""
 
     standings: tuple[Standing, ...]
 
     @property
     def message(self) -> str:
         """Points and exercises passed, in a sentence."""
-        if not self.standings:
+        tried = sum(standing.tried for standing in self.standings)
+        if not tried:
             return "No exercise has been tried yet."
         passed = sum(standing.passed for standing in self.standings)
         points = sum(standing.best_points for standing in self.standings)
-        return f"{passed} of {len(self.standings)} exercises tried are passed, {points:g} points."
+        exercises = "exercise" if tried == 1 else "exercises"
+        return f"{tried} {exercises} tried, {passed} passed, {points:g} points."
 
     def rows(self) -> list[tuple[str, ...]]:
         """One exercise a row."""
@@ -79,7 +84,7 @@ class Progress:
                 f"{standing.possible:g}",
                 str(len(standing.attempts)),
                 str(standing.hints_shown),
-                "passed" if standing.passed else "open",
+                standing.state,
             )
             for standing in self.standings
         ]
@@ -169,17 +174,19 @@ def solution(exercise: str) -> Text:
 
     Raises:
         UnknownExercise: there is none of that name.
+        CourseError: the course's texts are not here, or hold none of this exercise.
     """
     known, store = load_exercise(exercise), ProgressStore()
+    answer = _answer(known.slug)
     store.update(known.slug, lambda now: replace(now, solution_shown=True))
     _tell(store)
-    return Text(known.title, inspect.getsource(known.reference), code=True)
+    return Text(known.title, answer, code=True)
 
 
 def progress() -> Progress:
-    """Where you stand in every exercise that you tried."""
+    """Where you stand in every exercise that you tried or looked into."""
     store = ProgressStore()
-    standings = tuple(store.all())
+    standings = tuple(_with_possible(standing) for standing in store.all())
     _tell(store)
     return Progress(standings)
 
@@ -226,6 +233,31 @@ def load_exercise(name: str) -> Exercise:
             return _exercise(module)
     close = difflib.get_close_matches(name, slugs, n=3, cutoff=0.3) or sorted(slugs)
     raise UnknownExercise(f"There is no exercise {name!r}. Did you mean {', '.join(close)}?")
+
+
+def _answer(slug: str) -> str:
+    """All of the answer: the solution's cells, which only the course's own text tells apart.
+
+    Not the source of the exercise's ``reference``: that is one function of many, made to be graded.
+    """
+    course = find_course()
+    (lesson,) = course.select([slug])
+    path = course.source("exercises", lesson)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError(
+            f"The solution of {slug} is not here: {course.root} has no content/exercises/"
+            f"{path.name}. Work in a complete copy of the course, or ask who gave you this one."
+        ) from None
+    return "\n\n\n".join(answer_cells(text, path.name))
+
+
+def _with_possible(standing: Standing) -> Standing:
+    """An exercise that was not tried yet has no scorecard that says what it is worth."""
+    with contextlib.suppress(UnknownExercise):  # of another version of the course
+        return replace(standing, possible=load_exercise(standing.exercise).points)
+    return standing
 
 
 def _module_names() -> list[str]:

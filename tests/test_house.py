@@ -25,8 +25,8 @@ ROOMS = (
     ("lab",),
     ("grading",),
     ("exercises",),
-    ("learn",),
     ("authoring", "bench"),
+    ("learn",),
     ("classroom",),
     ("cli",),
 )

@@ -15,11 +15,14 @@ begins with its own ``# %% [markdown]``.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from course_app.errors import CourseError
 
 BLANK, SOLUTION, END = "# blank:", "# solution:", "# end solution"
+
+_CELL = "# %%"
 
 #: Which marker may follow in which part, and the part that it begins.
 _NEXT = {"both": (BLANK, "blank"), "blank": (SOLUTION, "solution"), "solution": (END, "both")}
@@ -55,16 +58,9 @@ def split(text: str, name: str) -> Sides:
     Raises:
         CourseError: a marker is misspelt, indented, nested or has no partner.
     """
-    part, opened = "both", 0
     lines: dict[str, list[tuple[int, str]]] = {"both": [], "blank": [], "solution": []}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not _ALIKE.fullmatch(line):
-            lines[part].append((number, line))
-            continue
-        part = _part_after(line, part, f"{name}:{number}")
-        opened = number if part == "blank" else opened
-    if part != "both":
-        raise CourseError(f"{name}:{opened}: this block has no `{END}`. Add that line.")
+    for part, number, line in _lines(text, name):
+        lines[part].append((number, line))
     return Sides(
         exercise=_joined(lines["both"] + lines["blank"]),
         solution=_joined(lines["both"] + lines["solution"]),
@@ -72,9 +68,40 @@ def split(text: str, name: str) -> Sides:
     )
 
 
+def answer_cells(text: str, name: str) -> list[str]:
+    """The cells of the solution that hold the answer, whole; prose stands there as comments.
+
+    Raises:
+        CourseError: as :func:`split`.
+    """
+    cells: list[tuple[list[str], set[str]]] = [([], set())]
+    for part, _, line in _lines(text, name):
+        if part == "blank":
+            continue
+        if line.startswith(_CELL):
+            cells.append(([], set()))
+        elif line:
+            cells[-1][1].add(part)
+        cells[-1][0].append(line)
+    return ["\n".join(lines[1:]).strip("\n") for lines, parts in cells if "solution" in parts]
+
+
 def leaks(sides: Sides, exercise: str) -> list[str]:
     """The answers that occur in the text of an exercise, also as parts of its lines."""
     return [answer for answer in sides.answers if answer in exercise]
+
+
+def _lines(text: str, name: str) -> Iterator[tuple[str, int, str]]:
+    """Part, number and text of each line that is no marker."""
+    part, opened = "both", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if not _ALIKE.fullmatch(line):
+            yield part, number, line
+            continue
+        part = _part_after(line, part, f"{name}:{number}")
+        opened = number if part == "blank" else opened
+    if part != "both":
+        raise CourseError(f"{name}:{opened}: this block has no `{END}`. Add that line.")
 
 
 def _part_after(line: str, part: str, where: str) -> str:
@@ -107,7 +134,7 @@ def _answers(lines: dict[str, list[tuple[int, str]]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for number, line in lines["solution"]:
         # Prose has a comment sign in the source that it has not in a notebook.
-        answer = "" if line.startswith("# %%") else line.strip().removeprefix("# ")
+        answer = "" if line.startswith(_CELL) else line.strip().removeprefix("# ")
         telling = len(answer) >= _TELLING_CHARACTERS and not _SIGNATURE_EDGE.fullmatch(answer)
         if telling and line.strip() not in shown:
             found.setdefault(answer, number)

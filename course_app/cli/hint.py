@@ -14,13 +14,18 @@ Again = Annotated[
 
 def hint(exercise: Number, number: Again = None) -> None:
     """Show an exercise's next hint, from a nudge to nearly the answer."""
+    from rich.markdown import Markdown
+
     from course_app import learn
     from course_app.authoring.contents import SOLUTIONS
 
     course, lesson = find_exercise(exercise)
     with aside():
         text = learn.hint(lesson.slug, number)
-    output().print(str(text), markup=False)
+    if output().is_terminal:
+        output().print(Markdown(text.markdown))
+    else:
+        output().print(str(text), markup=False)
     solution = course.notebook(SOLUTIONS, lesson)
     if text.body == learn.load_exercise(lesson.slug).hints[-1] and solution.is_file():
         output().print(f"An answer to compare with: {SOLUTIONS}/{solution.name}", soft_wrap=True)

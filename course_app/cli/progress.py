@@ -56,9 +56,7 @@ def _print(tried: "Progress", standings: "Sequence[Standing]") -> None:
 
 
 def _state(standing: "Standing") -> str:
-    if standing.passed:
-        return "[green]✓ passed[/]"
-    return "open" if standing.attempts else "not tried"
+    return f"[green]✓ {standing.state}[/]" if standing.passed else standing.state
 
 
 def _to_dict(standing: "Standing") -> dict[str, Any]:
@@ -69,4 +67,5 @@ def _to_dict(standing: "Standing") -> dict[str, Any]:
         "passed": standing.passed,
         "attempts": len(standing.attempts),
         "hints": standing.hints_shown,
+        "solution_seen": standing.solution_shown,
     }

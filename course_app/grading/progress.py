@@ -70,6 +70,17 @@ class Standing:
     solution_shown: bool = False
     last: Mapping[str, Any] | None = None
 
+    @property
+    def tried(self) -> bool:
+        """Whether a check came to a verdict; a hint or a look at the solution is no attempt."""
+        return bool(self.attempts)
+
+    @property
+    def state(self) -> str:
+        """``passed``, ``open`` or ``not tried``, and whether the solution was looked at."""
+        state = "passed" if self.passed else "open" if self.tried else "not tried"
+        return f"{state}, solution seen" if self.solution_shown else state
+
     def after(self, card: Scorecard) -> "Standing":
         """With one more attempt."""
         return replace(
@@ -112,7 +123,7 @@ class ProgressStore:
             return Standing(exercise)
 
     def all(self) -> list[Standing]:
-        """Every exercise that has been tried, in order."""
+        """Every exercise that was tried or looked into, in order."""
         paths = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
         return [self.standing(path.stem) for path in paths]
 

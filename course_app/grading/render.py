@@ -1,6 +1,7 @@
 """How scorecards look: HTML in a notebook, a Rich table in a terminal, plain text elsewhere."""
 
 import html
+import re
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -11,6 +12,8 @@ from course_app.grading.evidence import Outcome
 
 if TYPE_CHECKING:
     from course_app.grading.scorecard import CriterionResult, Scorecard
+
+_CODE = re.compile(r"`([^`\n]+)`")
 
 # Okabe-Ito colours. Each outcome also has a sign and a word: colour is never the only difference.
 _SIGNS = {
@@ -44,6 +47,7 @@ def scorecard_table(card: "Scorecard") -> Group:
         body = Text(f"{result.title} ({result.outcome})")
         for line in details(result):
             body.append(f"\n{line}", style="dim" if not line.startswith("Hint") else "")
+        body.highlight_regex(_CODE, "cyan")
         table.add_row(Text(sign, style=style), _points(result), body)
     style = _SIGNS[card.outcome][2]
     notes = [Text(note, style="dim") for note in card.notes]
@@ -80,14 +84,19 @@ def _row(result: "CriterionResult") -> str:
         'style="padding:.35em .8em;text-align:left;vertical-align:top;border-top:1px solid #8884"'
     )
     body = "".join(
-        f'<div style="font-size:.9em;opacity:.85;white-space:pre-wrap">{html.escape(line)}</div>'
+        f'<div style="font-size:.9em;opacity:.85;white-space:pre-wrap">{_marked(line)}</div>'
         for line in details(result)
     )
     points = f'<span style="white-space:nowrap">{_points(result)}</span>'
     return (
         f"<tr><td {cell}>{_badge(result.outcome)}</td><td {cell}>{points}</td>"
-        f"<td {cell}>{html.escape(result.title)}{body}</td></tr>"
+        f"<td {cell}>{_marked(result.title)}{body}</td></tr>"
     )
+
+
+def _marked(text: str) -> str:
+    """What authors write between backticks, as code."""
+    return _CODE.sub(r"<code>\1</code>", html.escape(text))
 
 
 def _badge(outcome: Outcome) -> str:

@@ -89,7 +89,7 @@ class Exercise:
         slug: number and name, as in ``04_connection_pooling``.
         title: what the learner is asked to do, in a few words.
         baseline: factory of the slow app that the learner starts from.
-        reference: factory of a good answer; its source is what ``solution`` shows.
+        reference: factory of a good answer, which answers are graded against.
         rubric: criteria, contract first.
         hints: from a nudge to nearly the answer.
         wrong_answers: known wrong answers; ``course verify`` holds that each fails its way.

@@ -1,6 +1,7 @@
 """The learner's door."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,44 @@ import pytest
 import toy as squares
 
 from course_app import learn
+from course_app.errors import CourseError
 from course_app.grading import Outcome
+
+LESSON = """
+title = "Toys"
+[[lesson]]
+slug = "98_squares"
+title = "Squares"
+guide_section = ""
+minutes = 5
+points = 10
+"""
+
+CONTENT = """
+# %%
+import given
+
+# %%
+from fastapi import FastAPI
+# blank:
+app = ...
+# solution:
+
+def helper() -> str:
+    return "```"
+
+# %% [markdown]
+# Why so.
+# %%
+app = FastAPI()
+# end solution
+# %%
+import more
+"""
+
+
+#: Outside of a notebook what goes on is told on standard error.
+NOTHING_BUT_PROGRESS = r"(Checking 98_squares: done in [\d.]+ s\n)*"
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +61,10 @@ def course(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "course_app.exercises", package)
     monkeypatch.delitem(sys.modules, "course_app.exercises.squares", raising=False)
     importlib.invalidate_caches()
+    (tmp_path / "course.toml").write_text(LESSON)
+    (tmp_path / "content/exercises").mkdir(parents=True)
+    (tmp_path / "content/exercises/98_squares.py").write_text(CONTENT)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["98_squares", "98"])
@@ -40,17 +82,17 @@ def test_a_blank_answer_is_no_attempt(capfd: pytest.CaptureFixture[str]) -> None
         assert card.outcome is Outcome.NOT_ATTEMPTED
         assert card.seconds < 2
     assert learn.progress().rows() == []
-    assert capfd.readouterr().err == ""
+    assert re.fullmatch(NOTHING_BUT_PROGRESS, capfd.readouterr().err)
 
 
 def test_attempts_are_kept(capfd: pytest.CaptureFixture[str]) -> None:
     card = learn.check("98_squares", squares.create_wrong)
     assert card.failures()[0].failure == "DifferentAnswer"
     assert learn.progress().rows() == [("98_squares", "0", "10", "1", "0", "open")]
-    assert "1 exercises" in str(learn.progress())
+    assert "1 exercise tried, 0 passed" in str(learn.progress())
     assert str(learn.reset("98_squares")).endswith("anew.")
     assert learn.progress().rows() == []
-    assert capfd.readouterr().err == ""
+    assert re.fullmatch(NOTHING_BUT_PROGRESS, capfd.readouterr().err)
 
 
 def test_hints_come_one_after_another() -> None:
@@ -61,10 +103,40 @@ def test_hints_come_one_after_another() -> None:
     assert learn.progress().rows()[0][4] == "2"
 
 
-def test_the_solution_is_the_references_source() -> None:
+def test_the_solution_is_every_cell_of_the_answer_and_no_other() -> None:
     shown = learn.solution("98_squares")
-    assert "def create_reference() -> FastAPI:" in shown.body
-    assert "<pre>" in shown._repr_html_()
+    cells = (
+        'from fastapi import FastAPI\n\ndef helper() -> str:\n    return "```"',
+        "# Why so.",
+        "app = FastAPI()",
+    )
+    assert shown.body == "\n\n\n".join(cells)
+    assert "````python\n" in shown._repr_mimebundle_()["text/markdown"]
+
+
+def test_a_solution_that_is_not_here_is_said_and_not_noted(tmp_path: Path) -> None:
+    (tmp_path / "content/exercises/98_squares.py").unlink()
+    with pytest.raises(CourseError, match=r"98_squares is not here.*complete copy"):
+        learn.solution("98_squares")
+    assert learn.progress().rows() == []
+
+
+def test_a_look_is_no_attempt() -> None:
+    learn.hint("98_squares")
+    learn.solution("98_squares")
+    row = ("98_squares", "0", "10", "0", "1", "not tried, solution seen")
+    assert learn.progress().rows() == [row]
+    assert learn.progress().message == "No exercise has been tried yet."
+
+
+def test_a_hint_after_the_attempt_leaves_what_was_reached() -> None:
+    learn.check("98_squares", squares.create_wrong)
+    learn.hint("98_squares")
+    assert learn.progress().rows() == [("98_squares", "0", "10", "1", "1", "open")]
+
+
+def test_hints_are_rendered_as_what_they_are() -> None:
+    assert "text/html" not in learn.hint("98_squares")._repr_mimebundle_()
 
 
 def test_a_file_is_checked_in_a_process_of_its_own(tmp_path: Path) -> None:

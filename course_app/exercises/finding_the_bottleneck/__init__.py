@@ -30,9 +30,9 @@ exercise = Exercise(
         "what a failure is: response.failure('...'). An answer that is about another id is one.",
         "Now trace one request of the slowest endpoint. Many bars: statements. One long bar: look "
         "at buffers and rows with lab.measure. A gap: lab.profile says which function.",
-        "The stage's code: inspect.getsource(as_found[page][stage]). A condition that "
-        "computes with a column cannot use its index; a query in a loop wants = ANY($1); work in "
-        "a loop that does not depend on the loop can be done before it.",
+        "The stage's code: `inspect.getsource(as_found[page][stage])`. A condition that "
+        "computes with a column cannot use its index; a query in a loop wants `= ANY($1)`; work "
+        "in a loop that does not depend on the loop can be done before it.",
     ),
     wrong_answers=WRONG_ANSWERS,
     values=("seed", "locustfile", "finding"),

@@ -25,10 +25,10 @@ exercise = Exercise(
         "Four things are wrong: how often it asks, which columns it asks for, how it finds the "
         "newest posts, and how it finds the next page. Take them one by one; "
         "EXPLAIN (ANALYZE, BUFFERS) tells the last two.",
-        "An index on (created_at, id) can be read from its end, so ORDER BY needs no sort. Create "
-        "it in the lifespan with CREATE INDEX IF NOT EXISTS.",
-        "A place in the list is a pair: created_at and id of the last post seen. Write both into "
-        "the cursor, and compare rows: WHERE (created_at, id) < ($2, $3).",
+        "An index on `(created_at, id)` can be read from its end, so `ORDER BY` needs no sort. "
+        "Create it in the lifespan with `CREATE INDEX IF NOT EXISTS`.",
+        "A place in the list is a pair: `created_at` and `id` of the last post seen. Write both "
+        "into the cursor, and compare rows: `WHERE (created_at, id) < ($2, $3)`.",
         "Make the page in a subquery with LIMIT first; around it, JOIN users, and "
         "ARRAY(SELECT tags.name ...) for the tags. That is one statement. Parse the cursor in a "
         "function that turns ValueError into HTTPException(422).",
