@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.complete
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
 
-.PHONY: help lab setup test test-slow clean
+.PHONY: help lab setup check test test-slow clean
 
 # An environment knows its own path: in a folder that was moved or copied it is made anew.
 ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
@@ -16,16 +16,26 @@ endif
 help:
 	@echo "make lab    set everything up and open JupyterLab on the course"
 	@echo "make test   set everything up and run the tests (make test-slow: the long proofs)"
+	@echo "make check  lint, format and types"
 	@echo "make clean  remove the environment and everything built"
 
 lab: setup
 	@$(BIN)/course lab
 
+# What measures nothing shares the cores; what measures has them to itself. Both halves run, whatever the first one finds.
+PYTEST := $(BIN)/python -m pytest
+halves = $(PYTEST) -n logical -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
+
 test: setup
-	@$(BIN)/python -m pytest
+	@$(call halves,not slow)
 
 test-slow: setup
-	@$(BIN)/python -m pytest -m slow
+	@$(call halves,slow)
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 setup: $(STAMP)
 

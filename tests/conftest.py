@@ -1,10 +1,39 @@
-"""Fixtures that more than one room's tests use."""
+"""Which tests measure, and fixtures that more than one room's tests use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from course_app.services import Services, start_services
+
+TESTS = Path(__file__).parent
+
+#: Rooms and files that look at times, CPU or shares of gains: a neighbour on the other core would
+#: be seen in them. They run alone, after all others (see the Makefile).
+MEASURING_PLACES = {
+    "exercises/test_newsroom.py",
+    "grading/test_proofs.py",
+    "load",
+    "measure",
+    "network",
+    "serving/test_serving_bench.py",
+    "test_lessons.py",
+}
+#: Whoever asks for one of these measures, too.
+MEASURING_FIXTURES = {"lab", "generator", "generators"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if measures(item.path, getattr(item, "fixturenames", ())):
+            item.add_marker("measures")
+
+
+def measures(path: Path, fixtures: list[str] | tuple[str, ...]) -> bool:
+    place = path.relative_to(TESTS)
+    places = {str(place), place.parts[0]}
+    return bool(places & MEASURING_PLACES or MEASURING_FIXTURES & set(fixtures))
 
 
 @pytest.fixture(scope="session")
