@@ -163,6 +163,11 @@ class Bench:
             except (psycopg.Error, redis.RedisError) as error:
                 raise CouldNotCheck(f"The services went away during the check: {error}") from error
 
+    def require_reference(self) -> None:
+        """Raises CouldNotCheck if the reference does not start here either."""
+        with self.blaming(self.reference):
+            self.reference.url  # noqa: B018  starts it, if it does not run yet
+
     def close(self) -> None:
         """End all candidates."""
         self._stack.close()

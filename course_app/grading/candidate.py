@@ -5,13 +5,13 @@ process of its own (the instructor's door). Criteria use only what both have.
 """
 
 import io
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TypeVar
 
-import psutil
 import psycopg
 
 from course_app.grading.answers import ASGIApp, NotAnAnswer, make_app
@@ -21,8 +21,10 @@ from course_app.grading.limits import Limits
 from course_app.grading.workspace import CHECK_NAME, Workspace
 from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
+from course_app.system import usage
 
 T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 # By user, because the check has connections to the same database, too. Where both are the same
 # user (somebody else's server), the check's are known by their name.
@@ -80,11 +82,19 @@ class Candidate(ABC):
 
     @abstractmethod
     def cpu_seconds(self) -> float:
-        """CPU that serving has used so far."""
+        """CPU that serving has used so far.
+
+        Raises:
+            CouldNotCheck: the system does not tell.
+        """
 
     @abstractmethod
     def memory_bytes(self) -> int:
-        """Memory of the process around the app; only differences mean something."""
+        """Memory of the process around the app; only differences mean something.
+
+        Raises:
+            CouldNotCheck: the system does not tell.
+        """
 
     @abstractmethod
     def log_tail(self) -> str:
@@ -226,7 +236,7 @@ class ThreadCandidate(Candidate):
         return time.process_time() - time.thread_time()
 
     def memory_bytes(self) -> int:
-        return int(psutil.Process().memory_info().rss)
+        return known(usage.own_memory_bytes(os.getpid()), "memory")
 
     def log_tail(self) -> str:
         return self._log.getvalue()
@@ -254,6 +264,20 @@ class ThreadCandidate(Candidate):
 
     def _made(self) -> ASGIApp:
         return explained(lambda: make_app(self._answer, self.workspace.given))
+
+
+def known(reading: Number | None, what: str) -> Number:
+    """A reading of a process, if there is one.
+
+    Raises:
+        CouldNotCheck: the system does not tell. Zero would be a lie that an app profits from.
+    """
+    if reading is None:
+        raise CouldNotCheck(
+            f"The {what} of the app's process cannot be read on this system, so this criterion "
+            "cannot be checked here. The others can; check this one on Linux or macOS."
+        )
+    return reading
 
 
 def explained(make: Callable[[], T]) -> T:

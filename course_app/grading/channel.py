@@ -8,11 +8,12 @@ import json
 import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 _LONGEST_REPLY_BYTES = 2**20
+_LOOK_SECONDS = 0.2
 
 
 class NoReply(Exception):
@@ -33,17 +34,23 @@ class Channel:
         self._listener.listen(1)
         self._connection: socket.socket | None = None
 
-    def accept(self, seconds: float) -> None:
+    def accept(self, seconds: float, is_alive: Callable[[], bool]) -> None:
         """Wait for the process to connect.
+
+        Args:
+            is_alive: whether it is worth while to go on waiting.
 
         Raises:
             NoReply: it did not within ``seconds``.
         """
-        self._listener.settimeout(seconds)
-        try:
-            self._connection, _ = self._listener.accept()
-        except OSError as error:
-            raise NoReply(closed=False) from error
+        deadline = time.monotonic() + seconds
+        self._listener.settimeout(_LOOK_SECONDS)
+        while self._connection is None:
+            try:
+                self._connection, _ = self._listener.accept()
+            except TimeoutError as error:
+                if time.monotonic() > deadline or not is_alive():
+                    raise NoReply(closed=False) from error
 
     def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Send an order and wait for the reply.

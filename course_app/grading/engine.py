@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from course_app.grading.answers import is_blank
 from course_app.grading.blanks import looks_blank
 from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
+from course_app.grading.evidence import CouldNotCheck
 from course_app.grading.exam import Exam, Progress
 from course_app.grading.hosting import HostProcess
 from course_app.grading.limits import Limits
@@ -155,11 +156,18 @@ class Checker:
 
 
 def _notes(exam: Exam, log: TailBuffer) -> tuple[str, ...]:
-    learner = exam.learner
+    try:
+        learner = exam.learner
+    except CouldNotCheck:  # it was never started
+        return ()
     if not isinstance(learner, ProcessCandidate):
         return ()
     log.write(learner.log_tail())
-    return (f"Served in a process of its own ({', '.join(learner.walls) or 'no limits known'}).",)
+    walls = learner.walls
+    notes = (f"Served in a process of its own ({', '.join(walls.standing) or 'no limits known'}).",)
+    if walls.missing:
+        return *notes, f"Walls that this system refuses: {', '.join(walls.missing)}."
+    return notes
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,3 +108,8 @@ class TooLittleGain(Failure):
         "Find what a request waits for now: count statements and connections, look at a "
         "trace of one request, and compare with the lesson's fast version."
     )
+
+
+#: What an answer meets before it has answered anything. A machine on which nothing can be served
+#: looks the same.
+NEVER_RAN = (DoesNotRun, DoesNotStart, Ended)

@@ -1,6 +1,6 @@
 """Runs one submission: the program inside of the walls.
 
-Started as ``python -m course_app.grading.host SOCKET``. It takes orders from the grader over
+Started as ``python -c "..." SOCKET``, which calls ``main``. It takes orders from the grader over
 that socket, one JSON object a line, and answers each in the same way. It holds nothing that
 is worth stealing: points are given on the other side, from what can be seen there.
 """
@@ -30,7 +30,7 @@ _MOST_ERROR_CHARACTERS = 4_000
 
 
 class Host:
-    """Carries out orders; ``load`` first."""
+    """Carries out orders; ``enclose`` first, then ``load``."""
 
     def __init__(self) -> None:
         self._answer: object = None
@@ -39,16 +39,23 @@ class Host:
         self._server: ThreadServer | None = None
         self._encoder = EncoderProbe()
 
-    def load(self, order: Mapping[str, Any]) -> Reply:
-        """Raise the walls, then run the submission's code."""
+    def enclose(self, order: Mapping[str, Any]) -> Reply:
+        """Raise the walls. What goes wrong so far is no submission's fault."""
         self._limits = Limits(**order["limits"])
+        try:
+            walls = enclose(self._limits, Path.cwd(), order["ports"])
+        except Exception as error:
+            return {"state": "refused", "text": f"{type(error).__name__}: {error}"}
+        return {"state": "enclosed", "standing": walls.standing, "missing": walls.missing}
+
+    def load(self, order: Mapping[str, Any]) -> Reply:
+        """Run the submission's code."""
         self._given = order["given"]
-        walls = enclose(self._limits, Path.cwd(), order["ports"])
         try:
             loaded = _load(order)
         except NotRunnable as error:
             return {"state": "broken", "text": str(error)}
-        return {**self._found(loaded, order["values"]), "walls": walls}
+        return self._found(loaded, order["values"])
 
     def start(self, _order: Mapping[str, Any]) -> Reply:
         """Make the app and serve it."""
@@ -117,6 +124,7 @@ def serve(connection: socket.socket) -> None:
     """Answer orders until the grader hangs up."""
     host = Host()
     orders = {
+        "enclose": host.enclose,
         "load": host.load,
         "start": host.start,
         "stop": host.stop,
@@ -137,7 +145,3 @@ def main() -> None:
     connection.connect(sys.argv[1])
     serve(connection)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

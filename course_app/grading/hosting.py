@@ -3,21 +3,26 @@
 import os
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from course_app.grading.channel import Channel, NoReply
-from course_app.grading.evidence import Failure
+from course_app.grading.evidence import CouldNotCheck, Failure
 from course_app.grading.failures import Ended, StoppedAnswering, TookTooLong
-from course_app.grading.limits import Limits
+from course_app.grading.limits import Limits, Walls
 from course_app.grading.watcher import Watcher, end_tree
 from course_app.processes import OwnedProcess
+from course_app.system import usage
+from course_app.system.private_folders import folder_for_a_socket
 
 # Python and the packages have to be read from the disk, perhaps beside a busy neighbour.
 _CONNECT_SECONDS = 20.0
+# Not as `-m`: processes that a submission starts anew (multiprocessing's "spawn") import the main
+# module again, and this way there is none.
+_PROGRAM = "from course_app.grading.host import main; main()"
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "COURSE_PACE")
 
 
@@ -27,26 +32,67 @@ class HostProcess:
     Args:
         answer: the path of a notebook or Python file, which is copied into the only folder
             that the process may write to; anything else is found by the process itself.
+
+    Raises:
+        CouldNotCheck: it cannot be started, for want of room, say.
     """
 
     def __init__(self, answer: object, limits: Limits) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="course-"))
+        self._limits = limits
+        try:
+            self._folder = folder_for_a_socket("course-")
+            try:
+                self._start(answer)
+            except BaseException:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise
+        except OSError as error:
+            raise CouldNotCheck(
+                f"No process for the answer could be started: {error}. Free some room where "
+                "temporary files are kept, or set TMPDIR to a folder of yours, and check again."
+            ) from error
+
+    def _start(self, answer: object) -> None:
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
-        work = self._folder / "work"
+        work, output = self._folder / "work", self._folder / "output"
         work.mkdir()
         if isinstance(answer, Path) and answer.is_file():
             shutil.copyfile(answer, work / file_name(answer))
-        output = self._folder / "output"
         self._channel = Channel(self._folder / "line")
-        self._accepted = False
-        self.process = OwnedProcess(
-            [sys.executable, "-m", "course_app.grading.host", str(self._folder / "line")],
-            env=_environment(work),
-            cwd=work,
-            output=output,
-            remove=[self._folder],
-        )
-        self._watcher = Watcher(self.process, output, limits)
+        try:
+            self.process = OwnedProcess(
+                [sys.executable, "-c", _PROGRAM, str(self._folder / "line")],
+                env=_environment(work),
+                cwd=work,
+                output=output,
+                remove=[self._folder],
+            )
+        except BaseException:
+            self._channel.close()
+            raise
+        self._watcher = Watcher(self.process, output, self._limits)
+
+    def enclose(self, ports: Sequence[int]) -> Walls:
+        """Wait for the process, and have it raise its walls; no foreign code has run by then.
+
+        Args:
+            ports: the only TCP ports that it may connect to.
+
+        Raises:
+            CouldNotCheck: it did not come so far. That is never the fault of an answer.
+        """
+        order = {"do": "enclose", "limits": asdict(self._limits), "ports": tuple(ports)}
+        try:
+            self._channel.accept(_CONNECT_SECONDS, lambda: self.process.running)
+            reply = self._channel.ask(order, _CONNECT_SECONDS)
+        except NoReply:
+            reply = {"text": self._last_words()}
+        if reply.get("state") != "enclosed":
+            raise CouldNotCheck(
+                f"The process that runs the answer could not be set up: {reply.get('text')}. Run "
+                "`course doctor` and check again: the answer is not to blame."
+            )
+        return Walls(tuple(reply["standing"]), tuple(reply["missing"]))
 
     def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Send an order and wait for the reply.
@@ -55,9 +101,6 @@ class HostProcess:
             Failure: why there is none.
         """
         try:
-            if not self._accepted:
-                self._channel.accept(_CONNECT_SECONDS)
-                self._accepted = True
             return self._channel.ask(order, seconds)
         except NoReply as silence:
             raise self._explain(silence, str(order["do"]), seconds) from silence
@@ -69,13 +112,13 @@ class HostProcess:
         if not self.process.running or self._channel.hung_up():
             raise Ended(self._last_words(), "a process that lives as long as the check")
 
-    def cpu_seconds(self) -> float:
-        """CPU of the process and all that it started."""
-        return sum(_cpu_seconds(process.pid) for process in self.process.tree())
+    def cpu_seconds(self) -> float | None:
+        """CPU of the process and all that it started; None where the system does not tell."""
+        return usage.total_cpu_seconds(process.pid for process in self.process.tree())
 
-    def memory_bytes(self) -> int:
-        """Resident memory of the process and all that it started."""
-        return sum(int(process.memory_info().rss) for process in self.process.tree())
+    def memory_bytes(self) -> int | None:
+        """Memory of the process and all that it started; None where the system does not tell."""
+        return usage.total_memory_bytes(process.pid for process in self.process.tree())
 
     def close(self) -> None:
         """End the process and all that it started, and remove its folder."""
@@ -117,15 +160,3 @@ def _environment(folder: Path) -> dict[str, str]:
     caches = {"XDG_CACHE_HOME": home, "MPLCONFIGDIR": home, "IPYTHONDIR": home, "TMPDIR": home}
     settings = {"MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return {**kept, **caches, **settings, "HOME": home, "PYTHONUNBUFFERED": "1"}
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU of all threads of a process in seconds, to the nanosecond where the kernel tells."""
-    total = 0
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-                total += int(file.read().split()[0])
-    except OSError:
-        return 0.0
-    return total / 1e9

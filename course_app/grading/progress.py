@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import TypeAdapter
 
 from course_app.grading.evidence import Kind, Outcome
 from course_app.grading.scorecard import Scorecard
+from course_app.system import homes
 
 #: Enough for a learner to see a trend; more would only make the file slow to read.
 MOST_ATTEMPTS = 200
@@ -175,7 +175,7 @@ class ProgressStore:
 
 def state_folder() -> Path:
     """The folder of the learner's progress; it survives new versions and new clones."""
-    return Path(platformdirs.user_state_dir("fastapi-performance-course")) / "progress"
+    return homes.state_folder() / "progress"
 
 
 def _parse(text: str, exercise: str) -> Standing:

@@ -145,21 +145,28 @@ class Race:
         for _ in range(_LOOKS):
             if (value := self._look(role, target, seconds)) is not None:
                 return value
-        raise CouldNotCheck(f"The {role} answered nothing within {seconds:g} s, {_LOOKS} times.")
+        what = "answered nothing" if self._metric == "p50" else "answered nothing or used no CPU"
+        raise CouldNotCheck(f"The {role} {what} within {seconds:g} s, {_LOOKS} times.")
 
     def _look(self, role: str, target: Target, seconds: float) -> float | None:
         """What the metric is in one window; None if no request fell into it."""
         candidate = self._exam.candidate(role)
-        before = candidate.cpu_seconds()
+        before = self._cpu_seconds(candidate)
         with self._exam.blaming(candidate):
             result = self._exam.generator.closed(
                 target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
             )
-        cpu_us = (candidate.cpu_seconds() - before) / max(result.completed, 1) * 1e6
+        cpu_seconds = self._cpu_seconds(candidate) - before
         self._exam.refuse_errors(candidate, result)
         if not result.completed:
             return None
-        return result.percentile(50) if self._metric == "p50" else max(cpu_us, 0.1)
+        if self._metric == "p50":
+            return result.percentile(50)
+        # No request is free: a clock that did not move in a window was read too coarsely.
+        return cpu_seconds / result.completed * 1e6 if cpu_seconds > 0 else None
+
+    def _cpu_seconds(self, candidate: Candidate) -> float:
+        return candidate.cpu_seconds() if self._metric == "cpu" else 0.0
 
     def _share(self) -> GainShare:
         baseline, learner, reference = (np.array(self._values[role]) for role in _ROLES)

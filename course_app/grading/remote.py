@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from course_app.grading.candidate import Candidate
-from course_app.grading.evidence import Failure, NotAttempted
+from course_app.grading.candidate import Candidate, known
+from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
 from course_app.grading.failures import DoesNotRun, DoesNotStart, WrongKindOfAnswer
 from course_app.grading.hosting import HostProcess, file_name
-from course_app.grading.limits import Limits
+from course_app.grading.limits import Limits, Walls
 from course_app.grading.source import describe_function
 from course_app.grading.workspace import Workspace
 
@@ -45,15 +44,13 @@ class ProcessCandidate(Candidate):
             "do": "load",
             **_source(answer),
             "given": dict(workspace.given),
-            "ports": workspace.ports,
-            "limits": asdict(limits),
             "values": names,
         }
         self._url = ""
         self._loaded = False
-        self._obstacle: Failure | NotAttempted | None = None
+        self._obstacle: Failure | NotAttempted | CouldNotCheck | None = None
         self.values: Mapping[str, Any] = {}
-        self.walls: tuple[str, ...] = ()
+        self.walls = Walls(())
 
     @property
     def url(self) -> str:
@@ -79,7 +76,7 @@ class ProcessCandidate(Candidate):
             self._loaded = True
             try:
                 self._load()
-            except (Failure, NotAttempted) as obstacle:
+            except (Failure, NotAttempted, CouldNotCheck) as obstacle:
                 self._obstacle = obstacle
         if self._obstacle is not None:
             raise self._obstacle
@@ -91,10 +88,10 @@ class ProcessCandidate(Candidate):
         return float(seconds) if isinstance(seconds, int | float) else 0.0
 
     def cpu_seconds(self) -> float:
-        return self._host.cpu_seconds()
+        return known(self._host.cpu_seconds(), "CPU time")
 
     def memory_bytes(self) -> int:
-        return self._host.memory_bytes()
+        return known(self._host.memory_bytes(), "memory")
 
     def log_tail(self) -> str:
         return self._host.process.output_tail()
@@ -119,8 +116,8 @@ class ProcessCandidate(Candidate):
         self._host.close()
 
     def _load(self) -> None:
+        self.walls = self._host.enclose(self.workspace.ports)
         reply = self._host.ask(self._order, self._limits.import_seconds)
-        self.walls = tuple(map(str, reply.get("walls") or ()))
         match reply.get("state"):
             case "loaded":
                 values = reply.get("values")

@@ -4,6 +4,7 @@ import contextlib
 import time
 from dataclasses import replace
 
+from course_app.errors import CourseError
 from course_app.grading.evidence import (
     CannotTell,
     CouldNotCheck,
@@ -14,6 +15,7 @@ from course_app.grading.evidence import (
     Outcome,
 )
 from course_app.grading.exam import Exam
+from course_app.grading.failures import NEVER_RAN
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Criterion, Exercise
 from course_app.grading.scorecard import CriterionResult
@@ -40,8 +42,11 @@ class Runner:
         """The results of all criteria, in the order of the rubric."""
         # A baseline is for the race alone, which a wrong answer may never reach.
         racing = self._races and not self._first_failure_only
-        self._exam.prepare("learner", "reference", *(["baseline"] if racing else []))
-        self._read_values()
+        try:
+            self._exam.prepare("learner", "reference", *(["baseline"] if racing else []))
+            self._read_values()
+        except CouldNotCheck as error:
+            self._broken = str(error)
         results = [self._timed(criterion) for criterion in self._exercise.rubric[:1]]
         if all(result.outcome is Outcome.NOT_ATTEMPTED for result in results):
             return not_attempted(self._exercise)
@@ -67,7 +72,7 @@ class Runner:
     def _judged(self, criterion: Criterion) -> CriterionResult:
         try:
             return self._attempt(criterion)
-        except CouldNotCheck as error:
+        except CourseError as error:
             return self._could_not_check(criterion, str(error))
         except Exception as error:
             # A mistake in the criterion or in the grader is not the learner's.
@@ -87,6 +92,9 @@ class Runner:
         except Failure as failure:
             # With a database gone every answer is wrong, and it is not the learner's fault.
             self._exam.require_services()
+            # Nor is it where our own answer does not run either.
+            if isinstance(failure, NEVER_RAN):
+                self._exam.require_reference()
             self._dead = failure.fatal
             return _failed(criterion, failure)
         result = _result(criterion, Outcome.PASSED, evidence.observed, evidence.wanted)

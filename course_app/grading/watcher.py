@@ -4,7 +4,6 @@ The operating system's own limits hold for single processes; this holds for all 
 """
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -16,13 +15,13 @@ from course_app.grading.evidence import Failure
 from course_app.grading.failures import TookTooLong, TooManyProcesses, TooMuchMemory, TooMuchOutput
 from course_app.grading.limits import Limits
 from course_app.processes import OwnedProcess
+from course_app.system import usage
 
 # Memory can be filled at some 2 GB a second, so looks must be short after each other; they cost
 # about 20 µs. Walking through all processes costs milliseconds, so it is done when their
 # number has grown, and once in a while.
 _LOOK_SECONDS = 0.05
 _WALK_SECONDS = 0.5
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Watcher:
@@ -35,7 +34,7 @@ class Watcher:
         self._limits = limits
         self._deadline = time.monotonic() + limits.check_seconds
         self._walked = 0.0
-        self._processes_then = _number_of_processes()
+        self._processes_then = usage.number_of_processes()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._thread.start()
@@ -63,9 +62,10 @@ class Watcher:
         if _size(self._output) > limits.output_bytes:
             most = f"{limits.output_bytes // 10**6} MB at most"
             return TooMuchOutput(f"more than {most.split(' at')[0]} printed", most)
-        if _resident_bytes(self._process.pid) > limits.memory_bytes:
+        # What cannot be read (None) is no limit: the system's own limits hold all the same.
+        if (usage.resident_bytes(self._process.pid) or 0) > limits.memory_bytes:
             return self._too_much_memory()
-        grown = _number_of_processes() - self._processes_then > limits.processes // 2
+        grown = usage.number_of_processes() - self._processes_then > limits.processes // 2
         if grown or time.monotonic() - self._walked > _WALK_SECONDS:
             return self._walk()
         return None
@@ -76,7 +76,8 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
-        if sum(_own_bytes(process) for process in tree) > self._limits.memory_bytes:
+        used = usage.total_memory_bytes(process.pid for process in tree)
+        if used is not None and used > self._limits.memory_bytes:
             return self._too_much_memory()
         return None
 
@@ -95,29 +96,7 @@ def end_tree(process: OwnedProcess) -> None:
     process.stop(grace_seconds=0)
 
 
-def _number_of_processes() -> int:
-    with contextlib.suppress(OSError):
-        return len(os.listdir("/proc"))
-    return 0
-
-
 def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
-    return 0
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            return int(file.read().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return 0
-
-
-def _own_bytes(process: psutil.Process) -> int:
-    """A process's part of the memory in use: what forked processes share counts once in all."""
-    with contextlib.suppress(psutil.Error):
-        memory = process.memory_full_info()
-        return int(getattr(memory, "pss", 0) or memory.uss)
     return 0

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
 from course_app.dataset import DATASET_VERSION
 from course_app.services.binaries import find_binaries, require_name, server_account
 from course_app.services.cluster import MANIFEST
 from course_app.services.errors import ServicesError, is_no_room, no_room
 from course_app.services.launch import run_job
 from course_app.services.supervisor import Job
+from course_app.system import homes
 
 PREFIX = "dataset-"
 PREPARE_TIMEOUT_SECONDS = 300.0
@@ -25,7 +24,7 @@ PREPARE_TIMEOUT_SECONDS = 300.0
 
 def cache_folder() -> Path:
     """Where prepared data sets are kept (XDG_CACHE_HOME moves it on Linux)."""
-    return Path(platformdirs.user_cache_dir("fastapi-performance-course", appauthor=False))
+    return homes.cache_folder()
 
 
 def prepared_folder() -> Path:

@@ -18,6 +18,7 @@ from course_app.grading import (
     mechanism,
     speed,
 )
+from course_app.grading.candidate import Candidate, known
 from course_app.load import get, mix, uniform
 from course_app.measure.answers import excerpt
 
@@ -191,14 +192,16 @@ def is_documented(exam: Exam) -> Evidence:
 def _cpu_us(exam: Exam) -> tuple[float, float]:
     """The learner's and the reference's, in turns; what others do on the machine only adds."""
     rounds = [
-        [
-            exam.count(candidate, LONG_PAGES, requests=_CPU_REQUESTS, concurrency=2)["CPU"]
-            for candidate in (exam.learner, exam.reference)
-        ]
+        [_cpu_us_of(exam, candidate) for candidate in (exam.learner, exam.reference)]
         for _ in range(_CPU_ROUNDS)
     ]
     mine, theirs = map(min, zip(*rounds, strict=True))
     return mine, theirs
+
+
+def _cpu_us_of(exam: Exam, candidate: Candidate) -> float:
+    counts = exam.count(candidate, LONG_PAGES, requests=_CPU_REQUESTS, concurrency=2)
+    return known(counts.get("CPU"), "CPU time")
 
 
 def _buffers(exam: Exam) -> float:

@@ -8,7 +8,7 @@ from course_app.grading import CouldNotCheck, Exam
 from course_app.load import LoadResult, Workload, as_workload
 from course_app.measure.pace import paced
 from course_app.measure.subject import connect
-from course_app.serving import ProcessServer, ServingError
+from course_app.serving import ProcessServer, ServingError, UsageNotKnown
 
 APP = "course_app.apps.workers:app"
 _START_SECONDS = 40.0
@@ -73,12 +73,16 @@ def cpu_per_request(exam: Exam, server: ProcessServer, path: str, clients: int) 
 
     Raises:
         CouldNotCheck: a request was not answered.
+        UsageNotKnown: the system does not tell the CPU time of processes, or too coarsely.
     """
     before = server.cpu_seconds()
     result = _sent(exam, server, as_workload(path), clients, None)
     if result.error_count or not result.completed:
         raise CouldNotCheck(f"{server.name} does not answer {path}.")
-    return (server.cpu_seconds() - before) / result.served
+    used = server.cpu_seconds() - before
+    if used <= 0:  # no request is free: the clock did not move between two readings
+        raise UsageNotKnown(f"The CPU time of {server.name} is told too coarsely on this system.")
+    return used / result.served
 
 
 def _sent(
