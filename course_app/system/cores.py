@@ -49,8 +49,8 @@ def core_budget() -> float:
 
 
 def usable_cores() -> int:
-    """Processes that can compute at the same time without taking turns: 1 or more."""
-    return max(1, math.floor(core_budget()))
+    """Processes that can compute at the same time: 1 or more; half a core counts as one."""
+    return max(1, math.floor(core_budget() + 0.5))
 
 
 def why() -> str:
