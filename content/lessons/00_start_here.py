@@ -55,20 +55,21 @@ first
 # %% [markdown]
 # Read the table like this:
 #
-# - **p50** is the median: half of the requests were faster. **p99** is what one in a hundred
-#   exceeds. An average would hide both.
+# - **p50** is the median: half of the requests were faster. **p90** is what one in ten exceeds.
+#   An average would hide both. p99 is shown from 1,000 requests on: below that, a handful decides.
 # - **server CPU** is what a request costs; the time that a client waits is mostly something else.
-# - Counts below it say what *happened* during a request. Clocks are noisy, counts are not.
+# - Counts say what *happened* during a request. Clocks are noisy, counts are not. Those that
+#   seldom matter are folded.
 # - The last lines tell how noisy the machine was. Other programs slow down what you measure, and
 #   you should know when they did.
 #
 # ## Predict, then compare
 #
-# `asyncio.gather` asks all three services at the same time. How many times faster will the
+# `asyncio.gather` asks all three services at the same time. How many times as fast will the
 # handler answer? Put in your own number before you run the cell.
 
 # %%
-guess = lab.predict(2, "times faster when asked together")
+guess = lab.predict(2, "times as fast when asked together")
 
 # %%
 together = FastAPI()

@@ -17,11 +17,11 @@ lab = Lab()
 # ## Your prediction
 #
 # The handler reads one user by primary key, which takes PostgreSQL about 0.05 ms. How many
-# times faster will it answer when it does not have to connect first? Change the number to
+# times as fast will it answer when it does not have to connect first? Change the number to
 # what you believe. Being wrong now is how the result will stay in your mind.
 
 # %%
-guess = lab.predict(2, "times faster with a pool")
+guess = lab.predict(2, "times as fast with a pool")
 
 # %% [markdown]
 # ## A connection for each request
@@ -249,7 +249,7 @@ lab.verdict(
     "It awaits properly and is many times slower than a pool: every request pays for a new "
     "session and its round trips.",
     {
-        "the pool is at least 3 times faster": comparison.faster(at_least=3),
+        "the pool is at least 3 times as fast": comparison.faster(at_least=3),
         "connecting costs one session per request": 0.9 < sessions["connect per request"] < 1.1,
         "connecting takes at least twice the round trips": (
             counted["connect per request"].round_trips >= 2 * counted["pool"].round_trips
@@ -264,7 +264,7 @@ lab.verdict(
     "holds",
     "No request opens a connection any more.",
     {
-        "the pool is at least 3 times faster": comparison.faster(at_least=3),
+        "the pool is at least 3 times as fast": comparison.faster(at_least=3),
         "the pool opens no session per request": sessions["pool"] < 0.1,
     },
     evidence=comparison,
@@ -288,7 +288,7 @@ lab.verdict(
     "T6",
     "holds",
     "A connection is expensive to make and free to keep.",
-    {"the pool is at least 3 times faster": comparison.faster(at_least=3)},
+    {"the pool is at least 3 times as fast": comparison.faster(at_least=3)},
     evidence=comparison,
 )
 

@@ -18,10 +18,10 @@ lab = Lab()
 # ## Your prediction
 #
 # The database has 100,000 users. A handler looks one of them up by e-mail address. How many
-# times faster does it answer with an index on that column?
+# times as fast does it answer with an index on that column?
 
 # %%
-guess = lab.predict(5, "times faster with an index")
+guess = lab.predict(5, "times as fast with an index")
 
 # %% [markdown]
 # ## An index
@@ -658,7 +658,7 @@ lab.verdict(
     "holds",
     "One statement for all rows. executemany saves the waiting, not the statements.",
     {
-        "unnest is at least 5 times faster than single inserts": gains["unnest"].above(5),
+        "unnest is at least 5 times as fast as single inserts": gains["unnest"].above(5),
         "unnest is 1 statement, executemany one for each row": (
             statements["unnest"] == 1 and statements["executemany"] == len(rows)
         ),
@@ -678,10 +678,10 @@ lab.verdict(
     "database far away nothing else matters.",
     {
         "51 statements become at most 2": asked["N+1"] > 50 and asked["ANY"] < 2.5,
-        "one statement with json_agg is at least 1.5 times faster": (
+        "one statement with json_agg is at least 1.5 times as fast": (
             fifty.faster("json_agg", at_least=1.5)
         ),
-        "with 2 ms to the database ANY is at least 2 times faster": away.faster(at_least=2),
+        "with 2 ms to the database ANY is at least 2 times as fast": away.faster(at_least=2),
     },
     evidence=away,
 )

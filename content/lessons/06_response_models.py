@@ -229,7 +229,7 @@ ways = {
     "model, from instances": instances(),
     "prebuilt bytes": prebuilt(),
 }
-by_cpu = lab.compare(ways, "/users", metric="cpu", at_least=1.5)
+by_cpu = lab.compare_requests(ways, "/users", at_least=1.5)
 by_cpu.plot(
     counters=[f"{CALLS} / request"],
     title=f"CPU for 100 rows: {by_cpu.speedup('model').factor} less with a model, "
@@ -308,7 +308,7 @@ for rows in sweep.values:
 # its fields, but do not expect to see it in a latency:
 
 # %%
-one_row = lab.compare({"dict": dicts(1), "model": model(1)}, "/users", metric="cpu")
+one_row = lab.compare_requests({"dict": dicts(1), "model": model(1)}, "/users")
 one_row
 
 # %% [markdown]
@@ -384,7 +384,7 @@ lab.verdict(
         "100 rows take no call of jsonable_encoder in place of one a value": (
             calls == {"fields by hand": expected, "response model": 0}
         ),
-        "100 rows come at least 2 times faster": comparison.faster(at_least=2),
+        "100 rows come at least 2 times as fast": comparison.faster(at_least=2),
         "one row gains less than that": one_row.speedup().below(2),
     },
     evidence=comparison,

@@ -17,10 +17,10 @@ lab = Lab()
 # ## Your prediction
 #
 # Which authors write most about a tag? The answer is a short list, but PostgreSQL reads a table
-# of 200,000 rows to find it. How many times faster does it come from a dictionary?
+# of 200,000 rows to find it. How many times as fast does it come from a dictionary?
 
 # %%
-guess = lab.predict(5, "times faster from a dictionary")
+guess = lab.predict(5, "times as fast from a dictionary")
 
 # %% [markdown]
 # ## Without a cache
@@ -491,7 +491,7 @@ def ready_bytes(fetch) -> FastAPI:
 
 
 # %%
-ways = lab.compare(
+ways = lab.compare_requests(
     {
         "dictionary": dictionary(costly_report),
         "hand-written": single_flight(costly_report, store=HandWritten),
@@ -499,7 +499,6 @@ ways = lab.compare(
         "TTLCache with bytes": ready_bytes(costly_report),
     },
     popular,
-    metric="cpu",
 )
 ways.plot(
     title=f"CPU of a hit: TTLCache is {ways.speedup('TTLCache').factor} as fast as the dictionary, "
@@ -518,13 +517,12 @@ ways.plot(
 
 # %%
 ROOM = (1, 5, 25, 50)
-rooms = lab.compare(
+rooms = lab.compare_requests(
     {
         "no cache": no_cache(cheap_lookup),
         **{f"room for {room}": single_flight(cheap_lookup, size=room) for room in ROOM},
     },
     get("/read/{key}", key=uniform(1, 50)),
-    metric="cpu",
 )
 gain = {room: rooms.speedup(f"room for {room}") for room in ROOM}
 hit_ratio = {room: 1 - rooms[f"room for {room}"].counts["SQL statements"] for room in ROOM}
@@ -634,7 +632,7 @@ lab.verdict(
     "The fetch is costly, keys come again, and an answer may be old. It lacks single-flight, a "
     "bound and copies, and each worker has a dictionary of its own.",
     {
-        "a costly report is at least 3 times faster": costly.faster(at_least=3),
+        "a costly report is at least 3 times as fast": costly.faster(at_least=3),
         "a hit sends no statement": cheap["dictionary"].counts["SQL statements"] < 0.1,
         "where 1 of 50 keys fits, a cheap lookup gains less than 1.1 times": gain[1].below(1.1),
         "an expired entry is fetched 10 times or more at once; once with single-flight": (

@@ -18,10 +18,10 @@ lab = Lab()
 # ## Your prediction
 #
 # The app puts each page together in three stages. Suppose you take a stage that is *not* the
-# bottleneck and make it infinitely fast. How many times faster does the page get?
+# bottleneck and make it infinitely fast. How many times as fast does the page get?
 
 # %%
-guess = lab.predict(1.3, "times faster with a stage that costs nothing")
+guess = lab.predict(1.3, "times as fast with a stage that costs nothing")
 
 # %% [markdown]
 # ## The suspects
@@ -305,7 +305,7 @@ print(inspect.getsource(SOUND[page][culprit]))
 # ## What a repair can be worth
 #
 # Amdahl's law: if a part takes the share *p* of the time, then no change to that part makes the
-# whole more than 1 / (1 - *p*) times faster. Not even if it costs nothing.
+# whole more than 1 / (1 - *p*) times as fast. Not even if it costs nothing.
 #
 # Let us try. A stage that remembers its answers costs nothing from the second time on (and would
 # soon be wrong; this is an experiment, not a cache). Each stage is made free in turn, and the
@@ -328,7 +328,7 @@ repaired = replaced(stages, page, culprit, SOUND[page][culprit])
 apps = {"as it is": newsroom(stages), f"{culprit} repaired": newsroom(repaired)}
 for name, stage in stages[page].items():
     apps[f"{name} free"] = newsroom(replaced(stages, page, name, free(stage)))
-tuned = lab.compare(apps, one_page, one_by_one=True, at_least=1.5)
+tuned = lab.compare_requests(apps, one_page, metric="p50", at_least=1.5)
 tuned
 
 # %%
@@ -387,7 +387,7 @@ largest = max(now, key=now.get)
 for name, part in now.items():
     print(f"{name:>10}: {part:6.1%} of the time now, {share[name]:6.1%} before")
 print(
-    f"Even without {largest}, the page would be at most {1 / (1 - now[largest]):.1f} times faster."
+    f"Even without {largest}, the page would be at most {1 / (1 - now[largest]):.1f} times as fast."
 )
 
 # %% [markdown]

@@ -37,7 +37,7 @@ class Leaderboard(Result):
     def columns(self) -> Sequence[str]:
         """One attempt a row."""
         counted = (name.replace("_", " ") for name in self.counted)
-        return ("attempt of", "points", "times faster", *counted)
+        return ("attempt of", "points", "times as fast", *counted)
 
     @property
     def message(self) -> str:

@@ -52,18 +52,15 @@ class CallComparison(Comparison):
         return Interval(1 / speedup.estimate, 1 / speedup.high, 1 / speedup.low)
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Costs, times, and what PostgreSQL counted."""
+        """Costs, times, and what differs of what PostgreSQL counted."""
         costs = ["1", *(str(self.cost(variant.name)) for variant in self.variants[1:])]
         times = [_three(1e3 * variant.middle("p50")) for variant in self.variants]
         cpu = [_three(variant.middle("cpu")) for variant in self.variants]
-        counts = [variant.counts.as_text() for variant in self.variants]
-        labels = dict.fromkeys(label for texts in counts for label in texts)
-        counted = [(label, *(texts.get(label, "") for texts in counts)) for label in labels]
         return [
             ("times as long", *costs),
             ("one call, µs", *times),
             ("CPU of the client, µs / call", *cpu),
-            *(row for row in counted if any(cell not in ("", "0") for cell in row[1:])),
+            *self._counted(differing=True),
         ]
 
     def notes(self) -> list[str]:

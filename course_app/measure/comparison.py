@@ -4,7 +4,7 @@ Single before/after runs on a shared machine are wrong in a tenth to a third of 
 Here short windows (or single requests) alternate, A B B A, and every pair gives one ratio.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,25 @@ import numpy as np
 
 from course_app.measure.answers import WrongAnswer
 from course_app.measure.noise import NoiseReport
-from course_app.measure.notes import generator_note
+from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.probes import Counts
+from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
 from course_app.measure.result import Result
 from course_app.measure.statistics import (
     WORTH_A_CHANGE,
     Floats,
     Interval,
     Verdict,
+    enough_for,
     shown,
     speedup_interval,
 )
 
 METRICS = ("p50", "throughput", "cpu")
+#: Counts tell of a cause if the highest is so many times the lowest, and by so much above it.
+_TELLING_RATIO = 1.25
+_TELLING_BY = {"max loop lag, ms": 1e3 * UNRESPONSIVE_SECONDS, "threads": 2.0}
+_TELLING_BY_USUALLY = 0.05
 _METRIC_NAMES = {"p50": "median latency", "throughput": "throughput", "cpu": "CPU per request"}
 
 
@@ -70,6 +76,8 @@ class Comparison(Result):
     generator_busy: float
     wrong: tuple[WrongAnswer, ...] = ()
 
+    more = "more, alike"
+
     @property
     def columns(self) -> tuple[str, ...]:
         """One column a variant."""
@@ -99,7 +107,7 @@ class Comparison(Result):
         return np.asarray(-logs if metric == "throughput" else logs)
 
     def speedup(self, name: str | None = None, metric: str | None = None) -> Interval:
-        """How many times faster than the baseline, with its 99 % interval.
+        """How many times as fast as the baseline, with its 99 % interval.
 
         Args:
             name: the variant; the last one if not given.
@@ -115,7 +123,7 @@ class Comparison(Result):
     def verdict(
         self, name: str | None = None, at_least: float = WORTH_A_CHANGE, metric: str | None = None
     ) -> Verdict:
-        """Is the variant at least that many times faster? Faster, not faster or cannot tell."""
+        """Is the variant at least that many times as fast? Faster, not faster or cannot tell."""
         if self.wrong:
             return Verdict.CANNOT_TELL
         return self.speedup(name, metric).verdict(at_least)
@@ -135,14 +143,17 @@ class Comparison(Result):
         return f"{'; '.join(said)} ({_METRIC_NAMES[self.metric]}, {self.concurrency} at a time)"
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Speed-ups first, then times and costs, then counts that are not zero everywhere."""
-        counts = [variant.counts.as_text() for variant in self.variants]
-        labels = dict.fromkeys(label for texts in counts for label in texts)
-        counted = [(label, *(texts.get(label, "") for texts in counts)) for label in labels]
-        return [
-            *self._timing_rows(),
-            *(row for row in counted if any(cell not in ("", "0") for cell in row[1:])),
+        """Speed-ups first, then times and costs, then the counts that differ: perhaps the cause."""
+        return [*self._timing_rows(), *self._counted(differing=True)]
+
+    def more_rows(self) -> list[tuple[str, ...]]:
+        """p99 if there are enough requests, and counts that are alike and not zero."""
+        p99 = [
+            f"{v.percentile(99):.2f}" if enough_for(99, v.latencies_ms.size) else "too few requests"
+            for v in self.variants
         ]
+        known = any(enough_for(99, v.latencies_ms.size) for v in self.variants)
+        return [*([("p99, ms", *p99)] if known else []), *self._counted(differing=False)]
 
     def notes(self) -> list[str]:
         """Errors first, then how many rounds, the noise and the generator's load."""
@@ -151,6 +162,7 @@ class Comparison(Result):
         return [
             *(str(example) for example in self.wrong),
             f"{rounds} rounds of {way} in turns; 99 % intervals.",
+            *(x for v in self.variants for x in self._afterwards(v)),
             str(self.noise),
             generator_note(self.generator_busy),
         ]
@@ -176,17 +188,32 @@ class Comparison(Result):
         others = self.variants[1:]
         speedups = ["1"] + [str(self.speedup(v.name)) if not self.wrong else "-" for v in others]
         return [
-            row(f"times faster ({_METRIC_NAMES[self.metric]})", speedups),
+            row(f"times as fast ({_METRIC_NAMES[self.metric]})", speedups),
             row("p50, ms", [f"{v.middle('p50'):.2f}" for v in self.variants]),
-            row("p99, ms", [f"{v.percentile(99):.2f}" for v in self.variants]),
             row("requests/s", [f"{v.middle('throughput'):,.0f}" for v in self.variants]),
             row("server CPU, µs / request", [shown(v.middle("cpu")) for v in self.variants]),
         ]
 
+    def _counted(self, *, differing: bool) -> list[tuple[str, ...]]:
+        """The counts that differ between variants, or those that do not, if they are not zero."""
+        texts = [variant.counts.as_text() for variant in self.variants]
+        figures = [variant.counts.to_dict() for variant in self.variants]
+        labels = dict.fromkeys(label for text in texts for label in text)
+        rows: list[tuple[str, ...]] = []
+        for label in labels:
+            cells = [text.get(label, "") for text in texts]
+            differ = _differ(label, [float(each.get(label, 0.0)) for each in figures])
+            if differ is differing and not set(cells) <= {"", "0"}:
+                rows.append((label, *cells))
+        return rows
+
+    def _afterwards(self, variant: Variant) -> list[str]:
+        return afterwards_note(variant.name, variant.counts, self.concurrency)
+
     def _said(self, variant: Variant) -> str:
         speedup, other = self.speedup(variant.name), self.baseline.name
         if speedup.verdict() is Verdict.FASTER:
-            return f"{variant.name} is {speedup} faster than {other}"
+            return f"{variant.name} is {speedup.times} as fast as {other}"
         if speedup.high < 1 / WORTH_A_CHANGE:
             return f"{variant.name} is slower than {other}: {speedup}"
         if speedup.verdict() is Verdict.NOT_FASTER:
@@ -206,3 +233,8 @@ class Comparison(Result):
             "cpu_us_per_request": variant.middle("cpu"),
             "counts": variant.counts.to_dict(),
         }
+
+
+def _differ(label: str, values: Sequence[float]) -> bool:
+    low, high = min(values), max(values)
+    return high > _TELLING_RATIO * low and high - low > _TELLING_BY.get(label, _TELLING_BY_USUALLY)

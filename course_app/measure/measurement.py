@@ -1,5 +1,6 @@
 """One app, one load: what its clients waited for, and what it cost."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +8,26 @@ from typing import Any
 from course_app.load import Generator, LoadResult
 from course_app.measure.answers import WrongAnswer, errors_of
 from course_app.measure.noise import NoiseMeter, NoiseReport
-from course_app.measure.notes import generator_note
+from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
+from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
 from course_app.measure.result import Result
-from course_app.measure.statistics import shown
+from course_app.measure.statistics import enough_for, shown
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
 WARMUP_SECONDS = 0.03
+
+#: Counts that a reader seldom asks for, by label, as long as they are not above these figures.
+_UNREMARKABLE = {
+    "max requests in flight": math.inf,
+    "asyncio tasks / request": math.inf,
+    "max loop lag, ms": 1e3 * UNRESPONSIVE_SECONDS,
+    "threads": math.inf,
+    "pool reset statements / request": math.inf,
+    "PostgreSQL connections open": math.inf,
+    "HTTP bytes received, B / request": math.inf,
+}
 
 
 @dataclass(frozen=True)
@@ -64,21 +77,33 @@ class Measurement(Result):
         )
 
     def rows(self) -> list[tuple[str, str]]:
-        """Percentiles, costs and the counts that are not zero, one a row."""
-        points = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
-        latency = [
-            (f"latency {k}, ms", f"{self.load.percentile(q):.2f}") for k, q in points.items()
-        ]
+        """Percentiles that there are enough requests for, costs, and counts that are not zero."""
+        size = self.load.latency_ms.size
+        points = [q for q in (50, 90, 99) if q == 50 or enough_for(q, size)]
         return [
             ("requests/s", f"{self.throughput:,.0f}"),
-            *latency,
+            *((f"latency p{q}, ms", f"{self.load.percentile(q):.2f}") for q in points),
+            ("latency max, ms", f"{self.load.percentile(100):.2f}"),
             ("server CPU, µs / request", shown(self.cpu_us_per_request)),
-            *(item for item in self.counts.as_text().items() if item[1] != "0"),
+            *self._counted(remarkable=True),
+        ]
+
+    def more_rows(self) -> list[tuple[str, str]]:
+        """Counts that seldom answer a question."""
+        return self._counted(remarkable=False)
+
+    def _counted(self, *, remarkable: bool) -> list[tuple[str, str]]:
+        figures = self.counts.to_dict()
+        return [
+            (label, text)
+            for label, text in self.counts.as_text().items()
+            if text != "0" and (figures[label] > _UNREMARKABLE.get(label, -1.0)) is remarkable
         ]
 
     def notes(self) -> list[str]:
         """Noise of the machine and load of the generator; errors first."""
         notes = [str(example) for example in self.wrong]
+        notes += afterwards_note(self.name, self.counts, self.load.concurrency)
         if self.load.rate is not None:
             notes.append(f"Arrivals missed: {self.load.missed}, backlog: {self.load.max_backlog}.")
         return [*notes, str(self.noise), generator_note(self.load.generator_busy)]

@@ -7,7 +7,7 @@ from course_app.measure.statistics import significant
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the learner expects, such as 3 ("times faster with a pool")."""
+    """What the learner expects, such as 3 ("times as fast with a pool")."""
 
     value: float
     what: str

@@ -16,7 +16,13 @@ _FIGURES: dict[type["Result"], Callable[..., Any]] = {}
 
 
 class Result(ABC):
-    """A measured result: shown as a table, readable by programs, drawn by ``plot``."""
+    """A measured result: shown as a table, readable by programs, drawn by ``plot``.
+
+    Attributes:
+        more: what is said of the rows that are folded, after their number.
+    """
+
+    more = "more"
 
     @property
     @abstractmethod
@@ -31,6 +37,10 @@ class Result(ABC):
     @abstractmethod
     def rows(self) -> Sequence[Row]:
         """The table's cells, as text; the first column names the row."""
+
+    def more_rows(self) -> Sequence[Row]:
+        """Rows that do not answer the question: folded in a notebook, counted in a terminal."""
+        return ()
 
     @abstractmethod
     def to_dict(self) -> Mapping[str, Any]:
@@ -59,10 +69,13 @@ class Result(ABC):
 
     def __str__(self) -> str:
         body = text_table(self.columns, self.rows())
-        return "\n".join([self.message, body, *self.notes()])
+        more = [f"and {len(self.more_rows())} {self.more}"] if self.more_rows() else []
+        return "\n".join([self.message, body, *more, *self.notes()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.message, self.columns, self.rows(), self.notes())
+        return html_table(
+            self.message, self.columns, self.rows(), self.notes(), self.more_rows(), self.more
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         # Not _repr_pretty_: IPython prefers the __repr__ that a dataclass has, with all raw values.
@@ -98,8 +111,19 @@ def text_table(columns: Row, rows: Sequence[Row]) -> str:
     return "\n".join(render(line) for line in lines)
 
 
-def html_table(caption: str, columns: Row, rows: Sequence[Row], notes: Sequence[str]) -> str:
-    """The same table in HTML, with plain inline styles that survive an export."""
+def html_table(
+    caption: str,
+    columns: Row,
+    rows: Sequence[Row],
+    notes: Sequence[str],
+    more_rows: Sequence[Row] = (),
+    more: str = "more",
+) -> str:
+    """The same table in HTML, with plain inline styles that survive an export.
+
+    Args:
+        more_rows: are folded below the table; ``more`` says what they are.
+    """
     cell = "padding:.2em .8em;text-align:{};border-bottom:1px solid #8884"
 
     def render(line: Row, tag: str) -> str:
@@ -109,12 +133,19 @@ def html_table(caption: str, columns: Row, rows: Sequence[Row], notes: Sequence[
         )
         return f"<tr>{''.join(cells)}</tr>"
 
-    head = render(columns, "th") if rows else ""
-    body = "".join(render(line, "td") for line in rows)
+    def table(lines: Sequence[Row]) -> str:
+        head = render(columns, "th") if lines else ""
+        body = "".join(render(line, "td") for line in lines)
+        return (
+            '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+        )
+
+    summary = f"<summary>and {len(more_rows)} {html.escape(more)}</summary>"
+    folded = f"<details>{summary}{table(more_rows)}</details>" if more_rows else ""
     remarks = "<br>".join(html.escape(note) for note in notes)
     return (
         f'<p style="margin:.3em 0"><strong>{html.escape(caption)}</strong></p>'
-        f'<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+        f"{table(rows)}{folded}"
         f'<p style="margin:.3em 0;font-size:.85em;opacity:.75">{remarks}</p>'
     )

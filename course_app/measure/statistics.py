@@ -25,6 +25,9 @@ CONFIDENCE = 0.99
 #: two-core machine cannot resolve much less. Lessons ask "is it at least this much faster?".
 WORTH_A_CHANGE = 1.1
 
+#: So many requests have to be slower than a percentile before it says more than who was unlucky.
+_SLOWER_REQUESTS = 10
+
 #: For a figure that the system does not tell.
 NOT_KNOWN = "not known"
 
@@ -70,6 +73,11 @@ class Interval:
     def factor(self) -> str:
         """The estimate as a factor, such as ``9.1x``."""
         return NOT_KNOWN if math.isnan(self.estimate) else f"{_factor(self.estimate)}x"
+
+    @property
+    def times(self) -> str:
+        """The same in a sentence: ``9.1 [8.2, 10] times``."""
+        return f"{str(self).replace('x [', ' [')} times"
 
     def __str__(self) -> str:
         if math.isnan(self.estimate):
@@ -132,6 +140,11 @@ def speedup_interval(log_ratios: Sequence[float] | Floats) -> Interval:
 def shown(value: float) -> str:
     """A whole number for a table, or that it is not known."""
     return NOT_KNOWN if math.isnan(value) else f"{value:,.0f}"
+
+
+def enough_for(percent: float, requests: int) -> bool:
+    """Do so many requests tell that percentile? p90 takes 100 of them, p99 takes 1,000."""
+    return requests * (100 - percent) >= 100 * _SLOWER_REQUESTS
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""A comparison as bars: how many times faster, how sure, and what caused it."""
+"""A comparison as bars: how many times as fast, how sure, and what caused it."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -212,7 +212,7 @@ def _message(result: Comparison, metric: str | None) -> str:
     best = max(others, key=lambda variant: result.speedup(variant.name, metric).estimate)
     speedup, base = result.speedup(best.name, metric), result.baseline.name
     if speedup.verdict() is Verdict.FASTER:
-        return f"{best.name} is {speedup} times as fast as {base}".replace("x [", " [")
+        return f"{best.name} is {speedup.times} as fast as {base}"
     if speedup.verdict() is Verdict.CANNOT_TELL:
         return f"Cannot tell whether {best.name} is faster than {base}: {speedup}"
     if len(others) == 1 and speedup.high < 1 / WORTH_A_CHANGE:

@@ -99,7 +99,7 @@ def _ratios(axes: Axes, ratios: Floats, interval: Interval) -> None:
     linear_ticks(axes.xaxis, 4, whole=True)
     only_grid(axes, "y")
     axes.set_xlabel("round")
-    axes.set_ylabel("times faster in this round")
+    axes.set_ylabel("times as fast in this round")
 
 
 def _message(ratios: Floats, interval: Interval) -> str:

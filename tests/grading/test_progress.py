@@ -48,7 +48,7 @@ def test_the_leaderboard_has_the_fastest_first_and_no_wrong_answer(folder: Path)
         store.record(card_)
     board = Leaderboard.of(ProgressStore(folder).standing("04_x"))
     assert [row[2] for row in board.rows()] == ["8.0", "2.0", ""]
-    assert board.columns == ("attempt of", "points", "times faster", "sql")
+    assert board.columns == ("attempt of", "points", "times as fast", "sql")
     assert "8.0 times" in board.message
 
 

@@ -23,7 +23,7 @@ COUNTS = (np.arange(0, 10, 0.25), np.where(np.arange(40) % 12 == 0, 180.0, 2.0))
 
 LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
     "comparison": lambda: examples.comparison().plot(),
-    "prediction": lambda: examples.comparison().plot(predicted=Prediction(3, "times faster")),
+    "prediction": lambda: examples.comparison().plot(predicted=Prediction(3, "times as fast")),
     "six variants": lambda: examples.six_variants().plot(predicted={"pool of 1": 20}),
     "pairs": lambda: plots.plot_pairs(examples.comparison()),
     "measurement": lambda: examples.measurement().plot(),
