@@ -168,7 +168,16 @@ class Lab:
         self.close()
 
     def serve(self, app: ASGIApp, name: str = "app") -> ThreadServer:
-        """Serve an app in a thread of this process; use it in a ``with`` statement."""
+        """Serve an app in a thread of this process; use it in a ``with`` statement.
+
+        Args:
+            app: an ASGI app.
+            name: what results call it.
+
+        Example:
+            with lab.serve(fast) as server:
+                print(httpx.get(f"{server.url}/users/1").json())
+        """
         return ThreadServer(app, name=name)
 
     def serve_processes(
@@ -186,6 +195,11 @@ class Lab:
             app: "package.module:name", because each worker imports it anew.
             program: ``uvicorn``, ``gunicorn`` (with uvicorn-worker), ``hypercorn``, ``granian``.
             env: variables for the app, besides those of this process.
+
+        Example:
+            two = lab.serve_processes("course_app.apps.hello:app", workers=2)
+            lab.measure(two, "/hello", concurrency=32)
+            two.stop()
         """
         name = name or f"{program} x {workers}"
         with ProgressLine(f"Starting {name}"):
@@ -206,6 +220,12 @@ class Lab:
         Args:
             settings: "package.module.Class", because the worker imports it.
             env: variables for the worker, besides those of this process.
+
+        Example:
+            worker = lab.queue_worker(
+                "course_app.apps.orders.WorkerSettings", env={"VALKEY_URL": lab.valkey_url}
+            )
+            worker.stop()
         """
         with ProgressLine(f"Starting the worker {settings}"):
             worker = QueueWorker(settings, env=env)
@@ -231,6 +251,12 @@ class Lab:
             concurrency: requests in flight all the time (closed model).
             rate: arrivals per second instead (open model): latency counts from the moment
                 at which a request was due.
+            seconds: how long the load lasts.
+
+        Example:
+            result = lab.measure(fast, get("/users/{user_id}", user_id=uniform(1, lab.users)))
+            print(result.p50_ms, result.counts["SQL statements"])
+            result
         """
         workload = as_workload(traffic)
         with (
@@ -272,6 +298,11 @@ class Lab:
 
         Raises:
             ValueError: the metric is ``cpu``, which ``compare_requests`` measures.
+
+        Example:
+            comparison = lab.compare({"slow": slow, "fast": fast}, "/users/1", at_least=3)
+            print(comparison.speedup(), comparison.faster(at_least=3))
+            comparison.plot()
         """
         if metric == "cpu":
             raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
@@ -314,6 +345,10 @@ class Lab:
 
         Args:
             metric: ``cpu`` (of the server, per request) or ``p50``.
+
+        Example:
+            by_cpu = lab.compare_requests({"slow": slow, "fast": fast}, "/users/1")
+            by_cpu.plot()
         """
         workloads = _per_app(apps, traffic)
         stamps: Stamps = []
@@ -337,6 +372,10 @@ class Lab:
 
         Args:
             requests: how many of the traffic's requests; the same ones each time.
+
+        Example:
+            replayed = lab.replay(fast, get("/users/{user_id}", user_id=zipf(100)), requests=200)
+            print(replayed.counts["SQL statements"], replayed.answers[0].status)
         """
         with (
             ProgressLine(f"Replaying {requests:,} requests to {name}"),
@@ -355,6 +394,14 @@ class Lab:
                 client, hands out a call (an async function without arguments), and closes.
             what: what a call does, in a few words.
             metric: ``p50`` (time of a call) or ``cpu`` (of this whole process).
+
+        Example:
+            @asynccontextmanager
+            async def by_pool():
+                async with asyncpg.create_pool(lab.postgres_dsn, min_size=1) as pool:
+                    yield lambda: pool.fetchval("SELECT 1")
+
+            lab.compare_calls({"pool": by_pool, "the same": by_pool}, "SELECT 1")
         """
         with ProgressLine(f"Comparing {', '.join(clients)}") as progress:
             return compare_calls(
@@ -362,7 +409,12 @@ class Lab:
             )
 
     def mongodb(self) -> MongoDB:
-        """A MongoDB (see COURSE_MONGODB_URL), or a stand-in that speaks its wire protocol."""
+        """A MongoDB (see COURSE_MONGODB_URL), or a stand-in that speaks its wire protocol.
+
+        Example:
+            mongodb = lab.mongodb()
+            pymongo.MongoClient(mongodb.url).course.users.count_documents({})
+        """
         return self._stack.enter_context(start_mongodb())
 
     @_told
@@ -391,6 +443,11 @@ class Lab:
             windows: windows per point; a point is their median, its bar their range.
             rounds: requests per client in a window, for apps so slow that windows of
                 some seconds would not hold a whole round.
+            count_causes: also count at each point what happened per request.
+
+        Example:
+            swept = lab.sweep({"slow": slow, "fast": fast}, "/users/1", values=[1, 4, 16])
+            swept.plot()
         """
         workloads = _per_app(apps, traffic)
         with ProgressLine(f"Sweeping {parameter}") as progress, ExitStack() as stack:
@@ -414,7 +471,11 @@ class Lab:
     def timeline(
         self, app: ASGIApp, traffic: Traffic, *, requests: int = 60, concurrency: int = 16
     ) -> Timeline:
-        """A few requests as a Gantt chart: queueing, service, write-back."""
+        """A few requests as a Gantt chart: queueing, service, write-back.
+
+        Example:
+            lab.timeline(slow, "/users/1", requests=12, concurrency=4).plot()
+        """
         with ProgressLine("Drawing a timeline"):
             return timeline(
                 self.generator,
@@ -432,6 +493,9 @@ class Lab:
 
         Args:
             rate: arrivals per second; rare enough that one request ends before the next.
+
+        Example:
+            lab.loop_lag({"slow": slow, "fast": fast}, "/users/1", requests=4).plot()
         """
         workload = as_workload(traffic)
         with ProgressLine("Sampling event loops") as progress:
@@ -458,6 +522,10 @@ class Lab:
             trigger: the request in question, sent 0.1 s after the first bystander.
             bystander: a short request, sent every ``every_ms`` for so many ``seconds``.
             triggers: how many triggers are sent at once.
+
+        Example:
+            around = lab.bystanders({"slow": slow}, "/users/1", "/users/2", repeats=2)
+            around.plot()
         """
         workloads = as_workload(bystander), as_workload(trigger)
         with ProgressLine("Watching bystanders") as progress:
@@ -472,7 +540,11 @@ class Lab:
 
     @_told
     def trace(self, app: ASGIApp, traffic: Traffic) -> Trace:
-        """One request as a waterfall of spans: SQL, Valkey, HTTP, serialization."""
+        """One request as a waterfall of spans: SQL, Valkey, HTTP, serialization.
+
+        Example:
+            lab.trace(fast, "/users/1").plot()
+        """
         with ProgressLine("Tracing one request"):
             return trace(self.generator, app, as_workload(traffic))
 
@@ -486,7 +558,11 @@ class Lab:
         seconds: float = 1.0,
         name: str = "app",
     ) -> FlameGraph:
-        """The stacks of the server's thread under load, as a flame graph."""
+        """The stacks of the server's thread under load, as a flame graph.
+
+        Example:
+            lab.profile(fast, "/users/1", seconds=0.5).plot()
+        """
         with ProgressLine(f"Profiling {name}"):
             return profile(
                 self.generator,
@@ -514,6 +590,17 @@ class Lab:
             locustfile: its text. It runs in processes of its own, because importing Locust
                 patches the standard library.
             workers: 0: one process does it all; else that many workers, and a master.
+
+        Example:
+            users = '''
+            from locust import HttpUser, task
+
+            class Reader(HttpUser):
+                @task
+                def read(self):
+                    self.client.get("/users/1")
+            '''
+            lab.load_test(users, fast, users=4, seconds=2)
         """
         with ProgressLine(f"Load test of {name}") as progress, ExitStack() as stack:
             if not isinstance(app, ThreadServer | ProcessServer):
@@ -537,6 +624,13 @@ class Lab:
 
         Args:
             urls: other servers by name; ``tap.url(name)`` is the way through the tap.
+
+        Example:
+            with lab.wire_tap() as tap:
+                connection = asyncio.run(asyncpg.connect(lab.postgres_dsn))
+                wire = tap.during(lambda: asyncio.run(connection.fetch("SELECT 1")))
+                asyncio.run(connection.close())
+            print(wire.round_trips, wire.bytes_down)
         """
         with self._by_way_of(0.0, urls) as wire:
             yield WireTap(self.generator, wire)
@@ -547,6 +641,15 @@ class Lab:
 
         Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through a
         proxy that delays; apps must connect there. With zero nothing stands between.
+
+        Args:
+            milliseconds: added to each round trip.
+
+        Example:
+            with lab.network_delay(2):
+                dsn = lab.postgres_dsn
+                far = {"slow": create_slow(dsn), "fast": create_fast(dsn)}
+                lab.compare(far, "/users/1", at_least=3)
         """
         if milliseconds == 0:
             yield
@@ -561,16 +664,37 @@ class Lab:
         Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through a
         proxy; apps must connect there. ``wire.cut("valkey")`` ends connections, with
         ``wire.silence("valkey")`` nothing is answered any more, ``wire.mend("valkey")`` ends both.
+
+        Example:
+            with lab.outages() as network:
+                network.cut("valkey")
+                ...  # what does the app answer now?
+                network.mend("valkey")
         """
         with self._by_way_of(0.0) as wire:
             yield wire
 
     def also_count(self, probe: Probe) -> None:
-        """From here on measurements of apps in this process count with this probe, too."""
+        """From here on measurements of apps in this process count with this probe, too.
+
+        Example:
+            from course_app.measure.probes.encoder import EncoderProbe
+
+            lab.also_count(EncoderProbe())
+        """
         self._further_probes.append(probe)
 
     def predict(self, value: float, what: str) -> Prediction:
-        """Commit to a number before it is measured: change it, run the cell, go on."""
+        """Commit to a number before it is measured: change it, run the cell, go on.
+
+        Args:
+            value: the number.
+            what: its unit and what it is about, in a few words.
+
+        Example:
+            guess = lab.predict(5, "times as fast with a pool")
+            comparison.plot(predicted=guess)
+        """
         prediction = Prediction(value, what)
         print(prediction)
         return prediction
@@ -596,6 +720,15 @@ class Lab:
                 The verdict stands only if all of them held.
             evidence: the comparison or interval behind it, for the report.
             number: the figure for the report, where it is not a speed-up.
+
+        Example:
+            lab.verdict(
+                9,
+                "wrong",
+                "A connection for each request costs more than the query.",
+                {"the pool is at least 3 times as fast": comparison.faster(at_least=3)},
+                evidence=comparison,
+            )
         """
         return ClaimVerdict(
             claim=str(claim),

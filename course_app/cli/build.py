@@ -33,6 +33,7 @@ def build(
     from course_app.authoring.build import Outcome, edited, plan, write
     from course_app.authoring.contents import find_course, read_claims
     from course_app.authoring.readme import write_results
+    from course_app.authoring.reference import write_reference
 
     course = find_course()
     read_claims(course)
@@ -56,6 +57,8 @@ def build(
         output().print(f"{notebook.name}: {outcome.value}", soft_wrap=True)
     if write_results(course):
         output().print("README.md: its table of results was written")
+    if write_reference(course):
+        output().print("docs/lab.md: written from the docstrings of the lab")
     if failed:
         raise typer.Exit(1)
 

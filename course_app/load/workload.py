@@ -96,7 +96,22 @@ def request(
     weight: float = 1.0,
     **values: Value,
 ) -> Request:
-    """A request of any method. Raises BadWorkload if it cannot be sent as described."""
+    """A request, and what answers count as right; ``get``, ``post`` and so on name its method.
+
+    Args:
+        path: with placeholders such as ``{user_id}``, filled from ``values``.
+        headers: their values may hold distributions, too.
+        json: a body, encoded as JSON; distributions in it are drawn anew for each request.
+        content: a body as it is.
+        expect_status: an answer with another status is an error; several may be right.
+        expect_body: if given, an answer with another body is an error.
+        weight: how often it is drawn in a ``mix``, relative to the others.
+        values: one for each placeholder: a constant, or ``uniform``, ``zipf``, ``choice`` or
+            ``sequence``.
+
+    Raises:
+        BadWorkload: it cannot be sent as described.
+    """
     if not path.startswith("/"):
         raise BadWorkload(f"A path begins with a slash; {path!r} does not.")
     if json is not None and content is not None:
