@@ -12,16 +12,16 @@ TESTS = Path(__file__).parent
 #: Rooms and files that look at times, CPU or shares of gains: a neighbour on the other core would
 #: be seen in them. They run alone, after all others (see the Makefile).
 MEASURING_PLACES = {
+    "classroom/test_class_of_sixty.py",
     "exercises/test_newsroom.py",
-    "grading/test_proofs.py",
     "load",
     "measure",
-    "network",
+    "network/test_wire_delay.py",
     "serving/test_serving_bench.py",
     "test_lessons.py",
 }
 #: Whoever asks for one of these measures, too.
-MEASURING_FIXTURES = {"lab", "generator", "generators"}
+MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "racing"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,3 +41,9 @@ def services() -> Iterator[Services]:
     """Real PostgreSQL with the data set and real Valkey, for the whole test session."""
     with start_services() as started:
         yield started
+
+
+@pytest.fixture
+def quick_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements take less than half their time."""
+    monkeypatch.setenv("COURSE_PACE", "quick")

@@ -22,11 +22,8 @@ WHAT_LEARNERS_FILL_IN = [
     for tree in (EXERCISES, SOLUTIONS)
     for path in sorted((ROOT / tree).glob("*.ipynb"))
 ]
-#: A lesson whose cells call `asyncio.run` between measurements, and a blank exercise that does.
-REPRESENTATIVES = [
-    Path(LESSONS, "06_response_models.ipynb"),
-    Path(EXERCISES, "03_client_libraries.ipynb"),
-]
+#: A blank exercise whose cells call `asyncio.run` between measurements.
+REPRESENTATIVES = [Path(EXERCISES, "03_client_libraries.ipynb")]
 
 
 def every_cell_answers(path: Path, private: Path) -> None:

@@ -102,6 +102,7 @@ def test_after_a_wrong_answer_nothing_else_is_run(door: Checker) -> None:
     assert card.seconds < 5
 
 
+@pytest.mark.usefixtures("quick_pace")
 def test_speed_is_a_share_of_the_references_gain(door: Checker) -> None:
     assert decided(door, squares.create_reference).outcome is Outcome.PASSED
     slow = decided(door, squares.create_slow)

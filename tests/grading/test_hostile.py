@@ -169,6 +169,7 @@ def test_requests_of_all_kinds_look_alike(processes: Checker, submission: Path) 
     assert card.passed, card
 
 
+@pytest.mark.usefixtures("quick_pace")
 def test_answers_are_looked_at_under_load_too(processes: Checker, submission: Path) -> None:
     code = """
 import asyncio
