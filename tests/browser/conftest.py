@@ -75,10 +75,14 @@ def opened(browser: Browser, address: str, request: pytest.FixtureRequest) -> It
     context = browser.new_context(viewport={"width": 1300, "height": 1000})
     page = context.new_page()
 
-    def open_notebook(path: str) -> Page:
+    def open_notebook(path: str, app: str = "lab") -> Page:
         workspace = path.replace("/", "-").removesuffix(".ipynb")
-        page.goto(f"{address}/lab/workspaces/{workspace}/tree/{path}?reset&token={TOKEN}")
-        page.wait_for_selector("#jp-main-statusbar >> text=| Idle", timeout=90_000)
+        if app == "notebook":
+            page.goto(f"{address}/notebooks/{path}?token={TOKEN}")
+            page.wait_for_selector(".jp-NotebookKernelStatus >> text=Idle", timeout=90_000)
+        else:
+            page.goto(f"{address}/lab/workspaces/{workspace}/tree/{path}?reset&token={TOKEN}")
+            page.wait_for_selector("#jp-main-statusbar >> text=| Idle", timeout=90_000)
         return page
 
     yield open_notebook

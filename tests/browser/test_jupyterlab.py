@@ -66,6 +66,18 @@ def test_the_first_lesson_runs_and_shows_its_figures(opened: Opened) -> None:
     expect(progress).to_have_text(DONE)
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_run_all_comes_to_the_last_verdict(opened: Opened, app: str) -> None:
+    """Lesson 04 calls `asyncio.run` between measurements, and has sliders."""
+    page = opened("notebooks/04_connection_pooling.ipynb", app)
+    clear_outputs(page)
+    run_all(page)
+    await_idle(page)
+    no_errors(page)
+    last = notebook(page).locator(".jp-CodeCell", has_text="lab.verdict(").last
+    expect(last.locator(".jp-OutputArea-output").last).to_be_visible()
+
+
 def test_an_exercise_is_blank_then_solved(opened: Opened, course: Path) -> None:
     page = opened(EXERCISE)
     run_all(page)
