@@ -1,52 +1,81 @@
-# Two commands do everything: `make lab` opens the course, `make test` tests it.
-# Both set up first: an environment of its own in .venv, made anew when the pinned requirements change.
+# `make lab` opens the course, `make test` tests it, `make instructor` adds what grades a class.
+# Each sets up first: an environment of its own in .venv, made anew when the pinned requirements
+# change. Learners' packages come first; the others are added to the same environment and stay there.
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
-UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)
+UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-test.txt)
+INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate $(NEWER)
 
-.PHONY: help lab setup check test test-slow clean
+.PHONY: help lab setup instructor check test test-slow pins clean
 
-# An environment knows its own path: in a folder that was moved or copied it is made anew.
+# A folder that was moved or copied: its `course` still works, but `activate` knows its first path.
 ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
 .PHONY: $(STAMP)
 endif
 
 help:
-	@echo "make lab    set everything up and open JupyterLab on the course"
-	@echo "make test   set everything up and run the tests (make test-slow: the long proofs)"
-	@echo "make check  lint, format and types"
-	@echo "make clean  remove the environment and everything built"
+	@echo "make lab         set everything up and open JupyterLab on the course"
+	@echo "make instructor  add what grades a class: nbgrader, a Dask cluster, JupyterHub"
+	@echo "make test        add what the tests need and run them (make test-slow: the long proofs)"
+	@echo "make check       lint, format and types"
+	@echo "make clean       remove the environment and everything built"
 
-lab: setup
+lab: $(STAMP)
 	@$(BIN)/course lab
 
 # What measures nothing shares the cores; what measures has them to itself. Both halves run, whatever the first one finds.
 PYTEST := $(BIN)/python -m pytest
 halves = $(PYTEST) -n logical -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
 
-test: setup
+test: .venv/.test
 	@$(call halves,not slow)
 
-test-slow: setup
+test-slow: .venv/.test
 	@$(call halves,slow)
 
-check: setup
+check: .venv/.test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-setup: $(STAMP)
+setup: $(STAMP) .venv/.trusted
+
+instructor: .venv/.instructor
 
 $(STAMP): requirements.txt pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@"$(PYTHON)" -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 14) else "Python 3.11 to 3.14 is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 $(or $(MAKECMDGOALS),lab)")'
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -r requirements.txt
-	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "relocatable = true" >> .venv/pyvenv.cfg
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL) --no-deps --editable .
+# Where the course is, as a path from there: a folder that is moved still works.
+	@for pth in .venv/lib/python*/site-packages/fastapi_performance_course.pth; do echo ../../../.. > "$$pth"; done
 	@printf '%s\n' "$(CURDIR)" > $(STAMP)
+
+# Figures of notebooks that are not trusted stay blank; `course lab` trusts them by itself.
+.venv/.trusted: $(STAMP)
+	@$(BIN)/jupyter trust --log-level=ERROR notebooks/*.ipynb exercises/*.ipynb solutions/*.ipynb >/dev/null || true
+	@touch $@
+
+.venv/.test: $(STAMP) requirements-test.txt
+	@echo "Adding what the tests need ..."
+	@$(INSTALL) -r requirements-test.txt
+	@touch $@
+
+.venv/.instructor: $(STAMP) requirements-test.txt
+	@echo "Adding what grades a class ..."
+	@$(INSTALL) -c requirements-test.txt -r pyproject.toml --extra instructor
+	@touch $@
+
+# Both for every platform and Python; what learners install decides.
+pins: $(STAMP)
+	@$(COMPILE) pyproject.toml -o requirements.txt
+	@$(COMPILE) pyproject.toml --all-extras -c requirements.txt -o requirements-test.txt
 
 clean:
 	rm -rf .venv build

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -25,20 +26,27 @@ OURS = canonicalize_name("fastapi-performance-course")
 COMMAND_SECONDS = 1800
 
 
-def declared() -> list[Requirement]:
-    """What `pyproject.toml` asks for, the extras included, on this platform."""
-    with (PROJECT / "pyproject.toml").open("rb") as file:
-        project = tomllib.load(file)["project"]
-    extras = project["optional-dependencies"].values()
+LEARNERS, ALL = "requirements.txt", "requirements-test.txt"
+
+
+def declared(file: str) -> list[Requirement]:
+    """What `pyproject.toml` asks for on this platform, for `ALL` with the extras."""
+    with (PROJECT / "pyproject.toml").open("rb") as opened:
+        project = tomllib.load(opened)["project"]
+    extras = project["optional-dependencies"].values() if file == ALL else ()
     lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
     return [requirement for requirement in map(Requirement, lines) if applies(requirement)]
 
 
-def pinned() -> dict[NormalizedName, Requirement]:
-    """The lines of `requirements.txt` that apply to this platform."""
-    lines = (PROJECT / "requirements.txt").read_text().splitlines()
-    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(r.name): r for r in requirements if applies(r)}
+def pins_of(file: str) -> list[Requirement]:
+    """All lines, for whatever platform."""
+    lines = (PROJECT / file).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pinned(file: str) -> dict[NormalizedName, Requirement]:
+    """The lines that apply to this platform."""
+    return {canonicalize_name(r.name): r for r in pins_of(file) if applies(r)}
 
 
 def applies(requirement: Requirement, extras: frozenset[str] = frozenset()) -> bool:
@@ -49,10 +57,10 @@ def applies(requirement: Requirement, extras: frozenset[str] = frozenset()) -> b
     )
 
 
-def required() -> set[NormalizedName]:
+def required(file: str) -> set[NormalizedName]:
     """All that the declared requirements lead to, by the metadata of what is installed."""
     found: dict[NormalizedName, set[str]] = {}
-    queue = declared()
+    queue = declared(file)
     while queue:
         wanted = queue.pop()
         name = canonicalize_name(wanted.name)
@@ -66,23 +74,67 @@ def required() -> set[NormalizedName]:
     return set(found)
 
 
-def test_the_pinned_requirements_are_those_of_the_project() -> None:
-    pins = pinned()
-    for requirement in declared():
+files = pytest.mark.parametrize("file", [LEARNERS, ALL])
+
+
+@files
+def test_the_pinned_requirements_are_those_of_the_project(file: str) -> None:
+    pins = pinned(file)
+    for requirement in declared(file):
         pin = pins.get(canonicalize_name(requirement.name))
-        assert pin is not None, f"{requirement} is not pinned: compile requirements.txt again"
+        assert pin is not None, f"{requirement} is not pinned: `make pins`"
         version = next(iter(pin.specifier)).version
         assert requirement.specifier.contains(version, prereleases=True), f"{pin} is too old"
 
 
-def test_nothing_is_pinned_that_nothing_needs_and_all_that_is_needed_is_pinned() -> None:
-    assert set(pinned()) == required()
+@files
+def test_nothing_is_pinned_that_nothing_needs_and_all_that_is_needed_is_pinned(file: str) -> None:
+    assert set(pinned(file)) == required(file)
+
+
+def test_what_learners_install_is_pinned_to_the_same_versions_for_all_others() -> None:
+    everything = {str(pin) for pin in pins_of(ALL)}
+    assert {str(pin) for pin in pins_of(LEARNERS)} - everything == set()
+
+
+def test_learners_install_nothing_of_instructors_and_tests() -> None:
+    others = {"dask", "distributed", "jupyterhub", "mypy", "nbgrader", "playwright", "ruff"}
+    assert others <= set(pinned(ALL))
+    assert not others & set(pinned(LEARNERS))
 
 
 def test_every_pin_is_exact_and_installed_here() -> None:
-    for name, pin in pinned().items():
+    for name, pin in pinned(ALL).items():
         assert [specifier.operator for specifier in pin.specifier] == ["=="], str(pin)
         assert pin.specifier.contains(metadata.version(name), prereleases=True), str(pin)
+
+
+#: The systems and the oldest releases of them that the README names.
+PLATFORMS = {
+    "x86_64-manylinux_2_28": {},
+    "aarch64-manylinux_2_28": {},
+    "aarch64-apple-darwin": {"MACOSX_DEPLOYMENT_TARGET": "12.0"},
+    "x86_64-apple-darwin": {"MACOSX_DEPLOYMENT_TARGET": "12.0"},
+}
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+#: What an installer says where no registry answers.
+UNREACHABLE = re.compile(r"error sending request|failed to fetch|dns error|timed out", re.I)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_nothing_must_be_compiled(platform: str, version: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--only-binary", ":all:"]
+    command += ["--python-platform", platform, "--python-version", version]
+    command += ["--target", str(tmp_path / "nowhere"), "-r", ALL]
+    environment = os.environ | PLATFORMS[platform]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 and UNREACHABLE.search(done.stderr):
+        pytest.skip("no package registry answers")
+    assert done.returncode == 0, done.stderr
 
 
 def environment_file() -> dict[str, Any]:
@@ -146,6 +198,10 @@ def installed(python: Path) -> dict[NormalizedName, str]:
     return {name: version for name, version in found.items() if name != OURS}
 
 
+def versions(file: str) -> dict[NormalizedName, str]:
+    return {name: next(iter(pin.specifier)).version for name, pin in pinned(file).items()}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(COMMAND_SECONDS)
 def test_the_environment_for_binder_is_the_project_s(clone: Path) -> None:
@@ -154,32 +210,45 @@ def test_the_environment_for_binder_is_the_project_s(clone: Path) -> None:
     run(*uv, "venv", "--quiet", "--python", sys.executable, str(python.parent.parent), cwd=clone)
     words = [word for line in pip_section() for word in line.split()]
     run(*uv, "pip", "install", "--quiet", "--python", str(python), *words, cwd=clone)
-    versions = {name: next(iter(pin.specifier)).version for name, pin in pinned().items()}
-    assert installed(python) == versions
+    assert installed(python) == versions(LEARNERS)
     assert run(str(python), "-c", "import course_app; print(course_app.__file__)", cwd=clone)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * COMMAND_SECONDS)
 def test_set_up_is_done_once_and_again_where_it_must(clone: Path) -> None:
-    make = ("make", "setup", f"PYTHON={sys.executable}")
-    assert "Setting up" in run(*make, cwd=clone)
-    assert "Setting up" not in run(*make, cwd=clone), "nothing has changed"
+    def make(target: str, cwd: Path = clone) -> str:
+        return run("make", target, f"PYTHON={sys.executable}", cwd=cwd)
+
+    python = clone / ".venv" / "bin" / "python"
+    assert "Setting up" in make("setup")
+    assert make("setup") == "", "nothing has changed"
+    tools = {"pip", "uv"} | ({"setuptools"} if sys.version_info < (3, 12) else set())
+    assert not (installed(python).keys() - tools) ^ versions(LEARNERS).keys()
+
+    assert "Setting up" not in make("instructor")
+    before = installed(python)
+    assert before["nbgrader"] == versions(ALL)["nbgrader"]
+    assert before.items() >= versions(LEARNERS).items()
+    assert make("setup") == "", "what instructors need stays"
+    assert installed(python) == before
 
     (clone / ".venv" / ".complete").unlink()  # as an interrupted set-up leaves it
     (clone / ".venv" / "bin" / "course").unlink()
-    assert "Setting up" in run(*make, cwd=clone)
+    assert "Setting up" in make("setup")
 
     moved = clone.rename(clone.parent / "moved elsewhere")
-    assert "Setting up" in run(*make, cwd=moved)
+    assert "check" in run(".venv/bin/course", "--help", cwd=moved), "it works where it is"
+    assert "Setting up" in make("setup", moved)
     run(".venv/bin/course", "--help", cwd=moved)
 
 
-def test_an_old_python_is_refused_with_what_to_do(clone: Path) -> None:
+@pytest.mark.parametrize("version", ["3, 9", "3, 10", "3, 15"])
+def test_a_python_without_wheels_is_refused_with_what_to_do(clone: Path, version: str) -> None:
     old = clone / "old-python"
     old.write_text(
         f"#!/bin/sh\nshift\nexec '{sys.executable}' -c "
-        "\"import sys; sys.version_info = (3, 9); sys.version = '3.9.1 old'; $1\"\n"
+        f"\"import sys; sys.version_info = ({version}, 1); sys.version = 'another'; $1\"\n"
     )
     old.chmod(0o755)
     done = subprocess.run(
@@ -190,7 +259,7 @@ def test_an_old_python_is_refused_with_what_to_do(clone: Path) -> None:
         check=False,
     )
     assert done.returncode != 0
-    assert "make PYTHON=python3.12" in done.stderr
+    assert "this is another. Try: make PYTHON=python3.12 setup" in done.stderr
     assert not (clone / ".venv").exists()
 
 

@@ -116,7 +116,6 @@ def _distributed() -> Any:
         import distributed
     except ImportError as error:
         raise CourseError(
-            "Grading on a cluster needs the package distributed: "
-            "`pip install 'fastapi-performance-course[cluster]'`."
+            "Grading on a cluster needs the package distributed: `make instructor` adds it."
         ) from error
     return distributed

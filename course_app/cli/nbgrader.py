@@ -1,5 +1,6 @@
 """``course nbgrader``: the exercises as an nbgrader course."""
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -23,5 +24,7 @@ def nbgrader(folder: Folder, lessons: Lessons = None) -> None:
     chosen = course.select(lessons) if lessons else with_exercise(course)
     for path in write_course(course, chosen, folder):
         output().print(f"{path}: written", soft_wrap=True)
+    if importlib.util.find_spec("nbgrader") is None:
+        output().print("nbgrader itself is not installed here: `make instructor` adds it.")
     slug = chosen[0].slug
     output().print(f"Next: cd {folder} && nbgrader generate_assignment {slug}", soft_wrap=True)
