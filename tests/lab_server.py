@@ -16,26 +16,31 @@ LIMIT_SECONDS = 60
 
 @contextmanager
 def course_lab(folder: Path) -> Iterator[str]:
-    """The address of ``course lab``, served from the course in ``folder``."""
+    """The address of ``course lab``, served from the course in ``folder``.
+
+    What it prints stands in ``folder / "lab.txt"``.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = Path(sys.executable).parent / "course"
     options = [f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
-    process = subprocess.Popen(
-        [program, "lab", "--no-browser", "--", *options, "--ServerApp.port_retries=0"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    printed = folder / "lab.txt"
+    with printed.open("wb") as output:
+        process = subprocess.Popen(
+            [program, "lab", "--no-browser", "--", *options, "--ServerApp.port_retries=0"],
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        yield _when_ready(process, f"http://127.0.0.1:{port}")
+        yield _when_ready(process, f"http://127.0.0.1:{port}", printed)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=LIMIT_SECONDS)
+        process.wait(LIMIT_SECONDS)
 
 
-def _when_ready(process: "subprocess.Popen[bytes]", url: str) -> str:
+def _when_ready(process: "subprocess.Popen[bytes]", url: str, printed: Path) -> str:
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -45,11 +50,11 @@ def _when_ready(process: "subprocess.Popen[bytes]", url: str) -> str:
         else:
             return url
     process.kill()
-    raise AssertionError(process.communicate()[0].decode())
+    raise AssertionError(printed.read_text())
 
 
-def read(url: str) -> tuple[str, str]:
-    """The address that a request ends at, and its answer."""
-    request = urllib.request.Request(url, headers={"Authorization": f"token {TOKEN}"})
+def read(url: str, data: bytes | None = None) -> tuple[str, str]:
+    """The address that a request ends at, and its answer; with data it is a POST."""
+    request = urllib.request.Request(url, data, {"Authorization": f"token {TOKEN}"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return answer.url, answer.read().decode()

@@ -26,6 +26,10 @@ from course_app.cli.verify import verify
 from course_app.cli.watch import watch
 from course_app.errors import CourseError
 
+# With it, reading a notebook's format takes a second more: jsonschema would build a grammar of
+# international addresses, which no notebook is checked for.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 #: What a shell reports for a command that was interrupted, or told to end.
 _INTERRUPTED = 130
 _TERMINATED = 143

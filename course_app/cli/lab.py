@@ -1,9 +1,7 @@
 """``course lab``: JupyterLab, open on the course."""
 
 import os
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +10,6 @@ from course_app.errors import CourseError
 
 if TYPE_CHECKING:
     from course_app.authoring.contents import Course
-
-#: JupyterLab's application settings; without the question about Jupyter news.
-_SETTINGS = Path(__file__).parent / "jupyterlab"
 
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
 More = Annotated[
@@ -30,17 +25,13 @@ def lab(no_browser: NoBrowser = False, more: More = None) -> None:
     course = find_course()
     notebook = _first_notebook(course)
     _trust(course)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={course.root}"]
-    command += [
-        f"--LabApp.default_url=/lab/tree/{notebook}",
-        f"--LabApp.app_settings_dir={_SETTINGS}",
-        "--FileContentsManager.pre_save_hook=course_app.authoring.notebook.keep_versions_out",
-    ]
-    command += ["--no-browser"] if no_browser else []
+    options = ["--no-browser"] if no_browser else []
     # Jupyter refuses to run as root without it; in containers and on Colab one often is.
-    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    sys.stdout.flush()
-    os.execv(sys.executable, [*command, *(more or [])])
+    options += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+    from course_app.cli.jupyterlab.server import serve
+
+    serve(course.root, notebook, [*options, *(more or [])])
 
 
 def _first_notebook(course: "Course") -> str:
