@@ -21,7 +21,13 @@ from course_app.services import Services
 WORKERS_ONLY = replace(exercise, rubric=(rubric.three_workers,))
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["thread", "process"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(False, id="thread"),
+        pytest.param(True, id="process", marks=pytest.mark.slow),
+    ],
+)
 def door(request: pytest.FixtureRequest, services: Services) -> Iterator[Checker]:
     with Checker(lambda: services, isolated=request.param) as checker:
         yield checker
