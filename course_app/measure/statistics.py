@@ -149,7 +149,9 @@ def enough_for(percent: float, requests: int) -> bool:
 
 def significant(value: float, digits: int = 2) -> str:
     """A number with two significant digits, without an exponent: 0.053, 1.9, 26, 710."""
-    if value == 0 or not math.isfinite(value):
+    if math.isnan(value):
+        return NOT_KNOWN
+    if value == 0 or math.isinf(value):
         return str(value)
     magnitude = math.floor(math.log10(abs(value)))
     if magnitude >= digits - 1:

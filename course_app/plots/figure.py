@@ -17,7 +17,7 @@ from typing import Any
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from course_app.plots.style import INK, blank, renderer_of
+from course_app.plots.style import INK, MUTED, blank, renderer_of, styled
 
 #: The stand-in for an SVG is small; a scatter is the picture itself and is sharp.
 _FALLBACK_DPI = 100
@@ -105,6 +105,15 @@ def finish(canvas: Canvas, title: str, *, scatter: bool = False) -> Figure:
     dpi = _SCATTER_DPI if scatter else _FALLBACK_DPI
     svg = None if scatter else _svg(canvas, title)
     return Figure(title, svg, _png(canvas, dpi), round(canvas.get_figwidth() * 96))
+
+
+def nothing_known(title: str) -> Figure:
+    """In the place of a picture of figures that the system does not tell."""
+    with styled():
+        canvas = titled(title)
+        canvas.set_figheight(1.2)
+        canvas.text(0.5, 0.3, "not known: this system does not tell", ha="center", color=MUTED)
+        return finish(canvas, title)
 
 
 def _broken(canvas: Canvas, title: str, room_pixels: float) -> str:

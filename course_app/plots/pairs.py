@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from course_app.measure.comparison import Comparison
 from course_app.measure.statistics import Floats, Interval
-from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import (
     INK,
@@ -42,11 +42,15 @@ def plot_pairs(
     variant = result[name] if name else result.variants[-1]
     interval = result.speedup(variant.name, metric)
     ratios = np.exp(result.log_ratios(variant.name, metric))
+    known = ~np.isnan(ratios)
+    if not known.any():
+        return nothing_known(title or result.message)
+    ratios = ratios[known]
     message = title or _message(ratios, interval)
     with styled():
         canvas = titled(message)
         left, right = canvas.subplots(1, 2, width_ratios=(1.5, 1))
-        pair = {v.name: v.rounds[metric] for v in (result.baseline, variant)}
+        pair = {v.name: v.rounds[metric][known] for v in (result.baseline, variant)}
         _rounds(left, pair, _UNITS[metric])
         _ratios(right, ratios, interval)
         label_ends(left, _labels(pair))

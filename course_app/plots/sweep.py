@@ -1,13 +1,14 @@
 """One line per series over a parameter: where it helps, where it stops, where it hurts."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from course_app.measure.statistics import significant
-from course_app.measure.sweep import UNITS, Sweep
-from course_app.plots.figure import Figure, finish, titled
+from course_app.measure.sweep import UNITS, Point, Sweep
+from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import INK, MUTED, linear_ticks, log_ticks, look, styled
 
@@ -42,9 +43,12 @@ def plot_sweep(
     metric = metric or result.metric
     message = title or _message(result, metric)
     lines = {
-        name: [(p.value, p.middle(metric), *p.span(metric)) for p in points]
+        name: told
         for name, points in result.series.items()
+        if (told := [_point(p, metric) for p in points if not isnan(p.middle(metric))])
     }
+    if not lines:
+        return nothing_known(message)
     found = dict(marks or {})
     if crossing:
         found |= {x: f"equal at {significant(x)}" for x in crossings(lines)[:1]}
@@ -58,6 +62,10 @@ def plot_sweep(
         y_log=y_log,
         marks=found,
     )
+
+
+def _point(point: Point, metric: str) -> "LinePoint":
+    return point.value, point.middle(metric), *point.span(metric)
 
 
 def _message(result: Sweep, metric: str) -> str:
