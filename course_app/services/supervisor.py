@@ -172,7 +172,12 @@ def main(folder: str) -> None:
         if isinstance(error, ServicesError):
             _fail(error)
         if isinstance(error, OSError):
-            _fail(ServicesDidNotStart(f"The lab's servers could not be set up: {error}."))
+            _fail(
+                ServicesDidNotStart(
+                    f"The lab's servers could not be set up: {error}. Set TMPDIR to a folder of "
+                    "yours, on a disk from which programs may be run (not mounted `noexec`)."
+                )
+            )
         raise
 
 
