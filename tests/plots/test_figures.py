@@ -2,6 +2,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -94,13 +95,19 @@ SCATTERS: dict[str, Callable[[], Figure]] = {
 ALL = LINES_AND_BARS | SCATTERS
 
 
+@cache
+def drawn(kind: str) -> Figure:
+    """Drawing takes most of a test's time: several look at the same figure."""
+    return ALL[kind]()
+
+
 def picture(figure: Figure) -> Image.Image:
     return Image.open(io.BytesIO(figure.png)).convert("RGBA")
 
 
 @pytest.mark.parametrize("kind", LINES_AND_BARS)
 def test_lines_and_bars_are_svg_with_their_message_as_text_alternative(kind: str) -> None:
-    figure = LINES_AND_BARS[kind]()
+    figure = drawn(kind)
     assert figure.svg is not None
     opening = figure.svg[: figure.svg.index(">")]
     assert opening.startswith('<svg role="img" aria-label="')
@@ -109,7 +116,7 @@ def test_lines_and_bars_are_svg_with_their_message_as_text_alternative(kind: str
 
 @pytest.mark.parametrize("kind", SCATTERS)
 def test_scatters_are_png_only(kind: str) -> None:
-    figure = SCATTERS[kind]()
+    figure = drawn(kind)
     data, metadata = figure._repr_mimebundle_()
     assert "data:image/png;base64," in data["text/html"]
     assert metadata["image/png"]["alt"] == figure.title
@@ -118,21 +125,21 @@ def test_scatters_are_png_only(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_figure_is_the_same_bytes_each_time(kind: str) -> None:
-    first, second = ALL[kind](), ALL[kind]()
-    assert first == second
+    first = drawn(kind)
+    assert ALL[kind]() == first
     assert first.svg is None or "<dc:date>" not in first.svg
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_figure_is_opaque_white_and_nothing_touches_its_edges(kind: str) -> None:
-    pixels = np.asarray(picture(ALL[kind]()))
+    pixels = np.asarray(picture(drawn(kind)))
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert np.all(edge == 255)
 
 
 @pytest.mark.parametrize("kind", ["sweep", "requests"])
 def test_a_notebook_gets_an_image_that_shrinks_and_has_a_text_alternative(kind: str) -> None:
-    figure = ALL[kind]()
+    figure = drawn(kind)
     data, _ = figure._repr_mimebundle_()
     assert set(data) == {"text/html", "image/png", "text/plain"}
     assert (

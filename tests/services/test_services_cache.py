@@ -59,7 +59,7 @@ def spoil_the_manifest(prepared: Path) -> None:
     "damage",
     [
         remove_a_file,
-        spoil_a_file,
+        pytest.param(spoil_a_file, marks=pytest.mark.slow),
         pytest.param(shorten_a_file, marks=pytest.mark.slow),
         pytest.param(spoil_the_manifest, marks=pytest.mark.slow),
     ],
