@@ -28,7 +28,7 @@ lab: $(STAMP)
 
 # What measures nothing shares the cores; what measures has them to itself. Both halves run, whatever the first one finds.
 PYTEST := $(BIN)/python -m pytest
-halves = $(PYTEST) -n logical -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
+halves = $(PYTEST) -n logical --dist worksteal -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
 
 test: .venv/.test
 	@$(call halves,not slow)
