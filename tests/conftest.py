@@ -14,6 +14,7 @@ TESTS = Path(__file__).parent
 MEASURING_PLACES = {
     "classroom/test_class_of_sixty.py",
     "exercises/test_newsroom.py",
+    "exercises/test_rate_limiting.py",
     "load",
     "measure",
     "network/test_wire_delay.py",
