@@ -86,6 +86,8 @@ def plot_comparison(
 
 def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -> Figure:
     """Factors as horizontal bars; the first is what the others are compared with."""
+    # The limits of a factor that nobody knows hold everything: they would set the scale.
+    bars = [bar if np.isfinite(bar.factor) else replace(bar, interval=None) for bar in bars]
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
@@ -111,7 +113,7 @@ def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation:
     if bar.below or predicted:
         _under(axes, row, _SEPARATOR.join(filter(None, [predicted, bar.below])))
     if not np.isfinite(bar.factor):
-        return _value(axes, row, 0.0, replace(bar, interval=None), look(row))
+        return _value(axes, row, start, bar, look(row))
     style = look(row)
     axes.barh(
         row,
