@@ -32,7 +32,9 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 _CONNECTIONS = """
 SELECT /* course probe */ count(*) AS connections FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    AND extract(epoch FROM state_change) >= %(since)s
 """
+_NOW = "SELECT /* course probe */ extract(epoch FROM clock_timestamp()) AS now"
 
 # A backend that ends reports its session after the client has gone: wait for two equal
 # readings in a row, for at most this long.
@@ -55,15 +57,19 @@ class PostgresProbe:
     def start(self) -> None:
         """Begin to count."""
         self._before = self._settled()
+        self._since = self._query(_NOW)["now"]
         self._cpu_before = self._cpu_seconds()
 
     def stop(self) -> Sequence[Reading]:
-        """Statements, rows, buffers, sessions and CPU since ``start``; connections now.
+        """Statements, rows, buffers, sessions and CPU since ``start``.
+
+        Connections are those that were used since then and are still open: apps that are compared
+        share the database, and their pools stay open.
 
         CPU only where the system tells it, of a server on this machine.
         """
         cpu_now = self._cpu_seconds()
-        connections = self._query(_CONNECTIONS)["connections"]
+        connections = self._query(_CONNECTIONS, since=self._since)["connections"]
         after = self._settled()
         delta = {name: after[name] - self._before[name] for name in after}
         readings = [
@@ -90,8 +96,8 @@ class PostgresProbe:
             return []  # no work is done for nothing: the clock has not told yet
         return [Reading("PostgreSQL CPU", used_us, unit="µs")]
 
-    def _query(self, sql: str) -> dict[str, float]:
-        row = self._connection.execute(sql, {"reset": _RESET}).fetchone()
+    def _query(self, sql: str, **values: float) -> dict[str, float]:
+        row = self._connection.execute(sql, {"reset": _RESET, **values}).fetchone()
         return {name: float(value) for name, value in (row or {}).items()}
 
     def _settled(self) -> dict[str, float]:
