@@ -265,7 +265,7 @@ async def greet_async():
     return {"Hello": "World"}
 
 
-small = lab.compare({"def": small_def, "async def": small_async}, "/", metric="cpu", at_least=1)
+small = lab.compare_requests({"def": small_def, "async def": small_async}, "/", at_least=1)
 small.plot(
     title=f"Nothing to wait for: def costs {small.speedup().factor} the CPU of async def",
     counters=["worker threads busy"],
@@ -278,20 +278,30 @@ small.plot(
 # ## When it hurts: work for the CPU
 #
 # `await` only helps while somebody *else* works. Here the handler itself computes for a while: on
-# the loop, in a worker thread, and in another process.
+# the loop, in a worker thread, and in another process. That process imports what it is to compute,
+# so the function lives in a module.
+
+# %%
+import inspect
+
+from course_app.apps.computing import compute
+
+print(inspect.getsource(compute))
+
+# %% [markdown]
+# `spawn` starts new interpreters. (A `fork` would copy this one with its threads, and with locks
+# that one of them happens to hold: on macOS it crashes, elsewhere it may hang.) That takes a
+# moment, so both begin before the first request: `abs` is the least that one can ask of them.
 
 # %%
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 
-def compute() -> int:
-    return sum(number * number for number in range(2_000_000))
-
-
 @asynccontextmanager
 async def with_processes(app: FastAPI):
-    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as app.pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as app.pool:
+        list(app.pool.map(abs, range(2)))
         yield
 
 

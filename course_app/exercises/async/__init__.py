@@ -28,8 +28,9 @@ exercise = Exercise(
         "fetch_price has a twin to await. load_session has none: FastAPI runs a plain def in a "
         "worker thread, dependencies too. render_invoice needs the CPU: loop.run_in_executor "
         "with a ProcessPoolExecutor.",
-        "Start the ProcessPoolExecutor in the lifespan, in a with statement. Put an "
-        "asyncio.Semaphore(40) around the call to the partner.",
+        "Start the ProcessPoolExecutor in the lifespan, in a with statement, and with "
+        'mp_context=get_context("spawn"): a fork copies the server\'s threads and locks, too. Put '
+        "an asyncio.Semaphore(40) around the call to the partner.",
     ),
     wrong_answers=(
         WrongAnswer("as it was", shop_that_blocks, rubric.BlocksInHandler),

@@ -18,7 +18,8 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with ProcessPoolExecutor(2, mp_context=get_context("fork")) as app.state.pool:
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as app.state.pool:
+            list(app.state.pool.map(abs, range(2)))  # both start now, not with a first request
             yield
 
     app = FastAPI(lifespan=lifespan)

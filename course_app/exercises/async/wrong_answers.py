@@ -18,7 +18,9 @@ Session = Callable[..., Any]
 
 
 def _processes() -> Executor:
-    return ProcessPoolExecutor(2, mp_context=get_context("fork"))
+    pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    list(pool.map(abs, range(2)))
+    return pool
 
 
 async def _price_in_thread(article: int) -> float | None:
