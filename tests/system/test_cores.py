@@ -6,7 +6,9 @@ import psutil
 import pytest
 from control_groups import Groups
 
-from course_app.measure.noise import NoiseMeter
+from course_app.cli import checks
+from course_app.measure.machine import machine_card
+from course_app.measure.noise import NoiseMeter, measure_noise
 from course_app.system import cores
 
 Machine = Callable[[int], None]
@@ -135,3 +137,14 @@ def test_on_some_cores_of_many_only_these_are_looked_at(
     zeros = dict.fromkeys(set(each[0]._fields) - {"user"}, 0.0)
     monkeypatch.setattr("psutil.cpu_times", lambda **_: [e._replace(**zeros) for e in each])
     assert cores.competing_cpu_seconds() == 110.0
+
+
+def test_card_noise_and_doctor_give_the_same_answer(machine: Machine, groups: Groups) -> None:
+    machine(16)
+    stat = "usage_usec 5\nthrottled_usec 0"
+    groups.version_2("", {"cpu.max": "50000 100000", "cpu.stat": stat})
+    assert machine_card("", "").cores == 1
+    assert measure_noise(0.01).cores == 0.5
+    found = checks.cores()
+    assert (found.state, found.found.partition(",")[0]) == ("note", "0.5 usable")
+    assert str(groups.root) in found.found
