@@ -198,6 +198,10 @@ def noise() -> Check:
     found = f"{report.badge}: {report.others}"
     if report.badge == "calm":
         return Check("Noise", "ok", found)
+    if report.others_cores is None:
+        return Check(
+            "Noise", "note", found, "Intervals are as honest as ever, only wider at times."
+        )
     advice = "Close browsers' tabs, other kernels and builds; measure when the machine is calm."
     return Check("Noise", "note", found, advice)
 
