@@ -1,0 +1,65 @@
+"""Comparisons: in which order windows come, when they end, and which way a ratio points."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from course_app.measure import compare
+from course_app.measure.comparison import METRICS, Comparison, Variant
+from course_app.measure.noise import NoiseReport
+from course_app.measure.probes import Counts
+
+NOISE = NoiseReport(wall_seconds=1.0, cores=2, others_cores=0.0, server_wait_share=0.0)
+JITTER = np.array([1.0, 1.01, 0.99, 1.0, 1.02, 0.98])
+
+
+def variant(name: str, ms: float) -> Variant:
+    p50 = ms * JITTER
+    rounds = {"p50": p50, "throughput": 1e3 / p50, "cpu": 30 * p50}
+    return Variant(name, rounds, p50, Counts(6, ()))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_less_time_less_cpu_and_more_throughput_are_faster(metric: str) -> None:
+    variants = (variant("slow", 8.0), variant("fast", 2.0))
+    result = Comparison("GET /", 4, metric, "windows", variants, NOISE, 0.1)
+    assert result.speedup().estimate == pytest.approx(4, rel=0.1)
+    assert result.faster() is True
+    assert replace(result, variants=variants[::-1]).faster() is False
+
+
+def side(name: str, ms: float) -> Any:
+    subject: Any = SimpleNamespace(name=name, thread_ids=list)
+    made = compare._Side(subject, Counts(0, ()))
+    made.values = {metric: [] for metric in METRICS}
+    made.values |= {"p50": list(ms * JITTER), "throughput": list(1e3 / (ms * JITTER))}
+    return made
+
+
+@pytest.mark.parametrize("metric", ["p50", "throughput"])
+def test_it_is_settled_once_every_side_is_clearly_above_or_below_the_bar(metric: str) -> None:
+    assert compare._settled([side("a", 8.0), side("b", 2.0), side("c", 8.0)], metric, 2.0)
+    assert not compare._settled([side("a", 8.0), side("b", 2.0), side("c", 4.0)], metric, 2.0)
+
+
+@pytest.mark.parametrize(("settled", "rounds"), [(True, compare.FEWEST_ROUNDS), (False, 9)])
+def test_windows_go_forth_and_back_until_it_is_settled(
+    monkeypatch: pytest.MonkeyPatch, settled: bool, rounds: int
+) -> None:
+    sides, seen = [side("a", 1.0), side("b", 1.0)], []
+
+    def window(_generator: object, side: Any, _length: object) -> Any:
+        seen.append(side.subject.name)
+        return SimpleNamespace(generator_cpu_seconds=0.0, window_seconds=0.1)
+
+    monkeypatch.setattr(compare, "_prepare", lambda *_: (sides, []))
+    monkeypatch.setattr(compare, "_window_length", lambda *_: {})
+    monkeypatch.setattr(compare, "_one_window", window)
+    monkeypatch.setattr(compare, "_settled", lambda *_: settled)
+    monkeypatch.setattr(compare, "_comparison", lambda *_: None)
+    nobody: Any = None
+    compare.compare_windows(nobody, [each.subject for each in sides], most_rounds=9)
+    assert "".join(seen) == ("abba" * 5)[: 2 * rounds]
