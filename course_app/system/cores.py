@@ -90,7 +90,10 @@ def competing_cpu_seconds() -> float | None:
 
 
 def throttled_seconds() -> float | None:
-    """For how long a quota has held its group back so far; None without a quota."""
+    """For how long a quota has held its group back so far, at least; None without a quota.
+
+    Linux 6.18 counts but a part of it. A thread's wait in the run queue holds all of it.
+    """
     quota = _binding_quota()
     if quota is None:
         return None
