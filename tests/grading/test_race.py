@@ -1,0 +1,66 @@
+"""A race goes forth and back, ends when it is decided, and says so when it is not."""
+
+from contextlib import nullcontext
+from itertools import cycle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from course_app.grading.evidence import CannotTell
+from course_app.grading.failures import TooLittleGain
+from course_app.grading.race import FEWEST_ROUNDS, MOST_ROUNDS, Race
+
+JITTER = (1.0, 1.02, 0.98)
+
+
+@pytest.fixture
+def rounds() -> list[str]:
+    """Whose windows came, in their order."""
+    return []
+
+
+def race(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[str], baseline: float, *learner: float
+) -> Race:
+    """A race whose reference takes 1 ms, and whose learner takes these in turn."""
+    values = {"baseline": cycle([baseline]), "reference": cycle([1.0]), "learner": cycle(learner)}
+    jitter = cycle(JITTER)
+
+    def window(_race: Race, role: str, _target: object, _seconds: float) -> float:
+        rounds.append(role[0])
+        return next(values[role]) * next(jitter)
+
+    monkeypatch.setattr(Race, "_window", window)
+    monkeypatch.setattr(Race, "_warm_up", lambda _race, targets: dict.fromkeys(targets, 0.1))
+    exam: Any = SimpleNamespace(
+        candidate=lambda role: role,
+        target=lambda *_: nullcontext(),
+        new_seed=lambda: 1,
+        progress=lambda _: None,
+    )
+    nothing: Any = None
+    return Race(exam, nothing, 4, "p50", same=False)
+
+
+def test_a_clear_race_ends_after_the_fewest_rounds(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[str]
+) -> None:
+    evidence = race(monkeypatch, rounds, 16.0, 1.0).run()
+    assert evidence.numbers["rounds"] == FEWEST_ROUNDS
+    assert "".join(rounds) == "blrrlb" * (FEWEST_ROUNDS // 2)
+
+
+def test_who_wins_too_little_is_told_so(monkeypatch: pytest.MonkeyPatch, rounds: list[str]) -> None:
+    with pytest.raises(TooLittleGain) as told:
+        race(monkeypatch, rounds, 16.0, 8.0).run()
+    assert told.value.numbers["rounds"] == FEWEST_ROUNDS
+    assert race(monkeypatch, rounds, 16.0, 8.0).run(bar=0.1)
+
+
+def test_an_undecided_race_goes_on_to_the_most_rounds_and_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[str]
+) -> None:
+    with pytest.raises(CannotTell) as told:
+        race(monkeypatch, rounds, 16.0, 2.0, 8.0).run()
+    assert told.value.numbers["rounds"] == MOST_ROUNDS
