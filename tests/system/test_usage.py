@@ -39,6 +39,17 @@ def test_linux_tells_all(ended: int) -> None:
     assert usage.run_queue_wait_seconds(threading.get_native_id()) is not None
 
 
+def test_a_sandbox_without_clocks_of_others_is_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch, ended: int
+) -> None:
+    def refuse(_clock: int) -> float:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("time.clock_gettime", refuse)
+    assert usage.cpu_seconds(ME)
+    assert usage.cpu_seconds(ended) is None
+
+
 @pytest.mark.usefixtures("no_linux")
 def test_without_proc_psutil_tells_most() -> None:
     assert usage.cpu_seconds(ME)
