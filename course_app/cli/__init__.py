@@ -25,6 +25,7 @@ from course_app.cli.run import run
 from course_app.cli.verify import verify
 from course_app.cli.watch import watch
 from course_app.errors import CourseError
+from course_app.system import homes
 
 # With it, reading a notebook's format takes a second more: jsonschema would build a grammar of
 # international addresses, which no notebook is checked for.
@@ -56,6 +57,7 @@ def main() -> None:
     # Ended from outside, a command leaves in order too: its folders and servers go with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
+        homes.provide()
         app()
     except CourseError as error:
         print_error(error)

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from course_app.errors import CourseError
+from course_app.system import users
 
 _COURSE = "fastapi-performance-course"
 
@@ -36,6 +37,21 @@ def state_folder() -> Path:
         NoHome: there is none.
     """
     return _folder("XDG_STATE_HOME", lambda: platformdirs.user_state_dir(_COURSE))
+
+
+def provide() -> None:
+    """Give a user without a name a HOME for this process and its children, if it has none.
+
+    Jupyter and IPython keep files there and do not start without one.
+
+    Raises:
+        NoHome: none can be made.
+    """
+    home = os.environ.get("HOME")
+    if home and os.access(home, os.W_OK | os.X_OK):
+        return
+    if users.name_of(os.geteuid()) is None:
+        os.environ["HOME"] = str(_without_home())
 
 
 def _folder(variable: str, usual: Callable[[], str]) -> Path:

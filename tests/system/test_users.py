@@ -164,3 +164,23 @@ print(folder)
 folder.rmdir()
 """
     assert str(NO_NAME) in python(code)
+
+
+@root_only
+@pytest.mark.parametrize("home", ["/", ""])
+def test_a_user_without_a_name_gets_a_home_for_jupyter(home: str) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from course_app.system import homes, users
+users.become({NO_NAME})
+os.environ["HOME"] = {home!r}
+homes.provide()
+Path.home().joinpath("file").touch()
+Path.home().joinpath("file").unlink()
+Path.home().rmdir()
+os.environ["HOME"] = "/tmp"
+homes.provide()
+print(Path.home())
+"""
+    assert python(code) == "/tmp"
