@@ -14,8 +14,19 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 
+class Stopped(KeyboardInterrupt):
+    """An interrupt that was seen to: all that the work had started has ended."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's hook: where it was interrupted, deep in libraries, helps nobody.
+        return ["Stopped; what was started for it has ended."]
+
+
 class ProgressLine:
-    """A progress line; call it with a text, and leave the context for the clean last line."""
+    """A progress line; call it with a text, and leave the context for the clean last line.
+
+    An interrupt leaves it as :class:`Stopped`. Make it the outermost context of what it tells of.
+    """
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -40,6 +51,8 @@ class ProgressLine:
         seconds = time.monotonic() - self._began
         state = "done in" if kind is None else "stopped after"
         self._show(f"{self._what}: {state} {seconds:.1f} s", last=True)
+        if kind is KeyboardInterrupt:
+            raise Stopped from None
 
     def _show(self, text: str, *, last: bool = False) -> None:
         if self._notebook:

@@ -10,6 +10,7 @@ from course_app.load.limits import (
     NobodyListens,
     NotLoopback,
     OutOfBounds,
+    TimedOut,
 )
 from course_app.load.result import ErrorExample, LoadResult, Response
 from course_app.load.workload import (
@@ -42,6 +43,7 @@ __all__ = [
     "Request",
     "Response",
     "Target",
+    "TimedOut",
     "Workload",
     "as_workload",
     "choice",

@@ -43,6 +43,10 @@ class NoAnswer(LoadError):
     """A sample request that got no (readable) answer."""
 
 
+class TimedOut(NoAnswer):
+    """A sample request whose answer did not come, or did not end, in time."""
+
+
 class GeneratorEnded(LoadError):
     """The generator process ended in the middle of its work; the next call starts a new one."""
 

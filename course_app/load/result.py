@@ -46,7 +46,7 @@ class ErrorExample:
     """One wrong or missing answer.
 
     ``kind`` is ``status``, ``body``, ``lost`` (the connection), ``timeout``, ``garbage`` or
-    ``refused``; ``status`` is None where none came.
+    ``refused``; ``status`` is None where none came. ``count`` requests had errors like this one.
     """
 
     kind: str
@@ -54,6 +54,7 @@ class ErrorExample:
     expected: str
     status: int | None
     got: str
+    count: int = 1
 
     def __str__(self) -> str:
         return f"{self.request_line}: expected {self.expected}, got {self.got}"

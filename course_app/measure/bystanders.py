@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from course_app.load import Generator, LoadResult, Target
-from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, Interval, mean_interval, significant
-from course_app.measure.subject import Progress, Subject, silent
+from course_app.measure.subject import Progress, Subject, require_in_time, silent
 
 #: How long bystanders are watched before the trigger is sent: what is usual here.
 BEFORE_SECONDS = 0.1
@@ -109,7 +109,7 @@ class Bystanders(Result):
             f"{self.bystander} every {self.every_ms:g} ms; {self.triggers} x {self.trigger}, "
             f"{repeats} times; 99 % intervals."
         )
-        return [*(str(example) for example in self.wrong), sent]
+        return [*(str(example) for example in self.wrong[1:]), sent]
 
     def to_dict(self) -> Mapping[str, Any]:
         """All stamps, in ms since the trigger was sent."""
@@ -167,7 +167,8 @@ def bystanders(
     wrong: list[WrongAnswer] = []
     for name, opening in scenes.items():
         with opening as scene:
-            generators[0].closed(scene.everybody.target, requests=4)
+            warm = generators[0].closed(scene.everybody.target, requests=4)
+            require_in_time(scene.everybody.server, warm)
             series[name] = []
             for number in range(repeats):
                 progress(f"{name}, {number + 1} of {repeats}")
@@ -182,7 +183,7 @@ def bystanders(
         scene.everybody.target.workload.describe(),
         every_ms,
         scene.triggers.concurrency,
-        tuple(wrong[:5]),
+        together(wrong),
     )
 
 

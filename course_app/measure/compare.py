@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from course_app.load import Generator, LoadResult
-from course_app.measure.answers import Same, WrongAnswer, compare_answers, errors_of
+from course_app.measure.answers import Same, WrongAnswer, compare_answers, errors_of, together
 from course_app.measure.collector import small_collections
 from course_app.measure.comparison import METRICS, Comparison, Variant
 from course_app.measure.noise import NoiseMeter
@@ -152,6 +152,8 @@ def _prepare(
 ) -> tuple[list[_Side], list[WrongAnswer]]:
     progress("comparing answers")
     wrong = compare_answers(generator, subjects, same)
+    if wrong:  # what answers otherwise is not measured at all
+        return [_Side(x, Counts(0, ()), latencies_ms=[np.empty(0)]) for x in subjects], wrong
     sides = []
     for subject in subjects:
         progress(f"{subject.name}: counting")
@@ -239,5 +241,5 @@ def _comparison(
         variants=tuple(side.variant() for side in sides),
         noise=meter.report(),
         generator_busy=generator_busy,
-        wrong=tuple(wrong[:5]),
+        wrong=together(wrong),
     )

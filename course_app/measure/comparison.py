@@ -15,7 +15,7 @@ from course_app.measure.noise import NoiseReport
 from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
-from course_app.measure.result import Result
+from course_app.measure.result import Result, figure
 from course_app.measure.statistics import (
     WORTH_A_CHANGE,
     Floats,
@@ -156,11 +156,12 @@ class Comparison(Result):
         return [*([("p99, ms", *p99)] if known else []), *self._counted(differing=False)]
 
     def notes(self) -> list[str]:
-        """Errors first, then how many rounds, the noise and the generator's load."""
+        """Further errors, or how many rounds, the noise and the generator's load."""
+        if self.wrong:
+            return [str(example) for example in self.wrong[1:]]
         rounds = self.baseline.rounds[self.metric].size
         way = "windows" if self.protocol == "windows" else "blocks of single requests"
         return [
-            *(str(example) for example in self.wrong),
             f"{rounds} rounds of {way} in turns; 99 % intervals.",
             *(x for v in self.variants for x in self._afterwards(v)),
             str(self.noise),
@@ -189,8 +190,8 @@ class Comparison(Result):
         speedups = ["1"] + [str(self.speedup(v.name)) if not self.wrong else "-" for v in others]
         return [
             row(f"times as fast ({_METRIC_NAMES[self.metric]})", speedups),
-            row("p50, ms", [f"{v.middle('p50'):.2f}" for v in self.variants]),
-            row("requests/s", [f"{v.middle('throughput'):,.0f}" for v in self.variants]),
+            row("p50, ms", [figure(v.middle("p50")) for v in self.variants]),
+            row("requests/s", [figure(v.middle("throughput"), ",.0f") for v in self.variants]),
             row("server CPU, µs / request", [shown(v.middle("cpu")) for v in self.variants]),
         ]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from course_app.load import Generator
-from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes.loop import TICK_SECONDS, UNRESPONSIVE_SECONDS, LoopProbe
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, Interval, mean_interval, significant
-from course_app.measure.subject import Progress, Subject, silent
+from course_app.measure.subject import Progress, Subject, require_in_time, silent
 from course_app.serving import ThreadServer
 
 _WARMUP_REQUESTS = 2
@@ -110,7 +110,7 @@ class LoopLag(Result):
         """Wrong answers, then what was sent."""
         size = next(iter(self.series.values())).start.size
         sent = f"{size} times {self.workload}, {self.rate:g} a second; 99 % intervals."
-        return [*(str(example) for example in self.wrong), sent]
+        return [*(str(example) for example in self.wrong[1:]), sent]
 
     def to_dict(self) -> Mapping[str, Any]:
         """All samples and stamps in seconds."""
@@ -155,14 +155,14 @@ def loop_lag(
             series[name], errors = _sampled(generator, subject, requests, rate)
             workload = subject.target.workload.describe()
         wrong += errors
-    return LoopLag(series, workload, rate, tuple(wrong[:5]))
+    return LoopLag(series, workload, rate, together(wrong))
 
 
 def _sampled(
     generator: Generator, subject: Subject, requests: int, rate: float
 ) -> tuple[LagSeries, list[WrongAnswer]]:
     assert isinstance(subject.server, ThreadServer)
-    generator.closed(subject.target, requests=_WARMUP_REQUESTS)
+    require_in_time(subject.server, generator.closed(subject.target, requests=_WARMUP_REQUESTS))
     probe = LoopProbe(subject.server)
     probe.start()
     try:

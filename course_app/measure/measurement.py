@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from course_app.load import Generator, LoadResult
-from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
-from course_app.measure.result import Result
+from course_app.measure.result import Result, figure
 from course_app.measure.statistics import enough_for, shown
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
@@ -69,7 +69,7 @@ class Measurement(Result):
     def message(self) -> str:
         """Throughput and median in one sentence."""
         if self.wrong:
-            return f"{self.name}: {self.load.error_count} wrong answers, such as {self.wrong[0]}"
+            return f"Answers were wrong. {self.wrong[0]}"
         model = _model(self.load)
         return (
             f"{self.name}: {self.throughput:,.0f} requests/s, half of them within "
@@ -82,8 +82,8 @@ class Measurement(Result):
         points = [q for q in (50, 90, 99) if q == 50 or enough_for(q, size)]
         return [
             ("requests/s", f"{self.throughput:,.0f}"),
-            *((f"latency p{q}, ms", f"{self.load.percentile(q):.2f}") for q in points),
-            ("latency max, ms", f"{self.load.percentile(100):.2f}"),
+            *((f"latency p{q}, ms", figure(self.load.percentile(q))) for q in points),
+            ("latency max, ms", figure(self.load.percentile(100))),
             ("server CPU, µs / request", shown(self.cpu_us_per_request)),
             *self._counted(remarkable=True),
         ]
@@ -102,7 +102,7 @@ class Measurement(Result):
 
     def notes(self) -> list[str]:
         """Noise of the machine and load of the generator; errors first."""
-        notes = [str(example) for example in self.wrong]
+        notes = [str(example) for example in self.wrong[1:]]
         notes += afterwards_note(self.name, self.counts, self.load.concurrency)
         if self.load.rate is not None:
             notes.append(f"Arrivals missed: {self.load.missed}, backlog: {self.load.max_backlog}.")
@@ -153,7 +153,7 @@ def measure(
         counts=counts,
         cpu_us_per_request=cpu_us,
         noise=meter.report(),
-        wrong=tuple(errors_of(subject.name, counted) + errors_of(subject.name, load)),
+        wrong=together(errors_of(subject.name, counted) + errors_of(subject.name, load)),
     )
 
 

@@ -11,6 +11,7 @@ from course_app.load import Generator, Workload
 from course_app.measure.flame import WAITING, FlameFrame, flame_of
 from course_app.measure.probes.asgi import ASGIApp
 from course_app.measure.result import Result
+from course_app.measure.subject import require_in_time
 from course_app.serving import ThreadServer
 
 INTERVAL_SECONDS = 0.001
@@ -120,7 +121,7 @@ def profile(
     with ThreadServer(app, name=name) as server:
         target = generator.connect(server.url, workload, concurrency=concurrency)
         try:
-            generator.closed(target, requests=4 * concurrency)
+            require_in_time(server, generator.closed(target, requests=4 * concurrency))
             # A profiler looks at the thread that starts it.
             server.run(start())
             load = generator.closed(target, seconds=seconds)

@@ -96,6 +96,11 @@ def register_plot(result_type: type[Result], draw: Callable[..., Any]) -> None:
     _FIGURES[result_type] = draw
 
 
+def figure(value: float, form: str = ".2f") -> str:
+    """A number in that form, or a dash where nothing was answered that could have one."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
 def text_table(columns: Row, rows: Sequence[Row]) -> str:
     """A table in plain text: first column to the left, numbers to the right."""
     if not rows:

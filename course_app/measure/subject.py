@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from course_app.load import PREPARED_REQUESTS, Generator, LoadResult, Target, Workload
@@ -48,6 +49,10 @@ class Subject:
         """Requests in flight under the closed model."""
         return self.target.concurrency
 
+    def responds(self) -> bool:
+        """Whether its event loop runs, as far as that can be known."""
+        return isinstance(self.server, ProcessServer) or self.server.responds()
+
     def thread_ids(self) -> tuple[int, ...]:
         """Native ids of server threads in this process."""
         return (self.server.native_id,) if isinstance(self.server, ThreadServer) else ()
@@ -73,10 +78,10 @@ def require_in_time(server: ThreadServer | ProcessServer, load: LoadResult) -> L
     late = load.errors_by_kind.get("timeout", 0)
     if not late:
         return load
-    example = next(x for x in load.errors if x.kind == "timeout")
-    sent = load.completed + load.error_count
+    sent = load.completed + load.answered_of_warmup + load.error_count
+    examples = (f"{x.request_line}: {x.got}" for x in load.errors if x.kind == "timeout")
     which = "" if sent == 1 else f" ({late} of {sent} requests)"
-    raise silence(server, f"{example.request_line}: {example.got}{which}")
+    raise silence(server, f"{next(examples, 'time-outs')}{which}")
 
 
 def silence(server: ThreadServer | ProcessServer, what: str) -> AppDoesNotAnswer:
@@ -153,14 +158,39 @@ def count(generator: Generator, subject: Subject) -> tuple[Counts, LoadResult]:
 
     Two rounds of warm-up let pools open and caches fill, so that the counts are those of
     the steady state.
+
+    Raises:
+        AppDoesNotAnswer: a request timed out, or the event loop is blocked.
     """
     warm = generator.closed(subject.target, requests=2 * subject.concurrency)
+    require_in_time(subject.server, warm)
     per_request = warm.window_seconds / max(warm.completed, 1)
     wanted = int(_COUNTED_SECONDS / max(per_request, 1e-6))
     requests = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
-    for probe in subject.probes:
-        probe.start()
-    load = generator.closed(subject.target, requests=requests)
-    readings = [r for probe in reversed(subject.probes) for r in probe.stop()]
+    with _counting(subject) as readings:
+        load = generator.closed(subject.target, requests=requests)
+        require_in_time(subject.server, load)
     readings.append(Reading("HTTP bytes received", float(load.bytes_received), unit="B"))
     return Counts(requests=load.completed + load.error_count, readings=tuple(readings)), load
+
+
+@contextmanager
+def _counting(subject: Subject) -> Iterator[list[Reading]]:
+    """The probes at work; what they read is there afterwards.
+
+    After an interrupt they end too, because the server may live on, unless its loop is blocked.
+    """
+    readings: list[Reading] = []
+    started: list[Probe] = []
+    try:
+        for probe in subject.probes:
+            probe.start()
+            started.append(probe)
+        yield readings
+        while started:
+            readings += started.pop().stop()
+    finally:
+        if started and subject.responds():
+            for probe in reversed(started):
+                with suppress(Exception):  # what was raised first is what matters
+                    probe.stop()

@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 
 from course_app.load import Generator
-from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.compare import WINDOW_SECONDS, WINDOW_WARMUP_SECONDS
 from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
 from course_app.measure.statistics import Interval, significant
-from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
+from course_app.measure.subject import (
+    Progress,
+    Subject,
+    count,
+    cpu_per_request_us,
+    require_in_time,
+    silent,
+)
 
 UNITS = {"throughput": "requests/s", "p50": "ms", "p99": "ms", "cpu": "µs CPU / request"}
 
@@ -113,7 +120,7 @@ class Sweep(Result):
         """Errors, then the noise."""
         windows = len(next(iter(self.series.values()))[0].windows[self.metric])
         ranges = f"Medians of {windows} windows [lowest, highest]; {self.workload}."
-        return [*(str(example) for example in self.wrong), ranges, str(self.noise)]
+        return [*(str(example) for example in self.wrong[1:]), ranges, str(self.noise)]
 
     def to_dict(self) -> Mapping[str, Any]:
         """All windows of all points."""
@@ -197,7 +204,7 @@ def sweep(
         },
         workload=subject.target.workload.describe(),
         noise=meter.report(),
-        wrong=tuple(wrong[:5]),
+        wrong=together(wrong),
     )
 
 
@@ -214,7 +221,8 @@ def _window(
     generator: Generator, subject: Subject, seconds: float, rounds: int | None
 ) -> tuple[Mapping[str, float], list[WrongAnswer]]:
     # One round of requests opens pools and shows how long a window has to be.
-    warm = generator.closed(subject.target, requests=1 if rounds else subject.concurrency)
+    first = 1 if rounds else subject.concurrency
+    warm = require_in_time(subject.server, generator.closed(subject.target, requests=first))
     before = subject.work()
     if rounds:
         load = generator.closed(subject.target, requests=rounds * subject.concurrency)

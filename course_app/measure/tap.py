@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from course_app.load import Generator, Request, Workload
 from course_app.measure.probes.asgi import ASGIApp
+from course_app.measure.subject import require_in_time
 from course_app.network import Wire, WireCounts
 from course_app.serving import ThreadServer
 
@@ -35,7 +36,7 @@ class WireTap:
         with ThreadServer(app) as running:
             target = self._generator.connect(running.url, traffic)
             try:
-                self._generator.closed(target, requests=COUNTED_REQUESTS)
+                require_in_time(running, self._generator.closed(target, requests=COUNTED_REQUESTS))
                 self._wire.reset()
                 self._generator.closed(target, requests=COUNTED_REQUESTS)
                 return self._wire.counts(server).per(COUNTED_REQUESTS)

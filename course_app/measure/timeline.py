@@ -13,10 +13,11 @@ import numpy as np
 
 from course_app.errors import CourseError
 from course_app.load import Generator, LoadResult, Workload
-from course_app.measure.answers import WrongAnswer, errors_of
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes.asgi import ASGIApp, Receive, Scope, Send
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats
+from course_app.measure.subject import require_in_time
 from course_app.serving import ThreadServer
 
 #: More rows than this cannot be told apart in a figure.
@@ -85,7 +86,7 @@ class Timeline(Result):
     def message(self) -> str:
         """How many requests were served at once, and how much of the waiting was queueing."""
         if self.wrong:
-            return f"{self.name}: answers were wrong, such as {self.wrong[0]}"
+            return f"Answers were wrong. {self.wrong[0]}"
         size = self.client_start_ms.size
         at_once = "one at a time" if self.overlap == 1 else f"up to {self.overlap} at once"
         return (
@@ -108,7 +109,7 @@ class Timeline(Result):
     def notes(self) -> Sequence[str]:
         """Wrong answers, then what was sent."""
         sent = f"{self.workload}, {self.concurrency} connections."
-        return [*(str(example) for example in self.wrong), sent]
+        return [*(str(example) for example in self.wrong[1:]), sent]
 
     def to_dict(self) -> Mapping[str, Any]:
         """All stamps in ms, and the figures made of them."""
@@ -178,9 +179,9 @@ def timeline(
             server.url, workload, concurrency=concurrency, number_requests=True
         )
         try:
-            generator.closed(target, requests=concurrency)
+            require_in_time(server, generator.closed(target, requests=concurrency))
             stamped.stamps.clear()
-            load = generator.closed(target, requests=requests)
+            load = require_in_time(server, generator.closed(target, requests=requests))
         finally:
             generator.disconnect(target)
     # The server has stopped, so requests that went on after their answers have ended too.
@@ -215,7 +216,7 @@ def from_stamps(
         server_start_ms=since_first_ms(began),
         server_end_ms=since_first_ms(ended),
         client_end_ms=since_first_ms(load.end_ns[order]),
-        wrong=tuple(wrong),
+        wrong=together(wrong),
     )
 
 

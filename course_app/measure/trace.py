@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from course_app.load import Generator, Workload
+from course_app.load import Generator, TimedOut, Workload
 from course_app.measure.instrument import instrumented
 from course_app.measure.probes.asgi import ASGIApp
 from course_app.measure.result import Result
 from course_app.measure.spans import Span, TraceFailed, spans_of_last_request
+from course_app.measure.subject import silence
 from course_app.serving import ThreadServer
 
 #: Requests sent before the one that is traced: pools open, caches fill, code paths warm up.
@@ -161,13 +162,16 @@ def trace(
     instrumentation is on; everything is as before afterwards.
 
     Raises:
-        TraceFailed: the app gave no answer.
+        NoAnswer: the app gave no answer that can be read.
+        AppDoesNotAnswer: it gave none in time.
     """
     with instrumented(app) as (traced_app, finished_spans):
         with ThreadServer(traced_app, name=name) as server:
             target = generator.connect(server.url, workload, concurrency=1)
             try:
                 answers = generator.sample(target, warmup_requests + 1)
+            except TimedOut as error:
+                raise silence(server, str(error).rstrip(".")) from None
             finally:
                 generator.disconnect(target)
         recorded = finished_spans()

@@ -1,6 +1,7 @@
 """Run an ASGI app: in a thread of this process, or as worker processes of a server program."""
 
 from course_app.serving.errors import (
+    AppDoesNotAnswer,
     AppFailedToStart,
     PortTaken,
     ProgramMissing,
@@ -14,6 +15,7 @@ from course_app.serving.queue_worker import QueueWorker
 from course_app.serving.thread import ThreadServer
 
 __all__ = [
+    "AppDoesNotAnswer",
     "AppFailedToStart",
     "PortTaken",
     "ProcessServer",

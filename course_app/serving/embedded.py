@@ -127,6 +127,7 @@ class EmbeddedLifespan(LifespanOn):
         super().__init__(config)
         self.logger = logging.Logger("uvicorn.lifespan", logging.CRITICAL)
         self.error: BaseException | None = None
+        self.hung = False
         self._app = config.loaded_app
         self._grace_seconds = config.grace_seconds
         self.config = copy.copy(config)
@@ -137,7 +138,7 @@ class EmbeddedLifespan(LifespanOn):
         try:
             await asyncio.wait_for(super().shutdown(), self._grace_seconds)
         except TimeoutError:
-            self.should_exit = True
+            self.should_exit = self.hung = True
 
     async def _watched(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -18,6 +18,10 @@ class AppFailedToStart(ServingError):
         self.original = original
 
 
+class AppDoesNotAnswer(ServingError):
+    """Requests were not answered in time, or the event loop runs nothing any more."""
+
+
 class PortTaken(ServingError):
     """Another program listens on the port that was asked for."""
 

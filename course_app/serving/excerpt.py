@@ -1,6 +1,7 @@
 """Exceptions of a learner's app, told with the learner's own lines only."""
 
 import re
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -38,14 +39,35 @@ def own_lines(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
         frames = list(traceback.extract_tb(seen.__traceback__))
-        parts.append("".join(traceback.format_list(_own(frames))).rstrip("\n"))
+        parts.append(_as_text(_own(frames)))
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return "\n".join(dict.fromkeys(part for part in reversed(parts) if part))
 
 
 def frames_text(frames: Iterable[traceback.FrameSummary]) -> str:
-    """The reader's frames among these, as Python prints frames."""
-    return "".join(traceback.format_list(_own(list(frames)))).rstrip("\n")
+    """The reader's frames among these, as Python prints frames; equal ones are shown once."""
+    return _as_text(_own(list(frames)))
+
+
+def own_frames_text(frames: Iterable[traceback.FrameSummary]) -> str:
+    """The same, and nothing where no frame is the reader's."""
+    return _as_text([frame for frame in frames if is_own(frame.filename)])
+
+
+def _as_text(frames: list[traceback.FrameSummary]) -> str:
+    texts = (
+        text.replace(f'File "{frame.filename}"', _name(frame.filename), 1)
+        for frame in frames
+        for text in traceback.format_list([frame])
+    )
+    return "".join(dict.fromkeys(texts)).rstrip("\n")
+
+
+def _name(filename: str) -> str:
+    """A file as readers know it: a notebook's cells have names that only IPython can read."""
+    shell = getattr(sys.modules.get("IPython.core.getipython"), "get_ipython", lambda: None)()
+    cell = shell.compile.format_code_name(filename) if shell is not None else None
+    return " ".join(cell) if cell else f'File "{filename}"'
 
 
 def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

@@ -1,4 +1,4 @@
-"""What to tell the reader when an app's start-up fails or hangs."""
+"""What to tell the reader when an app fails or hangs: at its start, or with a request."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from course_app.serving.errors import AppFailedToStart
-from course_app.serving.excerpt import frames_text, own_lines, summary
+from course_app.serving.errors import AppDoesNotAnswer, AppFailedToStart
+from course_app.serving.excerpt import frames_text, own_frames_text, own_lines, summary
+
+#: Threads in which Starlette runs `def` handlers.
+_HANDLER_THREADS = "AnyIO worker thread"
 
 
 def require_asgi(app: object, name: str) -> None:
@@ -39,23 +42,56 @@ def failed(name: str, error: BaseException | None) -> AppFailedToStart:
     )
 
 
-def too_slow(name: str, timeout_seconds: float, where: str) -> AppFailedToStart:
+def too_slow(name: str, timeout_seconds: float, where: str, blocked: bool) -> AppFailedToStart:
     """The error for a start-up that did not end in time."""
+    busy = " It blocks its thread: if the machine stays busy, restart the kernel." * blocked
     return AppFailedToStart(
         f'"{name}" did not start within {timeout_seconds:g} s; it waits here:\n{where}\n'
-        "Make what it waits for available, or give it a time limit."
+        f"Make what it waits for available, or give it a time limit.{busy}"
+    )
+
+
+def blocks(name: str, what: str, thread: threading.Thread) -> AppDoesNotAnswer:
+    """The error for a server whose event loop runs nothing any more."""
+    return AppDoesNotAnswer(
+        f'"{name}" does not answer: {what}. Its event loop is blocked here:\n'
+        f"{frames_text(_stack(thread))}\n"
+        "Nothing else can run meanwhile. Await instead, or make it a `def` handler, which runs in "
+        "a thread; then run the cell again. If the machine stays busy, restart the kernel."
+    )
+
+
+def waits(name: str, what: str, loop: asyncio.AbstractEventLoop) -> AppDoesNotAnswer:
+    """The error for requests that are not answered although the event loop runs."""
+    frames = _tasks(loop)
+    for other in threading.enumerate():
+        if other.name.startswith(_HANDLER_THREADS):
+            frames += _stack(other)
+    where = own_frames_text(frames)
+    return AppDoesNotAnswer(
+        f'"{name}" does not answer: {what}. '
+        + (f"It waits here:\n{where}\n" if where else "")
+        + "Give what its handler waits for a time limit, or its stream an end."
     )
 
 
 def where_it_waits(thread: threading.Thread, loop: asyncio.AbstractEventLoop) -> str:
     """The reader's lines at which a server's thread waits: a blocking call, or an ``await``."""
-    blocked = sys._current_frames().get(thread.ident or 0)
-    frames = list(traceback.extract_stack(blocked))
+    return frames_text([*_stack(thread), *_tasks(loop)])
+
+
+def _stack(thread: threading.Thread) -> list[traceback.FrameSummary]:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return list(traceback.extract_stack(frame)) if frame is not None else []
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> list[traceback.FrameSummary]:
+    frames: list[traceback.FrameSummary] = []
     with contextlib.suppress(RuntimeError):  # tasks may come and go while we look
         for task in asyncio.all_tasks(loop):
             for frame in _awaiting(task.get_coro()):
                 frames += traceback.extract_stack(frame, limit=1)
-    return frames_text(frames)
+    return frames
 
 
 def _awaiting(waiting: Any) -> Iterator[FrameType]:

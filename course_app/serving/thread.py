@@ -10,6 +10,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -20,13 +21,19 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from course_app.serving.embedded import EmbeddedConfig, EmbeddedServer
-from course_app.serving.errors import ServerStopped
+from course_app.serving.errors import AppDoesNotAnswer, ServerStopped
+from course_app.serving.excerpt import own_lines, summary
 from course_app.serving.listener import LOOPBACK, open_listener
 from course_app.serving.loops import LoopName, keep_c_tasks, new_loop
-from course_app.serving.startup import failed, require_asgi, too_slow, where_it_waits
+from course_app.serving.startup import blocks, failed, require_asgi, too_slow, waits, where_it_waits
 from course_app.system import threads
 
 T = TypeVar("T")
+
+#: A loop that runs nothing for so long is blocked: no request waits longer for its answer.
+BLOCKED_SECONDS = 10.0
+#: What a loop that was waited for already still gets to show that it runs.
+_LAST_CHANCE_SECONDS = 0.5
 
 _running: "weakref.WeakSet[ThreadServer]" = weakref.WeakSet()
 
@@ -62,7 +69,7 @@ class ThreadServer:
         self.name = name
         self.app = app
         self.loop: asyncio.AbstractEventLoop = new_loop(loop)
-        self._shutdown_timeout_seconds = shutdown_timeout_seconds
+        self._patience_seconds = shutdown_timeout_seconds
         # Four stages of a stop share the time: requests, cancelled ones, lifespan, other tasks.
         self._config = EmbeddedConfig(
             app, access_log=access_log, grace_seconds=shutdown_timeout_seconds / 5
@@ -74,6 +81,7 @@ class ThreadServer:
         self._failure: BaseException | None = None
         self._started = threading.Event()
         self._stopping = False
+        self._blocked = False
         self._cpu_lock = threading.Lock()
         self._final_cpu_seconds: float | None = None
         # A daemon: its threads (those of `def` handlers too) inherit it, so that a handler
@@ -100,6 +108,7 @@ class ThreadServer:
         Raises:
             ServerStopped: the server does not run any more.
             TimeoutError: it took longer than ``timeout_seconds``.
+            AppDoesNotAnswer: a handler blocks the loop, so the coroutine does not get on.
             RuntimeError: called from the server's own thread, which would wait for itself.
         """
         if threading.current_thread() is self.thread:
@@ -110,10 +119,27 @@ class ThreadServer:
             raise ServerStopped(f'The server of "{self.name}" has been stopped; start a new one.')
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
-            return future.result(timeout_seconds)
+            return self._result(future, timeout_seconds)
         except (KeyboardInterrupt, concurrent.futures.TimeoutError):
             future.cancel()
             raise
+
+    def responds(self) -> bool:
+        """Whether the event loop runs anything just now."""
+        beat = threading.Event()
+        self._call_soon(beat.set)
+        return beat.wait(_LAST_CHANCE_SECONDS)
+
+    def silence(self, what: str) -> AppDoesNotAnswer:
+        """The error for requests without an answer: names the reader's lines that wait or block.
+
+        Args:
+            what: is not answered, as the end of a sentence.
+        """
+        self._blocked = not self.responds()
+        if self._blocked:
+            return blocks(self.name, what, self.thread)
+        return waits(self.name, what, self.loop)
 
     def cpu_seconds(self) -> float:
         """CPU time that the server's thread has used, in seconds.
@@ -140,9 +166,10 @@ class ThreadServer:
         self._stopping = True
         _running.discard(self)
         self._call_soon(self._ask_to_stop)
-        self.thread.join(self._shutdown_timeout_seconds)
+        self.thread.join(0.0 if self._blocked else self._patience_seconds)
         if self.thread.is_alive():
             self._abandon()
+        self._tell_of_the_end()
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +180,8 @@ class ThreadServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, KeyboardInterrupt) and not self.responds():
+            self._patience_seconds = 0.0  # whoever interrupts has waited already
         self.stop()
 
     def __repr__(self) -> str:
@@ -193,6 +222,19 @@ class ThreadServer:
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
 
+    def _result(self, future: "concurrent.futures.Future[T]", timeout_seconds: float | None) -> T:
+        while timeout_seconds is None:
+            try:
+                return future.result(BLOCKED_SECONDS)
+            except concurrent.futures.TimeoutError:
+                if future.done():  # the coroutine's own
+                    raise
+                if not self.responds():
+                    future.cancel()
+                    what = f"nothing was run for {BLOCKED_SECONDS:g} s"
+                    raise self.silence(what) from None
+        return future.result(timeout_seconds)
+
     def _call_soon(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self.loop.call_soon_threadsafe(callback)
@@ -230,9 +272,23 @@ class ThreadServer:
             problem = failed(self.name, error or self._failure)
         else:
             where = where_it_waits(self.thread, self.loop)
-            problem = too_slow(self.name, timeout_seconds, where)
+            self._blocked = not self.responds()
+            problem = too_slow(self.name, timeout_seconds, where, self._blocked)
         self.stop()
         raise problem from None
+
+    def _tell_of_the_end(self) -> None:
+        """Show what went wrong in the app's shutdown; nobody waits for that, so it is no error."""
+        if self._server is None or not self._server.started:
+            return
+        lifespan = self._server.lifespan
+        if isinstance(lifespan.error, Exception):
+            said = f"failed: {summary(lifespan.error)}\n{own_lines(lifespan.error)}"
+        elif lifespan.hung:
+            said = f"did not end within {self._config.grace_seconds:g} s and was left."
+        else:
+            return
+        print(f'The shutdown of "{self.name}" {said}', file=sys.stderr)
 
     def _abandon(self) -> None:
         """Close the port under a thread that hangs, and ask it to end when it runs Python again."""
@@ -240,7 +296,7 @@ class ThreadServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         threads.ask_to_end(self.thread)
         self.thread.join(0.2)
-        if self.thread.is_alive():
+        if self.thread.is_alive() and not self._blocked:  # else that was said
             warnings.warn(
                 f'The app "{self.name}" blocks its event loop and could not be stopped; '
                 "restart the kernel if it keeps the machine busy.",

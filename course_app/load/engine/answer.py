@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import httptools
 
+from course_app.load.codings import EXCERPT_BYTES, readable
+
 HEAD_END = b"\r\n\r\n"
 MOST_HEAD_BYTES = 65_536
 MOST_KNOWN_HEADS = 4096
-EXCERPT_BYTES = 200
 MOST_KEPT_BYTES = 64 * 1024 * 1024
 NOT_PLAIN = -1
 
@@ -107,6 +108,16 @@ def parse_head(raw: bytes) -> Head:
             KNOWN_HEADS.clear()
         KNOWN_HEADS[raw] = head
     return head
+
+
+def told(head: Head, excerpt: bytes) -> str:
+    """An answer in one line: what it is, and the beginning of its text as a client reads it."""
+    fields = dict(head.headers)
+    if 300 <= head.status < 400 and "location" in fields:
+        return f"status {head.status}, a redirect to {fields['location']}"
+    if head.body_bytes == 0 or not excerpt:
+        return f"status {head.status} without a body"
+    return f"status {head.status}: {readable(excerpt, fields)}"
 
 
 class AnswerReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from course_app.load.engine.answer import AnswerReader, BadAnswer, Head
+from course_app.load.engine.answer import AnswerReader, BadAnswer, Head, told
 from course_app.load.engine.connection import Connection
 from course_app.load.engine.stream import numbered
 from course_app.system.poller import READ, WRITE, new_poller
@@ -42,8 +42,7 @@ class Exchanges(ABC):
             recorder.answered(connection, now, head.status)
             return
         kind = "body" if head.status in expectation.statuses else "status"
-        excerpt = reader.excerpt.decode(errors="replace")
-        recorder.failed(connection, kind, f"status {head.status}: {excerpt}", head.status)
+        recorder.failed(connection, kind, told(head, reader.excerpt), head.status)
 
     def launch(self, connection: Connection, intended_ns: int = 0) -> None:
         """Send the target's next request, on a new connection where the old one is gone."""

@@ -39,7 +39,7 @@ class Closed(Window):
             self.free(connection, clock())
 
     def free(self, connection: Connection, now: int) -> None:
-        if now >= self.closes_ns or self.left == 0:
+        if now >= self.closes_ns or self.left == 0 or self.stalled:
             self.rest(connection, now)
             return
         if self.left is not None and now >= self.opens_ns:
@@ -146,6 +146,8 @@ class Alternate(Window):
         self._next()
 
     def _next(self) -> None:
+        if self.stalled:
+            return
         if self.position == len(self.round):
             self.position = 0
         if self.position > 0 or clock() < self.closes_ns:

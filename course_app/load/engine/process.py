@@ -19,7 +19,7 @@ from course_app.load.engine.models import Alternate, Closed, Open, Sample
 from course_app.load.engine.recorder import Recorder
 from course_app.load.engine.stream import Stream
 from course_app.load.engine.window import OwnerGone, Window
-from course_app.load.limits import LoadError, NoAnswer
+from course_app.load.limits import LoadError, NoAnswer, TimedOut
 from course_app.load.wire import PipeClosed, read_frame, write_frame
 from course_app.system import open_files
 
@@ -89,7 +89,8 @@ class Commands:
         sampled.close()
         if window.recorders[0].examples:
             example = window.recorders[0].examples[0]
-            raise NoAnswer(f"{example['request_line']}: {example['got']}.")
+            kind = TimedOut if example["kind"] == "timeout" else NoAnswer
+            raise kind(f"{example['request_line']}: {example['got']}.")
         bodies = {str(index): body for index, body in enumerate(window.bodies)}
         return {"responses": window.responses, "next": [stream.number]}, {**bodies}
 

@@ -1,4 +1,4 @@
-"""What a window keeps of each answer: stamps in plain arrays, counts, the first few errors."""
+"""What a window keeps of each answer: stamps in plain arrays, counts, a few different errors."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ class Recorder:
     def failed(self, connection: Connection, kind: str, got: str, status: int | None) -> None:
         """A request had a wrong answer or none. In the warm-up too: a wrong server is wrong."""
         self.errors[kind] += 1
+        for example in self.examples:
+            alike = (example["kind"], example["status"]) == (kind, status)
+            if alike and (example["got"] == got or len(self.examples) == MOST_EXAMPLES):
+                example["count"] += 1
+                return
         if len(self.examples) < MOST_EXAMPLES:
             line = connection.payload[:REQUEST_LINE_BYTES].partition(b" HTTP/1.1\r\n")[0]
             self.examples.append(
@@ -68,6 +73,7 @@ class Recorder:
                     "expected": _wanted(connection),
                     "status": status,
                     "got": got,
+                    "count": 1,
                 }
             )
 

@@ -22,7 +22,11 @@ class OwnerGone(BaseException):
 
 
 class Window(Exchanges):
-    """One bounded stretch of load on one or more targets, each with its recorder."""
+    """One bounded stretch of load on one or more targets, each with its recorder.
+
+    It is ``stalled`` once a request timed out. Then only windows that send by the clock go on: in
+    others a server that never answers would cost a time-out for each request.
+    """
 
     paced = False
     """Whether it sends by the clock (and so must wake in time), not only after answers."""
@@ -36,6 +40,7 @@ class Window(Exchanges):
         self.opens_ns = self.look_ns = 0
         self.closes_ns = self.ended_ns = 0
         self.opened = False
+        self.stalled = False
         self.recorders = [Recorder() for _ in targets]
 
     @abstractmethod
@@ -131,7 +136,10 @@ class Window(Exchanges):
         for connection in list(self.connections.values()):
             timeout_ns = connection.target.timeout_ns
             if connection.busy and now - connection.started_ns > timeout_ns:
-                self.fail(connection, "timeout", f"no answer within {timeout_ns / 1e9:g} s")
+                self.stalled = True
+                begun = connection.reader is not None and connection.reader.begun
+                what = "no end of the answer" if begun else "no answer"
+                self.fail(connection, "timeout", f"{what} within {timeout_ns / 1e9:g} s")
 
     def _join(self) -> None:
         self.poller.add(self.owner, READ)
