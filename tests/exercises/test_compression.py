@@ -4,6 +4,7 @@ import gzip
 import inspect
 from typing import Any
 
+import brotli
 import numpy as np
 import pytest
 
@@ -19,7 +20,10 @@ from course_app.exercises.compression.choices import (
     read,
     times_as_long,
 )
+from course_app.exercises.compression.failures import NotDecodable
 from course_app.exercises.compression.reference import CompressForTheWorld, levels
+from course_app.exercises.compression.rubric import _require_decodable
+from course_app.load import Response
 from course_app.measure.transfer import Delivery
 
 TEXT = " ".join(f"row {n * n % 7919} of {n}" for n in range(8000)).encode()
@@ -75,3 +79,9 @@ def test_choices_that_are_none_are_not_read(handed_in: Any) -> None:
 
 def test_choices_are_levels_or_none() -> None:
     assert read(levels) == {"phone": 6, "office": 1, "indexer": None}
+
+
+def test_a_coding_that_was_not_asked_for_is_not_decodable() -> None:
+    packed = Response(200, (("content-encoding", "br"),), brotli.compress(TEXT), "GET / HTTP/1.1")
+    with pytest.raises(NotDecodable):
+        _require_decodable(packed)

@@ -59,6 +59,9 @@ def _list(path: str, headers: Mapping[str, str], weight: float = 1.0) -> Request
     return get(path, limit=uniform(60, 120), headers=headers, weight=weight)
 
 
+#: What ``GZIP`` accepts, and the bare body.
+_ACCEPTED = ("gzip", "x-gzip", "deflate", "identity")
+
 LIST = "/posts?limit={limit}"
 INTERNAL = "/internal/posts?limit={limit}"
 ONE = get("/posts/{id}", id=uniform(1, 100_000), headers=GZIP)
@@ -83,6 +86,9 @@ def _same(mine: Response, theirs: Response) -> bool:
 
 
 def _require_decodable(answer: Response) -> bytes:
+    coding = answer.header("content-encoding") or "identity"
+    if coding.strip().lower() not in _ACCEPTED:
+        raise NotDecodable(f"a body with Content-Encoding: {coding}", "one that was asked for")
     try:
         return decoded(answer)
     except ValueError as error:
