@@ -1,14 +1,16 @@
 """Exercise 12: what a plan says is read strictly, and its figures are taken at their word."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from course_app.exercises.workers import rubric
+from course_app.exercises.workers import deployment, rubric
 from course_app.exercises.workers.figures import reported_gain
 from course_app.exercises.workers.plan import Unreadable, read_plan
 from course_app.grading import CannotTell
 from course_app.measure.statistics import Interval
+from course_app.serving import UsageNotKnown
 
 ENTRY = {"server": "uvicorn", "workers": 2, "pool": 3, "measured": {"1": [10, 11, 12]}}
 
@@ -97,3 +99,25 @@ def test_a_busy_machine_does_not_refute_a_figure(
         with pytest.raises(outcome):
             rubric._require_true(*arguments)
     assert next(looks, None) is None
+
+
+def unreadable() -> float:
+    raise UsageNotKnown("The system does not tell.")
+
+
+@pytest.mark.parametrize("clock", [lambda: 1.5, unreadable], ids=["stands still", "unreadable"])
+def test_a_clock_that_tells_nothing_is_no_cost(monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:
+    sent = SimpleNamespace(error_count=0, completed=100, served=110)
+    monkeypatch.setattr(deployment, "_sent", lambda *_: sent)
+    server: Any = SimpleNamespace(name="waits", cpu_seconds=clock)
+    exam: Any = None
+    with pytest.raises(UsageNotKnown):
+        deployment.cpu_per_request(exam, server, "/hello", 8)
+
+
+def test_memory_that_cannot_be_read_is_within_no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = dict.fromkeys(rubric.SERVICES, SimpleNamespace(pss_bytes=unreadable))
+    monkeypatch.setattr(rubric, "running", lambda _exam: servers)
+    exam: Any = None
+    with pytest.raises(UsageNotKnown):
+        rubric.within_budget.check(exam)
