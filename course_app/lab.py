@@ -21,6 +21,7 @@ from course_app.dataset import ROWS
 from course_app.load import (
     PREPARED_REQUESTS,
     Generator,
+    NobodyListens,
     Request,
     Workload,
     as_workload,
@@ -756,9 +757,14 @@ class Lab:
                 number, stamps = stamping or (0, None)
                 gauge = InFlight(app, number, stamps)
                 app = stack.enter_context(ThreadServer(gauge, name=name))
-            target = connect(self.generator, app, workload, concurrency, prepared_requests)
-            stack.callback(self.generator.disconnect, target)
-            yield Subject(name, app, target, gauge, self._probes(app, gauge))
+            try:
+                target = connect(self.generator, app, workload, concurrency, prepared_requests)
+                stack.callback(self.generator.disconnect, target)
+                yield Subject(name, app, target, gauge, self._probes(app, gauge))
+            except NobodyListens:
+                if isinstance(app, ProcessServer):
+                    raise app.gone() from None
+                raise
 
     @contextmanager
     def _scene(

@@ -17,10 +17,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from course_app.lab import Lab, get
-from course_app.load import LoadError
 from course_app.measure.trace import Trace
 from course_app.progress import Stopped
-from course_app.serving import AppDoesNotAnswer, AppFailedToStart, thread
+from course_app.serving import AppDoesNotAnswer, AppFailedToStart, ServerStopped, thread
 
 #: In place of ten seconds, which a reader is made to wait.
 PATIENCE_SECONDS = 0.5
@@ -253,7 +252,7 @@ def test_a_trace_of_a_failing_request_shows_its_status(lab: Lab) -> None:
 def test_workers_that_end_in_the_middle_are_told(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "ending.py").write_text(ENDING)
     server = lab.serve_processes("ending:app", env={"PYTHONPATH": str(tmp_path)})
-    with pytest.raises(LoadError, match="No server accepts connections"):
+    with pytest.raises(ServerStopped, match=r"its workers have ended. They printed last:\n"):
         lab.measure(server, "/bye", concurrency=2, seconds=0.05)
     server.stop()
 

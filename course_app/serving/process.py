@@ -117,6 +117,14 @@ class ProcessServer:
         """The last lines that the program printed."""
         return self._process.output_tail(lines)
 
+    def gone(self) -> ServerStopped:
+        """The error for a server that accepts no connections any more."""
+        return ServerStopped(
+            f'"{self.name}" accepts no connections any more: its workers have ended. They printed '
+            f"last:\n{own_output(self.output_tail(200)) or '(nothing)'}\n"
+            "Start it again; if that happens again, call the app in a notebook cell to see why."
+        )
+
     def stop(self) -> None:
         """End all processes: asked first, killed after three seconds. Safe to call again."""
         self._process.stop(grace_seconds=_STOP_GRACE_SECONDS)

@@ -15,9 +15,16 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
+import course_app.serving.thread
 from course_app.apps.hello import app as hello
 from course_app.apps.hello import broken
-from course_app.serving import AppFailedToStart, PortTaken, ServerStopped, ThreadServer
+from course_app.serving import (
+    AppDoesNotAnswer,
+    AppFailedToStart,
+    PortTaken,
+    ServerStopped,
+    ThreadServer,
+)
 
 #: More than any step here takes, also on a busy machine: a test that waits longer hangs.
 LIVENESS_SECONDS = 10.0
@@ -379,3 +386,27 @@ def test_the_caller_can_make_tasks_while_servers_run() -> None:
 
     with ThreadServer(hello) as server:
         assert asyncio.run(in_caller_s_loop(httpx.get)) == 200
+
+
+def test_a_coroutine_behind_a_blocked_loop_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course_app.serving.thread, "BLOCKED_SECONDS", 0.2)
+    app = FastAPI()
+    entered, release = threading.Event(), threading.Event()
+
+    @app.get("/")
+    async def blocking() -> None:
+        entered.set()
+        release.wait(LIVENESS_SECONDS)
+
+    with ThreadServer(app, name="mine") as server:
+        request = get_in_background(server.url)
+        assert entered.wait(LIVENESS_SECONDS)
+        try:
+            with pytest.raises(AppDoesNotAnswer, match=r'"mine".*blocked here:\n.*in blocking\n'):
+                server.run(asyncio.sleep(0))
+            assert not server.responds()
+        finally:
+            release.set()
+        request.join(LIVENESS_SECONDS)
