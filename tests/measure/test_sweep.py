@@ -1,7 +1,7 @@
 import pytest
 
 from course_app.measure.noise import NoiseReport
-from course_app.measure.sweep import Point, Sweep
+from course_app.measure.sweep import Point, Sweep, _itinerary
 
 CALM = NoiseReport(wall_seconds=1.0, cores=2, others_cores=0.0, server_wait_share=0.0)
 SWEEP = Sweep(
@@ -26,3 +26,9 @@ def test_a_ratio_is_between_two_series_at_one_value() -> None:
     ratio = SWEEP.ratio("slow", "fast", 9)
     assert ratio.estimate == 25
     assert [ratio.low, ratio.high] == pytest.approx([40 / 3, 60])
+
+
+def test_values_are_gone_through_forth_and_back() -> None:
+    order = [(visit, value) for visit, value, _ in _itinerary(3, (1, 4, 16), ["a"])]
+    assert order == [(0, 1), (0, 4), (0, 16), (1, 16), (1, 4), (1, 1), (2, 1), (2, 4), (2, 16)]
+    assert [name for *_, name in _itinerary(1, (1, 4), ["a", "b"])] == ["a", "b", "a", "b"]
