@@ -28,6 +28,7 @@ from course_app.load import (
     sequence,
     uniform,
 )
+from course_app.load.limits import loopback_address
 from course_app.serving import ThreadServer
 
 
@@ -285,6 +286,16 @@ def test_a_disconnected_target_connects_again_when_used(generator: Generator, ur
 def test_other_machines_are_refused_with_the_reason(generator: Generator, address: str) -> None:
     with pytest.raises(NotLoopback, match="this machine only"):
         generator.connect(address, "/")
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1", "192.0.2.1"), ("192.0.2.1", "127.0.0.1")])
+def test_a_name_of_this_machine_and_another_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 80)) for each in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(NotLoopback):
+        loopback_address("http://both.example")
 
 
 @pytest.mark.parametrize(
