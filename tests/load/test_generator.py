@@ -273,6 +273,16 @@ def test_connections_can_be_opened_apart(generator: Generator) -> None:
     assert arrivals[2] - arrivals[0] > 0.05  # twice 0.05 s, and the first may be seen late
 
 
+def test_what_the_warm_up_moved_is_no_part_of_the_window(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/hello", concurrency=2)
+    cold = generator.closed(target, requests=20)
+    warmed = generator.closed(target, requests=20, warmup_seconds=0.2)
+    assert warmed.answered_of_warmup > 20
+    # Of each connection one answer of the warm-up may come after the window has opened.
+    for moved in ("bytes_received", "bytes_sent"):
+        assert getattr(warmed, moved) < 1.2 * getattr(cold, moved)
+
+
 def test_a_disconnected_target_connects_again_when_used(generator: Generator, url: str) -> None:
     target = generator.connect(url, "/hello", concurrency=2)
     generator.disconnect(target)
