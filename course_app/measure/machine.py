@@ -28,12 +28,13 @@ class MachineCard:
     others_cores: float | None
 
     def __str__(self) -> str:
-        used = self.others_cores
-        others = "" if used is None else f" (others use {used:.1f} cores)"
+        noise = f"noise {self.noise}"
+        if self.others_cores is not None:
+            noise = f"machine {self.noise} (others use {self.others_cores:.1f} cores)"
         # JupyterLab breaks lines of text that are too long inside of a word.
         return (
-            f"Lab ready: {self.cores} cores, {self.memory_gib:.0f} GiB, {self.system}; "
-            f"machine {self.noise}{others}\n"
+            f"Lab ready: {cores.in_words(self.cores)}, {self.memory_gib:.0f} GiB, {self.system}; "
+            f"{noise}\n"
             f"Python {self.python}, FastAPI {self.fastapi}, uvicorn {self.uvicorn}, "
             f"PostgreSQL {self.postgres}, Valkey {self.valkey}"
         )

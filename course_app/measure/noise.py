@@ -57,7 +57,8 @@ class NoiseReport:
         return f"others used {self.others_cores:.1f} of {cores.in_words(self.cores)}"
 
     def __str__(self) -> str:
-        text = f"Machine {self.badge}: {self.others}"
+        what = "Noise" if self.others_cores is None else "Machine"
+        text = f"{what} {self.badge}: {self.others}"
         if self.server_wait_share is None:
             return text + "."
         return text + f", the server waited for a core {self.server_wait_share:.0%} of the time."
