@@ -48,8 +48,7 @@ class CallComparison(Comparison):
 
     def cost(self, name: str, metric: str | None = None) -> Interval:
         """The inverse of the speed-up: how many times as long as the baseline it takes."""
-        speedup = self.speedup(name, metric)
-        return Interval(1 / speedup.estimate, 1 / speedup.high, 1 / speedup.low)
+        return self.speedup(name, metric).inverse()
 
     def rows(self) -> list[tuple[str, ...]]:
         """Costs, times, and what differs of what PostgreSQL counted."""

@@ -69,6 +69,10 @@ class Interval:
             _exp(self.estimate), _exp(self.low), _exp(self.high), confidence=self.confidence
         )
 
+    def inverse(self) -> "Interval":
+        """From a speed-up to the cost: how many times as much the other side takes."""
+        return Interval(1 / self.estimate, 1 / self.high, 1 / self.low, self.confidence)
+
     @property
     def factor(self) -> str:
         """The estimate as a factor, such as ``9.1x``."""

@@ -75,6 +75,10 @@ def test_the_verdict_is_told_by_the_whole_interval(
     assert Interval(50.0, low, high).verdict(at_least=1.1) is verdict
 
 
+def test_a_cost_is_the_inverse_of_a_speedup_and_its_lower_limit_that_of_the_upper() -> None:
+    assert Interval(4.0, 2.0, 5.0, 0.95).inverse() == Interval(0.25, 0.2, 0.5, 0.95)
+
+
 def test_fewer_than_two_values_have_no_interval() -> None:
     with pytest.raises(ValueError, match="at least two"):
         mean_interval([1.0])
