@@ -17,6 +17,11 @@ _LOOK_AGAIN_SECONDS = 0.02
 #: What arq says of its server once it is connected; from then on it takes jobs.
 _CONNECTED = "redis_version="
 _STOP_GRACE_SECONDS = 3.0
+#: ``python -m arq`` with an event loop in the main thread: since Python 3.14 it has none of its own.
+_ARQ = (
+    "import asyncio; asyncio.set_event_loop(asyncio.new_event_loop()); "
+    "from arq.cli import cli; cli(prog_name='arq')"
+)
 
 
 class QueueWorker:
@@ -41,7 +46,7 @@ class QueueWorker:
         startup_timeout_seconds: float = 20.0,
     ) -> None:
         self.settings = settings
-        command = [sys.executable, "-m", "arq", settings]
+        command = [sys.executable, "-c", _ARQ, settings]
         self._process = OwnedProcess(command, env={**os.environ, **(env or {})})
         try:
             self._wait_until_connected(startup_timeout_seconds)
