@@ -17,7 +17,7 @@ _LOOK_AGAIN_SECONDS = 0.02
 #: What arq says of its server once it is connected; from then on it takes jobs.
 _CONNECTED = "redis_version="
 _STOP_GRACE_SECONDS = 3.0
-#: ``python -m arq`` with an event loop in the main thread: since Python 3.14 it has none of its own.
+#: ``python -m arq`` and an event loop for it: since Python 3.14 the main thread has none.
 _ARQ = (
     "import asyncio; asyncio.set_event_loop(asyncio.new_event_loop()); "
     "from arq.cli import cli; cli(prog_name='arq')"
