@@ -1,0 +1,51 @@
+"""What a rubric's criteria raise becomes results; nothing is served for it."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import toy
+
+from course_app.grading import Evidence, Exam, Outcome, contract, mechanism
+from course_app.grading.rubric import Criterion
+from course_app.grading.running import Runner
+from course_app.grading.scorecard import CriterionResult
+
+
+def results(*rubric: Criterion) -> list[CriterionResult]:
+    exam: Any = SimpleNamespace(
+        prepare=lambda *_: None,
+        progress=lambda _: None,
+        require_services=lambda: None,
+        learner=None,
+        values={},
+    )
+    return Runner(replace(toy.exercise, rubric=rubric), exam).run()
+
+
+@mechanism(points=2)
+def counted(_exam: Exam) -> Evidence:
+    """It is counted."""
+    return Evidence("1", "1")
+
+
+def test_without_a_contract_that_holds_nothing_else_is_judged() -> None:
+    @contract(points=1)
+    def mistaken(_exam: Exam) -> Evidence:
+        """The criterion itself is wrong."""
+        raise KeyError("of the author")
+
+    outcomes = [result.outcome for result in results(mistaken, counted)]
+    assert outcomes == [Outcome.COULD_NOT_CHECK, Outcome.NOT_RUN]
+
+
+@pytest.mark.parametrize(("credit", "earned"), [(0.5, 2.0), (2.0, 4.0), (-1.0, 0.0)])
+def test_no_failure_earns_more_than_all_or_less_than_nothing(credit: float, earned: float) -> None:
+    @contract(points=4)
+    def partly(_exam: Exam) -> Evidence:
+        """A part is right."""
+        raise toy.NoRefusal("one", "two", credit=credit)
+
+    (result,) = results(partly)
+    assert (result.outcome, result.earned) == (Outcome.FAILED, earned)
