@@ -99,6 +99,15 @@ def test_memory_filled_while_serving_is_noticed(processes: Checker, submission: 
     assert first_failure(card) == "TooMuchMemory"
 
 
+def test_memory_shared_out_to_many_processes_is_added_up(
+    processes: Checker, submission: Path
+) -> None:
+    child = "if os.fork() == 0: kept = b'x' * 100_000_000; time.sleep(60)"
+    code = f"import os, time\nfor _ in range(4):\n    {child}\ntime.sleep(3)\n{RIGHT}"
+    card = check(processes, submission, code)
+    assert first_failure(card) == "TooMuchMemory", card
+
+
 def test_a_thousand_connections_do_no_harm_but_to_the_app(
     processes: Checker, submission: Path
 ) -> None:
