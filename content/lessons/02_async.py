@@ -147,11 +147,11 @@ replace(crowd, series={**crowd.series, **queue.series}).plot(
 )
 
 # %% [markdown]
-# A line, a knee and a flat line. With `await`, waiting requests cost next to nothing, so
+# Three lines, three reasons. With `await`, waiting requests cost next to nothing, so
 # throughput follows the clients until the CPU is busy. The blocking `async def` does one at a time
-# for any number of clients. The `def` follows the line up to **40**, the number of worker
-# threads that FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st waits
-# for a thread. We count them:
+# for any number of clients. The `def` bends at **40** (the mark), the number of worker threads that
+# FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st waits for a
+# thread. We count them:
 
 # %%
 at_100 = {
@@ -200,10 +200,11 @@ threads.plot(
 )
 
 # %% [markdown]
-# So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But
-# threads beyond the number of clients are idle, each takes memory and, when it works, a
-# share of the interpreter's lock; and a database that takes 100 connections is not helped by 200
-# threads that ask it. All `def` handlers share this limit, the quick ones with the slow.
+# So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But each
+# thread takes memory and, when it works, a share of the interpreter's lock; more of them than
+# clients find nothing to do (two windows a point cannot tell them apart); and a database that
+# takes 100 connections is not helped by 200 threads that ask it. All `def` handlers share this
+# limit, the quick ones with the slow.
 #
 # ## Waiting for several things at once
 #
@@ -393,10 +394,10 @@ lab.verdict(
         "with a blocking call, async def is at least 3 times slower than def": (
             comparison.faster("def, blocking call", at_least=3)
         ),
-        "CPU work in async def stalls the loop for more than 20 ms": (
+        "CPU work in async def stalls the loop for more than 10 ms": (
             computing.stall("async def").above(10)
         ),
-        "in a process pool for less than 20 ms": computing.stall("process pool").below(10),
+        "in a process pool for less than 10 ms": computing.stall("process pool").below(10),
     },
     number=f"nothing to wait for: {small.speedup().factor}",
 )

@@ -158,8 +158,8 @@ plot_panels(
 )
 
 # %% [markdown]
-# Both panels have the same shape: time follows the buffers. A table is read in proportion to
-# its size, a tree in proportion to its height. That is why a missing index goes unnoticed in
+# Read both panels together: a table is read in proportion to its size, a tree in proportion to
+# its height, and reading takes time. That is why a missing index goes unnoticed in
 # development, where tables are small.
 #
 # ## When an index does not help
@@ -368,8 +368,9 @@ plot_bars(bars, title=f"1000 rows with unnest: {gains['unnest'].factor}, as one 
 
 # %% [markdown]
 # Three different savings. One **transaction** saves 999 flushes of the log to disk, not one round
-# trip. `executemany` saves the round trips: it sends ahead without waiting, but PostgreSQL still
-# executes a statement for every row. `unnest` and `COPY` are **one statement** for all of them.
+# trip. `executemany` saves both: since asyncpg 0.22 it is a transaction of its own, and it sends
+# ahead without waiting. But PostgreSQL still executes a statement for every row. `unnest` and
+# `COPY` are **one statement** for all of them.
 #
 # Use `unnest` where you need `ON CONFLICT` or `RETURNING`, and `COPY` for the rest.
 #
@@ -674,8 +675,8 @@ asked = {name: fifty[name].counts["SQL statements"] for name in WAYS_TO_READ}
 lab.verdict(
     "P2",
     "holds",
-    "The number of statements grows with the page, and each pays for a round trip. With the "
-    "database far away nothing else matters.",
+    "The number of statements grows with the page, and each pays for a round trip. The "
+    "farther the database, the more that is.",
     {
         "51 statements become at most 2": asked["N+1"] > 50 and asked["ANY"] < 2.5,
         "one statement with json_agg is at least 1.5 times as fast": (

@@ -176,7 +176,7 @@ print("counted:", calls)
 # %% [markdown]
 # A response model is a type that is known **when the app starts**. Pydantic makes a serializer of
 # it, in Rust, and since version 0.130 FastAPI lets that one write the bytes of the answer
-# directly. Then there is nothing left for Python to look at.
+# directly: no function of Python's looks at each value any more.
 #
 # Is it the model, then, or only the type? Four more ways to send the same bytes:
 
@@ -290,8 +290,8 @@ plot_panels(
 )
 
 # %% [markdown]
-# Each line begins flat: that is the request itself, which costs the same whatever is in it. Then
-# the rows begin to count, those without a type much earlier. Time follows the calls:
+# On the left is the request itself, which costs the same whatever is in it. Then the rows begin to
+# count, those without a type earlier. Beside the times, the calls:
 
 # %%
 for rows in sweep.values:

@@ -205,10 +205,9 @@ for lower, higher in ((1, 6), (6, 9)):
 # Both are counted here for whole requests, one at a time and in turns.
 
 # %%
-by_cpu = lab.compare(
+by_cpu = lab.compare_requests(
     {"plain": plain(), **{f"level {level}": compressed(level) for level in LEVELS}},
     the_list,
-    metric="cpu",
     same_answers=same_decoded,
 )
 by_cpu
@@ -461,7 +460,7 @@ for guessed in ("0000", "4d1e", "9f3a", "71c2"):
 # ([lesson 06](06_response_models.ipynb)). Four ways to serve it:
 
 # %%
-trimming = lab.compare(
+trimming = lab.compare_requests(
     {
         "whole": plain(),
         "trimmed": plain(model=Summary),
@@ -469,7 +468,6 @@ trimming = lab.compare(
         "trimmed, level 1": compressed(1, model=Summary),
     },
     the_list,
-    metric="cpu",
     same_answers=False,
 )
 lean = {v.name: Delivery(v.rounds["cpu"] / 1e3, v.counts[BYTES]) for v in trimming.variants}
@@ -492,7 +490,7 @@ lab.verdict(
     16,
     "holds when",
     "The client's link is slow, the answer is text of some kilobytes, and the level is low. "
-    "On fast links it makes answers slower, and small or dense ones even larger.",
+    "On fast links gzip makes answers slower, and small or dense ones even larger.",
     {
         "on one machine level 9 takes at least 3 times as long": (
             comparison.speedup("level 9").below(1 / 3)

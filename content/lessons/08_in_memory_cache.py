@@ -160,7 +160,7 @@ print(f"{old_answers} old answers in the {seconds_old:.2f} s after the write, wi
 # ## Missing: one fetch for all
 #
 # When a popular entry expires, what do the requests do that arrive before the new value is there?
-# 20 clients ask for one report that expires twice a second, and we note when each fetch begins.
+# 20 clients ask for one report that lives for half a second, and we note when each fetch begins.
 
 
 # %%

@@ -168,7 +168,7 @@ def from_dictionary(query: str, rows: dict[int, dict]) -> FastAPI:
 # ## The cheap query
 #
 # Thirty users, all of them in the caches already, so that every request is a hit. One more variant
-# has entries that last a millisecond: it always asks Valkey in vain first.
+# has entries that last a millisecond: it asks Valkey in vain first, nearly always.
 
 # %%
 cache = redis.from_url(lab.valkey_url)
@@ -375,7 +375,7 @@ plot_lines(
 # %% [markdown]
 # The order follows from the counts: each round trip costs the distance once, a dictionary never
 # pays it. With servers far away, a page of many queries gains most from *one* answer in a cache.
-# The lookup gains too, but only because the pool's reset is a second round trip.
+# The lookup gains too: by pool it is two round trips, the query's and the reset's.
 #
 # ## Writes: how old may an answer be?
 #
@@ -612,8 +612,9 @@ print(f"50 requests for one entry: {fetches[False]} fetches, with a lock {fetche
 #
 # A cache may be lost: everything in it is in the database as well. An app that does not handle it
 # answers 500. One that asks PostgreSQL instead is right, but how long does it wait before it gives
-# up on Valkey? `redis.asyncio` waits five seconds. A **short time-out** helps, and a **pause**
-# before the next attempt, so that not every request waits.
+# up on Valkey? A client that `from_url` made waits five seconds (redis-py 8; one made by
+# `Redis(host, port)` tries again and again, for a minute). A **short time-out** helps, and a
+# **pause** before the next attempt, so that not every request waits.
 
 
 # %%

@@ -362,7 +362,7 @@ plot_counts(
 )
 
 # %% [markdown]
-# Nothing in this figure is a matter of timing. Each worker has its own dictionary, and the kernel
+# Each worker has its own dictionary, and the kernel
 # deals out connections as it likes: the limit becomes *up to* the limit times the workers, and
 # another number after each deployment.
 #
@@ -469,7 +469,8 @@ plot_counts(
 
 # %% [markdown]
 # Only the middle setting is right both times: 400 clients pass, and the liar counts as one. Better
-# than any address is an API key or a user: whole offices share an address, and addresses are free.
+# than any address is a user, or an API key that was verified: whole offices share an address, and
+# addresses are free.
 #
 # ## When it does not help: overload
 #

@@ -475,8 +475,8 @@ lab.verdict(
 #
 # - Count what a worker costs before you ask what it gives: its memory (PSS), and its pool, as
 #   workers x pool size against `max_connections`.
-# - If handlers compute, one worker per core that is really free. `nproc` knows nothing of a
-#   container's CPU limit.
+# - If handlers compute, one worker per core that is really free. `nproc` before
+#   coreutils 9.8 knows nothing of a container's CPU limit.
 # - If handlers wait, one event loop does. A second worker is for a second core's worth of CPU, or
 #   for the moment when the first one dies.
 # - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts

@@ -179,7 +179,7 @@ plot_lines(
 # %% [markdown]
 # With an idle handler you measure the generator, not the server: the lines lie apart. The more the
 # handler works, the closer they come, because then the server is what everybody waits for. Where
-# they meet, any generator will do.
+# they meet, any generator will do for counting throughput (not for latencies).
 
 # %%
 for name in HOW:

@@ -134,7 +134,7 @@ show(corrected.Blog.newest)
 # The newest page is stored **together with a version**; each write sets a new one. A page from
 # before the write no longer fits, however it came into the cache: also when a slow reader stores
 # an old page after the write. All other pages begin below a post, and a new post does not
-# change them, so they need no invalidation at all.
+# change them: while nobody edits or deletes, they need no invalidation.
 #
 # Two more. Of many who miss the same entry, one loads it (lesson 08):
 
