@@ -1,5 +1,6 @@
 """One parameter changed step by step: where does an optimization begin to help, and stop?"""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -145,8 +146,13 @@ class Sweep(Result):
 def _factor(first: Point, last: Point, metric: str) -> Interval:
     lowest, highest = first.span(metric)
     low, high = last.span(metric)
-    middle = last.middle(metric) / first.middle(metric)
-    return Interval(middle, low / highest, high / lowest)
+    middle = _over(last.middle(metric), first.middle(metric))
+    return Interval(middle, _over(low, highest), _over(high, lowest))
+
+
+def _over(figure: float, base: float) -> float:
+    """A ratio; a window in which the machine let nothing happen leaves it without a limit."""
+    return figure / base if base else math.inf
 
 
 #: Opens the subject for one value of the parameter and closes it again.

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from course_app.measure.noise import NoiseReport
@@ -20,6 +22,15 @@ def test_growth_is_between_two_values_of_one_series() -> None:
     growth = SWEEP.growth("slow", 1, 9)
     assert growth.estimate == 10
     assert [growth.low, growth.high] == pytest.approx([40 / 6, 15])
+
+
+def test_a_window_in_which_nothing_happened_leaves_a_growth_without_an_upper_limit() -> None:
+    stuck = Point(1, {"p50": (0.0, 5.0, 6.0)})
+    growth = Sweep("rows", "p50", {"a": (stuck, SWEEP.at("slow", 9))}, "GET /", CALM).growth(
+        "a", 1, 9
+    )
+    assert growth.estimate == 10
+    assert growth.high == math.inf
 
 
 def test_a_ratio_is_between_two_series_at_one_value() -> None:
