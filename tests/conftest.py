@@ -23,7 +23,7 @@ MEASURING_PLACES = {
     "test_lessons.py",
 }
 #: Whoever asks for one of these measures, too.
-MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "racing"}
+MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
