@@ -87,9 +87,9 @@ comparison.plot(predicted=guess.value, counters=[])
 # The two apps took turns, a quarter of a second each, back and forth. Every pair of turns gives
 # one ratio, so a slow moment of your machine hits both sides.
 #
-# The bracket is the **interval**: with 99 % confidence the truth lies inside. Read the interval
-# before the number in front of it. "2.9x [2.8, 3.0]" is a result; "2.9x [0.8, 9.0]" would be a
-# rumour.
+# The bracket is the **interval**. The way in which it is made catches the truth 99 times in a
+# hundred. Read the interval before the number in front of it. "2.9x [2.8, 3.0]" is a result;
+# "2.9x [0.8, 9.0]" would be a rumour.
 
 # %%
 comparison
@@ -97,10 +97,13 @@ comparison
 # %% [markdown]
 # ## Why it is faster
 #
-# A timeline shows a few requests one by one, as the client and the server saw them. The same work
-# is done in both; what changed is how much of it waits for something else.
+# A timeline shows a few requests one by one, as the client and the server saw them. A bar has three
+# parts: **queueing**, from sending until the app is called; **service**, until the app is done; and
+# **write-back**, until the answer has arrived.
 
 # %%
+import numpy as np
+
 from course_app.plots import plot_timelines
 
 lines = {
@@ -109,6 +112,15 @@ lines = {
 }
 took = ", ".join(f"{line.total_ms:.0f} ms {name}" for name, line in lines.items())
 plot_timelines(lines, title=f"24 requests of 8 clients: {took}")
+
+# %%
+for name, line in lines.items():
+    low, middle, high = np.quantile(line.service_ms, (0, 0.5, 1))
+    print(f"{name}: service takes {low:.0f} to {high:.0f} ms, the median is {middle:.0f} ms")
+
+# %% [markdown]
+# Service holds the waiting for the three services, 20 ms each: one after another, or at the same
+# time. The handler asks for the same and gets the same.
 
 # %% [markdown]
 # ## When there is nothing to find
