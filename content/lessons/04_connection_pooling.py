@@ -269,7 +269,7 @@ sizes
 # been sent**, so that a streamed answer may still use what was yielded. (Where a table above counts
 # more requests in flight than clients, some are closing their connections after their answers.) A
 # client on a slow link then holds a connection for as long as it downloads. `scope="function"`,
-# since 0.121, gives it back when the handler returns. Here the download takes 50 ms:
+# since 0.121, gives it back when the handler returns. Here the download takes 25 ms:
 
 # %%
 import asyncio
@@ -278,7 +278,7 @@ from fastapi.responses import StreamingResponse
 
 
 async def slowly(text: str):
-    await asyncio.sleep(0.050)
+    await asyncio.sleep(0.025)
     yield text
 
 
