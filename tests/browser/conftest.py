@@ -79,7 +79,9 @@ def opened(browser: Browser, address: str, request: pytest.FixtureRequest) -> It
         workspace = path.replace("/", "-").removesuffix(".ipynb")
         if app == "notebook":
             page.goto(f"{address}/notebooks/{path}?token={TOKEN}")
-            page.wait_for_selector(".jp-NotebookKernelStatus >> text=Idle", timeout=90_000)
+            page.wait_for_selector(
+                ".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=90_000
+            )
         else:
             page.goto(f"{address}/lab/workspaces/{workspace}/tree/{path}?reset&token={TOKEN}")
             page.wait_for_selector("#jp-main-statusbar >> text=| Idle", timeout=90_000)
