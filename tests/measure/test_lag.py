@@ -92,7 +92,7 @@ def test_a_stall_is_a_share_of_the_requests_time(lag: LoopLag) -> None:
 def test_lag_is_readable_by_people_and_programs_and_has_a_figure(lag: LoopLag) -> None:
     assert "/blocks" in str(lag)
     assert len(lag.to_dict()["series"]["/waits"]["start"]) == 6
-    assert "a request is under way" in str(plot_loop_lag(lag)._repr_mimebundle_())
+    assert "a request is under way" in str(plot_loop_lag(lag).svg)
 
 
 def test_def_handlers_use_worker_threads_and_async_handlers_none(generator: Generator) -> None:
