@@ -27,7 +27,10 @@ def ended() -> int:
 
 
 def test_linux_tells_all(ended: int) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    wait = [sys.executable, "-c", "print(flush=True); input()"]
+    child = subprocess.Popen(wait, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()  # it has used CPU by now
     try:
         for pid in (ME, child.pid):
             assert usage.cpu_seconds(pid)
