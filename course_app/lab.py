@@ -301,7 +301,7 @@ class Lab:
             ValueError: the metric is ``cpu``, which ``compare_requests`` measures.
 
         Example:
-            comparison = lab.compare({"slow": slow, "fast": fast}, "/users/1", at_least=3)
+            comparison = lab.compare({"slow": slow, "fast": fast}, "/users/1", concurrency=4)
             print(comparison.speedup(), comparison.faster(at_least=3))
             comparison.plot()
         """

@@ -92,19 +92,20 @@ async def name_of(connection: Any, user_id: int) -> str:
 @pytest.fixture(scope="module")
 def names() -> Any:
     """What the examples use, and what the ones before left."""
-    with pytest.MonkeyPatch.context() as patch, Lab() as lab:
-        patch.setenv("COURSE_PACE", "quick")
+    with Lab() as lab:
         yield {
             "lab": lab,
             "slow": create_slow(lab.postgres_dsn),
             "fast": create_fast(lab.postgres_dsn),
-            **{f.__name__: f for f in (create_slow, create_fast, get, uniform, zipf)},
+            "get": get,
+            **{f.__name__: f for f in (create_slow, create_fast, uniform, zipf)},
             **{m.__name__: m for m in (asyncio, asyncpg, httpx, pymongo)},
             "asynccontextmanager": asynccontextmanager,
         }
 
 
 @pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.parametrize("call", CALLS)
 def test_an_example_runs(call: str, names: dict[str, Any]) -> None:
     code = textwrap.dedent(example(call))
