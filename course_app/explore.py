@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.display import clear_output, display
+from IPython.display import display
 
 from course_app.measure.measurement import Measurement
 from course_app.plots.bars import Bar, plot_bars
@@ -104,9 +104,10 @@ def panel(explorer: Explorer) -> Any:
     output = ipywidgets.Output()
 
     def show(figure: Figure) -> None:
-        with output:
-            clear_output(wait=True)  # type: ignore[no-untyped-call]
-            display(figure)  # type: ignore[no-untyped-call]
+        # Not by capturing what is displayed: programs that run notebooks answer that with messages,
+        # and some of them then waited for ever.
+        output.outputs = ()
+        output.append_display_data(figure)
 
     def pressed(_button: Any) -> None:
         button.disabled, button.description = True, "Measuring …"

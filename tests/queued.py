@@ -33,6 +33,12 @@ class Ran:
         return "".join(o.text for o in self._outputs("stream") if o.name == "stderr")
 
     @property
+    def surprises(self) -> str:
+        """Standard error without what servers say of handlers that fail on purpose."""
+        texts = (o.text for o in self._outputs("stream") if o.name == "stderr")
+        return "".join(text for text in texts if not text.startswith("A handler failed"))
+
+    @property
     def errors(self) -> list[str]:
         return [f"{o.ename}: {o.evalue}" for o in self._outputs("error")]
 

@@ -123,7 +123,12 @@ def test_figures_fit_into_a_narrow_column_and_have_a_text_alternative(opened: Op
     page = opened("notebooks/04_connection_pooling.ipynb")
     page.set_viewport_size({"width": 800, "height": 1000})
     figure = notebook(page).locator("img.course-figure").first
-    column = notebook(page).locator(".jp-OutputArea-output", has=figure).first
+    column = (
+        notebook(page)
+        .locator(".jp-OutputArea-output")
+        .filter(has=page.locator("img.course-figure"))
+        .first
+    )
     expect(figure).to_have_attribute("alt", re.compile("as fast as"))
     width, room = (each.evaluate("e => e.clientWidth") for each in (figure, column))
     assert 0 < width <= room < 672

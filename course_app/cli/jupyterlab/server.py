@@ -17,7 +17,7 @@ _HIDDEN = (
 )
 
 #: Of the server. None is looked for: nbgrader's, Jupytext's and language servers' stay out.
-_EXTENSIONS = {"jupyterlab": True, "jupyter_server_terminals": True}
+_EXTENSIONS = {"jupyterlab": True, "notebook": True, "jupyter_server_terminals": True}
 
 _WELCOME = """\
 The course is at {address}
@@ -52,6 +52,7 @@ def serve(root: Path, notebook: str, more: Sequence[str]) -> None:
         f"--LabApp.app_settings_dir={_SETTINGS}",
         "--LabApp.extension_manager=readonly",
         f"--KernelManager.transport_encryption={encryption}",
+        "--FileContentsManager.pre_save_hook=course_app.authoring.notebook.keep_versions_out",
         *(f"--ContentsManager.hide_globs={pattern}" for pattern in _HIDDEN),
     ]
     server = CourseServer.instance(jpserver_extensions=_EXTENSIONS)
