@@ -29,13 +29,13 @@ def fresh_clone(parent: Path) -> Path:
     return folder
 
 
-def run(*command: str, cwd: Path, **options: Any) -> str:
-    """What a command prints; it must not fail."""
+def run(*command: str, cwd: Path, stderr: int | None = subprocess.STDOUT, **options: Any) -> str:
+    """What a command prints; it must not fail. Without ``stderr`` (None): its results alone."""
     done = subprocess.run(
         command,
         cwd=cwd,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         text=True,
         timeout=COMMAND_SECONDS,
         check=False,
