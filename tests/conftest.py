@@ -1,5 +1,6 @@
 """Which tests measure, and fixtures that more than one room's tests use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ MEASURING_PLACES = {
 }
 #: Whoever asks for one of these measures, too.
 MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
+
+
+# Tests that call make are no part of the make that started them: it would announce its folders.
+for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -236,6 +236,25 @@ def test_other_answers_are_told_before_anything_is_measured(lab: Lab) -> None:
     assert "nan" not in str(compared)
 
 
+def test_a_pause_as_long_as_a_window_is_no_wrong_answer(lab: Lab) -> None:
+    pauses = iter([0.5])
+
+    async def pauses_once(request: Request) -> dict[str, int]:
+        time.sleep(request.app.state.due.pop() if request.app.state.due else 0)
+        return await fine()
+
+    app = app_of(pauses_once)
+    app.state.due = []
+    found = lab.compare(
+        {"pauses": app, "does not": app_of(fine)},
+        "/",
+        concurrency=1,
+        most_rounds=6,
+        before_window=lambda: app.state.due.extend(pauses),
+    )
+    assert not found.wrong
+
+
 def test_a_shutdown_that_fails_is_told(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     assert not measure(lab, app_of(fine, after=raises)).wrong
     said = capsys.readouterr().err

@@ -26,6 +26,8 @@ WINDOW_WARMUP_SECONDS = 0.03
 #: A window of slow requests is stretched to hold about this many of them per connection.
 _REQUESTS_PER_WINDOW = 4
 _LONGEST_WINDOW_SECONDS = 2.0
+#: A machine may pause for a whole window; an app that is silent for this long does not answer.
+_SILENCE_SECONDS = 5.0
 
 FEWEST_ROUNDS = 6
 MOST_ROUNDS = 16
@@ -135,8 +137,11 @@ def compare_requests(
         if number >= FEWEST_RUNS and _settled(sides, metric, at_least):
             break
         progress(f"run {number + 1} of {FEWEST_RUNS} to {MOST_RUNS}")
-        stamps.clear()
-        loads = generator.alternate([s.target for s in subjects], seconds=paced(RUN_SECONDS))
+        for seconds in (paced(RUN_SECONDS), _SILENCE_SECONDS):
+            stamps.clear()
+            loads = generator.alternate([s.target for s in subjects], seconds=seconds)
+            if not any(map(_is_silent, loads)):
+                break
         busy += sum(load.generator_cpu_seconds for load in loads[:1])
         wall += max(load.window_seconds for load in loads)
         _add_blocks(sides, loads, stamps)
@@ -181,6 +186,9 @@ def _window_length(side: _Side, requests: int | None) -> Mapping[str, Any]:
 def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) -> LoadResult:
     before = side.subject.work()
     load = generator.closed(side.subject.target, **length)
+    if _is_silent(load) and "seconds" in length:
+        before = side.subject.work()
+        load = generator.closed(side.subject.target, **{**length, "seconds": _SILENCE_SECONDS})
     side.add(load, cpu_per_request_us(before, side.subject.work(), load.served))
     return load
 
@@ -217,6 +225,10 @@ def _add_blocks(sides: Sequence[_Side], loads: Sequence[LoadResult], stamps: Sta
 
 def _medians(values: np.ndarray, blocks: int) -> list[float]:
     return [float(np.median(block)) for block in np.array_split(values, blocks)]
+
+
+def _is_silent(load: LoadResult) -> bool:
+    return not load.completed and not load.errors
 
 
 def _silent_window(name: str, load: LoadResult) -> WrongAnswer:
