@@ -82,9 +82,9 @@ OWNER = """
 import os, sys, time
 from course_app.processes import OwnedProcess
 process = OwnedProcess({family!r}, remove=[__import__("pathlib").Path(sys.argv[1])])
-while len(process.tree()) < 3:
+while len(tree := process.tree()) < 3:
     time.sleep(0.01)
-print(process.keeper_pid, *[member.pid for member in process.tree()], flush=True)
+print(process.keeper_pid, *[member.pid for member in tree], flush=True)
 {last}
 """
 
