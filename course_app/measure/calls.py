@@ -4,6 +4,7 @@ Calls cost tens of microseconds, a request costs hundreds. So calls are timed di
 short blocks that take turns, A B B A, on one event loop; every turn gives one paired ratio.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,7 +97,10 @@ def compare_calls(
 
     def run() -> None:
         try:
-            found.append(uvloop.run(_compare(clients, workload, metric, probe, rounds, progress)))
+            # Not uvloop.run: from 3.12 on it is asyncio.run, which notebooks have patched.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                compared = _compare(clients, workload, metric, probe, rounds, progress)
+                found.append(runner.run(compared))
         except BaseException as error:
             failed.append(error)
 

@@ -76,6 +76,7 @@ def exercises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     return declare
 
 
+@pytest.mark.slow
 def test_just_checks_hold(exercises: Callable[[str], None]) -> None:
     exercises("slow")
     result = checks.run(2)

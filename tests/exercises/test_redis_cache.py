@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from course_app.exercises.redis_cache import exercise
 from course_app.exercises.redis_cache.asking import TAGS
 from course_app.exercises.redis_cache.rubric import fresh, shared
@@ -17,6 +19,7 @@ def all_race_tags(exam: Exam) -> Evidence:
     return exam.same_answers(get("/tags/{id}/summary", id=sequence(TAGS[0])), len(TAGS))
 
 
+@pytest.mark.slow
 def test_what_is_written_before_the_race_shows_in_no_answer_of_the_race(services: Services) -> None:
     rubric = (fresh, shared, all_race_tags)
     with Checker(lambda: services) as checker:

@@ -77,7 +77,7 @@ def test_a_master_adds_up_what_its_workers_did(served: tuple[str, Counter[str]])
     assert reports[-1].requests == pytest.approx(seen.total(), abs=4)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [2, pytest.param(0, marks=pytest.mark.slow)])
 def test_nothing_of_it_stays(served: tuple[str, Counter[str]], workers: int) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     swarm(served[0], workers=workers)

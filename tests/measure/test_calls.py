@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
+import course_app.lab  # noqa: F401  as in a notebook: asyncio.run is patched
 from course_app.measure.calls import Client, compare_calls
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.plots.calls import plot_calls

@@ -79,6 +79,7 @@ def test_a_sound_data_set_is_kept(copied_cache: Path) -> None:
     assert read_manifest(copied_cache).password == password
 
 
+@pytest.mark.slow
 def test_two_first_starts_at_the_same_time_make_one_data_set(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "first time")}
     old = tmp_path / "first time" / cache.cache_folder().name / "dataset-of-old"

@@ -93,7 +93,7 @@ def test_valkey_numbers_in_use_are_not_taken(somebody: Services) -> None:
         client.flushdb()
 
 
-@pytest.mark.parametrize("way", ["kill", "exit"])
+@pytest.mark.parametrize("way", ["kill", pytest.param("exit", marks=pytest.mark.slow)])
 def test_what_was_borrowed_is_given_back_when_the_owner_ends(
     start_lab: Callable[..., LabProcess], somebody: Services, borrowed: dict[str, str], way: str
 ) -> None:

@@ -44,7 +44,7 @@ def kinds(imports: str, loop: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("imports", ["import course_app.lab, nest_asyncio2", IN_TIME])
 def test_tasks_on_a_server_s_loop_are_those_written_in_c(imports: str, loop: str) -> None:
     assert kinds(imports, loop) == ["_asyncio", "_asyncio", "_asyncio", "nested"]

@@ -26,7 +26,11 @@ from course_app.serving import (
 )
 
 HELLO = "course_app.apps.hello:app"
-PROGRAMS = get_args(Program)
+#: Each of them; all but the first among the long proofs.
+PROGRAMS = [
+    pytest.param(program, marks=[pytest.mark.slow] if number else [])
+    for number, program in enumerate(get_args(Program))
+]
 
 #: What the house promises after a kill -9.
 GONE_SECONDS = 3.0
@@ -99,6 +103,7 @@ def test_an_app_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
         ProcessServer("no_such_module:app", cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_workers_that_fail_again_and_again_do_not_take_the_whole_time_limit() -> None:
     start = time.monotonic()
     with pytest.raises(AppFailedToStart):
