@@ -458,9 +458,9 @@ lab.verdict(
 # %%
 lab.verdict(
     25,
-    "wrong",
-    "For plain HTTP/1.1 it costs more CPU than the others, because its parser is written in "
-    "Python. Look at it if you need HTTP/2, HTTP/3 or trio.",
+    "holds when",
+    "You need HTTP/2, HTTP/3 or trio. For plain HTTP/1.1 it costs more CPU than the others, "
+    "because its parser is written in Python.",
     {
         "a request costs more than 1.2 times uvicorn's CPU": costs["hypercorn"].above(1.2),
         "Hypercorn says that it parses with h11": "h11" in says["hypercorn"],

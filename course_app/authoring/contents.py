@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
@@ -43,11 +43,18 @@ class Lesson(_Entry):
 
 
 class Claim(_Entry):
-    """A claim, tip (T) or pitfall (P) of the guide, and the lesson that tests it."""
+    """A claim, tip (T) or pitfall (P) of the guide, and the lesson that tests it.
+
+    Attributes:
+        section: where the guide says it.
+        how: in its text, or in code that it shows without a word about it.
+    """
 
     id: Annotated[str, Field(pattern=r"^[TP]?[1-9]\d*$")]
     says: Text
     lesson: Text
+    section: Text
+    how: Literal["stated", "by example"]
 
 
 class _ContentsFile(_Entry):

@@ -29,11 +29,15 @@ CLAIMS = """\
 id = "1"
 says = "A stopwatch measures <everything>."
 lesson = "00_start_here"
+section = "Baseline"
+how = "by example"
 
 [[claim]]
 id = "T1"
 says = "Tip: use a pool."
 lesson = "01_pool"
+section = "Tips"
+how = "stated"
 """
 
 LESSON = """\

@@ -44,7 +44,7 @@ def test_a_wrong_value_is_reported_with_file_line_entry_and_key(course: Course) 
 
 def test_a_missing_key_is_reported_at_the_entrys_head(course: Course) -> None:
     change(course.root / "content/claims.toml", 'says = "Tip: use a pool."\n', "")
-    with pytest.raises(CourseError, match=r"claims.toml, line 6, claim 2 \(T1\), says"):
+    with pytest.raises(CourseError, match=r"claims.toml, line 8, claim 2 \(T1\), says"):
         read_claims(course)
 
 

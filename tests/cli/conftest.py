@@ -31,7 +31,14 @@ minutes = 5
 points = 0
 """
 
-CLAIMS = '[[claim]]\nid = "1"\nsays = "It is fast."\nlesson = "00_start_here"\n'
+CLAIMS = """\
+[[claim]]
+id = "1"
+says = "It is fast."
+lesson = "00_start_here"
+section = "Baseline"
+how = "stated"
+"""
 
 VERDICT = """\
 # %% [markdown]
