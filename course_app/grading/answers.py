@@ -1,5 +1,6 @@
 """What a learner hands in, told apart: nothing yet, an app, or a factory that makes one."""
 
+import dis
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType
@@ -27,7 +28,12 @@ def is_blank(answer: object) -> bool:
     # A body of `...`, `pass`, a docstring or `raise NotImplementedError("...")` names nothing
     # else, and an app cannot be made without naming something.
     named = set(code.co_names) - {"NotImplementedError"} or code.co_freevars
-    return not named and all(c is None or c is ... or isinstance(c, str) for c in code.co_consts)
+    # From Python 3.14 on small numbers are no constants of the code, but steps.
+    makes = any(
+        step.opname.startswith(("BUILD_", "LOAD_SMALL_")) for step in dis.get_instructions(code)
+    )
+    made = makes or not all(c is None or c is ... or isinstance(c, str) for c in code.co_consts)
+    return not named and not made
 
 
 def is_app(answer: object) -> bool:

@@ -71,7 +71,8 @@ def test_apps_need_no_factory_where_there_is_nothing_to_give() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [3, "app", Timing, lambda database: FastAPI(title=database), lambda: {"a": 1}]
+    "answer",
+    [3, "app", Timing, lambda database: FastAPI(title=database), lambda: {"a": 1}, lambda: [{}]],
 )
 def test_other_things_are_refused_by_name(answer: object) -> None:
     with pytest.raises((NotAnAnswer, TypeError)):
