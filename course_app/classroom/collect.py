@@ -98,6 +98,11 @@ def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterat
         yield Submission(learner, slug, best, note=note)
 
 
+def hidden(path: Path) -> bool:
+    """What editors and systems leave behind: nobody handed it in."""
+    return bool(_HIDDEN.search(path.name))
+
+
 def _exercise_of(path: Path, exercises: dict[str, str]) -> str:
     """The exercise that a file's name tells: by a slug anywhere in it, or a number in front."""
     for slug in exercises.values():
