@@ -52,7 +52,7 @@ def build_site(course: Course, build: Path) -> Path:
     if done.returncode != 0:
         said = "\n".join((done.stderr or done.stdout).splitlines()[-_LAST_LINES:])
         raise CourseError(f"The site was not built; correct what Sphinx names:\n{said}")
-    for unread in (*target.rglob("*.map"), *target.glob("objects.inv")):
+    for unread in (*target.rglob("*.map"), *target.rglob("*webpack-macros.html")):
         unread.unlink()
     return target / "index.html"
 

@@ -22,7 +22,8 @@ _USING = (
     *("Who does what", "When something does not work", "Where to run it"),
     *("Your own servers", "Licence"),
 )
-#: Pages beside lessons, by heading, in order. Those that do not exist are left out.
+#: Pages beside lessons, by heading, in order. Those that do not exist are left out; other docs
+#: come after the reader's own.
 _FOR_YOURSELF = ("using", "docs/examine", "docs/lab", "docs/glossary")
 _FOR_TEACHERS = ("docs/instructors", "docs/workshop", "CONTRIBUTING")
 _FOUND = ("verdicts", "machines")
@@ -36,9 +37,10 @@ _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 def write_texts(course: Course, sources: Path) -> None:
     """Write all pages but the notebooks'."""
-    shutil.copytree(
-        course.root / "docs", sources / "docs", ignore=shutil.ignore_patterns("figures")
-    )
+    (sources / "docs").mkdir()
+    for path in (course.root / "docs").iterdir():
+        if path.is_file():
+            shutil.copy(path, sources / "docs")
     for name in ("CONTRIBUTING.md", "LICENSE"):
         shutil.copy(course.root / name, sources / name)
     report = _committed(course)
@@ -129,11 +131,13 @@ def _contents(course: Course, sources: Path) -> str:
     def notebooks(tree: str) -> list[str]:
         return [f"{tree}/{x.slug}" for x in course.lessons if _is_there(course, tree, x)]
 
+    docs = {f"docs/{path.stem}" for path in (sources / "docs").glob("*.md")}
+    others = docs - {*_FOR_YOURSELF, *_FOR_TEACHERS}
     trees = {
         "Lessons": notebooks(LESSONS),
         "Exercises": notebooks(EXERCISES),
         "What was found": there(_FOUND),
-        "For your own work": there(_FOR_YOURSELF),
+        "For your own work": there(_FOR_YOURSELF) + sorted(others),
         "For teachers and maintainers": there(_FOR_TEACHERS),
     }
     blocks = [
