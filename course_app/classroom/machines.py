@@ -5,19 +5,21 @@ result of this course becomes a remark, never an end.
 """
 
 import math
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_app.authoring.contents import Claim, Course, read_claims
 from course_app.authoring.results import ClaimResult, Noise, Results, read_results
-from course_app.classroom.collect import hidden
+from course_app.classroom.collect import UNREADABLE, files_of, hidden
 from course_app.errors import CourseError
 from course_app.measure.claim import CANNOT_TELL
 from course_app.measure.statistics import significant
 
 #: The results that come with the course.
 DATA_FOLDER = "docs/machines"
+_KINDS = (".json",)
 #: Room beside the outermost interval, as a factor: a dot at the edge is seen whole.
 _MARGIN = 1.1
 
@@ -42,8 +44,9 @@ class Entry:
     def others(self) -> str:
         """How much of the machine others used, over its verdicts."""
         noises = [claim.noise for claim in self.results.claims if claim.noise]
-        shares = sorted(noise.others_cores for noise in noises if noise.others_cores is not None)
-        return f"{shares[0]:.1f} to {shares[-1]:.1f} cores" if shares else "not known"
+        shares = [f"{x.others_cores:.1f}" for x in noises if x.others_cores is not None]
+        ends = sorted({min(shares), max(shares)}) if shares else ["not known"]
+        return f"others used {' to '.join(ends)} cores" if shares else "noise not known"
 
 
 @dataclass(frozen=True)
@@ -125,37 +128,34 @@ class Machines:
 
 
 def read_machines(folder: Path) -> Machines:
-    """Read every ``.json`` below the folder that holds results.
+    """Read every ``.json`` of a folder's entries: folders, archives, single files.
 
     Raises:
         CourseError: there is no such folder.
     """
     if not folder.is_dir():
         raise CourseError(f"{folder} is not a folder. Name one that holds files of `course run`.")
-    entries, remarks = [], []
-    for path in _files(folder):
-        try:
-            entries.append(Entry(_name(path, folder), read_results(path)))
-        except CourseError as error:
-            remarks.append(f"{_name(path, folder)}: {error}")
+    with tempfile.TemporaryDirectory(prefix="course-machines-") as work:
+        handed_in = sorted(entry for entry in folder.iterdir() if not hidden(entry))
+        found = [each for entry in handed_in for each in _read(entry, Path(work))]
+    entries = [each for each in found if isinstance(each, Entry)]
     entries.sort(key=lambda entry: (entry.results.machine.order, entry.name))
-    return Machines(tuple(entries), tuple(remarks))
+    return Machines(tuple(entries), tuple(each for each in found if isinstance(each, str)))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_symlink() or hidden(path):
-            continue
-        if path.is_dir():
-            yield from _files(path)
-        elif path.suffix == ".json":
-            yield path
-
-
-def _name(path: Path, folder: Path) -> str:
-    """The entry's name: of a file in a folder of its own, that folder's."""
-    inside = path.relative_to(folder)
-    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+def _read(entry: Path, work: Path) -> Iterator[Entry | str]:
+    """Its results, and a remark on each file that holds none."""
+    name = entry.name if entry.is_dir() else entry.stem
+    try:
+        files = list(files_of(entry, work, _KINDS))
+    except UNREADABLE as error:
+        yield f"{name}: {entry.name} cannot be read: {error}"
+        return
+    for path in files:
+        try:
+            yield Entry(name, read_results(path))
+        except CourseError as error:
+            yield f"{name}: {error}"
 
 
 def _spread(claim: Claim, entries: Sequence[Entry]) -> Spread:

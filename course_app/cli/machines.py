@@ -30,5 +30,5 @@ def machines(folder: Folder, out: Out = None) -> None:
         status().print(remark, markup=False, soft_wrap=True)
     index = write_machines(found, course, out or course.root / "build" / "machines")
     flips = sum(spread.flips for spread in found.spreads(course))
-    output().print(f"{len(found.entries)} runs; {flips} verdicts flip.")
+    output().print(f"Runs: {len(found.entries)}. Verdicts that flip: {flips}.")
     output().print(f"The page: {index}", soft_wrap=True)

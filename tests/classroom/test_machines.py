@@ -1,5 +1,6 @@
 """Many machines' results on one page: what agrees, what flips, and what was no result."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,21 @@ def test_what_is_no_result_is_a_remark_and_the_rest_is_shown(tmp_path: Path) -> 
     (tmp_path / "link.json").symlink_to(tmp_path / "broken.json")
     found = read_machines(tmp_path)
     assert [entry.name for entry in found.entries] == ["Ada"]
-    assert [remark.partition(":")[0] for remark in found.remarks] == ["broken"]
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["broken", "link"]
     page = write_machines(found, COURSE, tmp_path / "out").read_text()
     assert "A &lt;fast&gt; one" in page
     assert "broken.json holds no results" in page
+
+
+def test_an_archive_is_opened_like_a_learner_s_answers(tmp_path: Path) -> None:
+    hand_in(tmp_path / "results.json")
+    with zipfile.ZipFile(tmp_path / "Zoë.zip", "w") as archive:
+        archive.write(tmp_path / "results.json", "any/where/results.json")
+    (tmp_path / "results.json").write_text("")
+    (tmp_path / "no.zip").write_text("")
+    found = read_machines(tmp_path)
+    assert [entry.name for entry in found.entries] == ["Zoë"]
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["no", "results"]
 
 
 def test_an_empty_folder_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
