@@ -85,7 +85,7 @@ class Spread:
 
     @property
     def flips(self) -> bool:
-        """Machines that could tell contradict each other."""
+        """Runs that could tell contradict each other."""
         return len(set(self.verdicts) - {CANNOT_TELL}) > 1
 
     @property
@@ -96,18 +96,18 @@ class Spread:
 
     @property
     def sentence(self) -> str:
-        """What the machines say together, computed from what they said."""
+        """What the runs say together, computed from what they said."""
         count = len(self.dots)
         if count == 1:
-            return f"One machine measured it: {self.dots[0].result.verdict}."
+            return f"One run measured it: {self.dots[0].result.verdict}."
         if self.flips:
             parts = [f"{verdict} on {len(who)}" for verdict, who in self.verdicts.items()]
-            return f"The verdict flips: {', '.join(parts)} of {count} machines."
+            return f"The verdict flips: {', '.join(parts)} of {count} runs."
         (first, who), *rest = self.verdicts.items()
         if not rest:
-            return f"All {count} machines agree: {first}."
+            return f"All {count} runs agree: {first}."
         verdict, told = (first, len(who)) if first != CANNOT_TELL else (rest[0][0], len(rest[0][1]))
-        return f"{told} of {count} machines agree: {verdict}. The others cannot tell."
+        return f"{told} of {count} runs agree: {verdict}. The others cannot tell."
 
 
 @dataclass(frozen=True)

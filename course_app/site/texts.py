@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from course_app.authoring.contents import EXERCISES, LESSONS, Course, Lesson
+from course_app.authoring.findings import findings
 from course_app.authoring.notebook import read_notebook
 from course_app.authoring.readme import README
 from course_app.authoring.report import Report, make_report
@@ -56,15 +57,26 @@ def write_texts(course: Course, sources: Path) -> None:
 
 def _committed(course: Course) -> Report:
     """The run that the committed notebooks show."""
-    built = [x for x in course.lessons if course.notebook(LESSONS, x).is_file()]
-    runs = [LessonRun(x, 0.0, read_notebook(course.notebook(LESSONS, x)), None) for x in built]
+    runs = [
+        LessonRun(lesson, 0.0, read_notebook(course.notebook(LESSONS, lesson)), None)
+        for lesson in _built(course)
+    ]
     return make_report(course, runs)
 
 
 def _machines(course: Course) -> str:
     data = read_machines(course.root / DATA_FOLDER)
     body = render("machines_body.html", machines=data, claims=data.spreads(course))
-    return f"# One claim, many machines\n\n{body}\n"
+    ran = [len(entry.results.lessons) for entry in data.entries]
+    whole = sum(count >= len(_built(course)) for count in ran)
+    told = (
+        f"These are the {len(ran)} runs that come with the course; {whole} of them ran all lessons."
+    )
+    return f"# One claim, many machines\n\n{told}\n\n{body}\n"
+
+
+def _built(course: Course) -> list[Lesson]:
+    return [lesson for lesson in course.lessons if _is_there(course, LESSONS, lesson)]
 
 
 def _from_readme(course: Course) -> dict[str, str]:
@@ -114,8 +126,6 @@ def _figure(root: Path, name: str) -> str:
 
 def _anchor(root: Path, name: str) -> str:
     """Which figure of its lesson this is."""
-    from course_app.authoring.findings import findings
-
     svg = (root / "docs" / "figures" / name).read_text(encoding="utf-8")
     lesson = read_notebook(root / LESSONS / f"{Path(name).stem}.ipynb")
     numbers = [n for n, p in enumerate(findings(lesson).pictures, start=1) if p.svg == svg]

@@ -59,10 +59,10 @@ def test_rows_are_ordered_by_cores_then_python(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "flips", "sentence"),
     [
-        (["wrong", "wrong"], False, "All 2 machines agree: wrong."),
-        (["wrong", "cannot tell"], False, "1 of 2 machines agree: wrong. The others cannot tell."),
-        (["wrong", "wrong", "holds"], True, "wrong on 2, holds on 1 of 3 machines"),
-        (["holds"], False, "One machine measured it: holds."),
+        (["wrong", "wrong"], False, "All 2 runs agree: wrong."),
+        (["wrong", "cannot tell"], False, "1 of 2 runs agree: wrong. The others cannot tell."),
+        (["wrong", "wrong", "holds"], True, "wrong on 2, holds on 1 of 3 runs"),
+        (["holds"], False, "One run measured it: holds."),
     ],
 )
 def test_a_verdict_flips_only_where_machines_contradict_each_other(
