@@ -10,7 +10,7 @@ FETCH := install --quiet --disable-pip-version-check $(UV)
 INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate $(NEWER)
 
-.PHONY: help lab setup instructor check test test-slow pins clean
+.PHONY: help lab setup instructor site check test test-slow pins clean
 
 # A folder that was moved or copied: its `course` still works, but `activate` knows its first path.
 ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lab         set everything up and open JupyterLab on the course"
 	@echo "make instructor  add what grades a class: nbgrader, a Dask cluster, JupyterHub"
 	@echo "make test        add what the tests need and run them (make test-slow: the long proofs)"
+	@echo "make site        add what the site needs and build it in build/site"
 	@echo "make check       lint, format and types"
 	@echo "make clean       remove the environment and everything built"
 
@@ -48,6 +49,9 @@ setup: $(STAMP) .venv/.trusted
 instructor: .venv/.instructor
 	@:
 
+site: .venv/.site
+	@$(BIN)/course site
+
 $(STAMP): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 14) else "Python 3.11 to 3.14 is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 $(or $(MAKECMDGOALS),lab)")'
 	@echo "Setting up .venv (about a minute the first time) ..."
@@ -74,6 +78,11 @@ $(STAMP): requirements.txt pyproject.toml
 .venv/.instructor: $(STAMP) requirements-test.txt
 	@echo "Adding what grades a class ..."
 	@$(INSTALL) -c requirements-test.txt -r pyproject.toml --extra instructor
+	@touch $@
+
+.venv/.site: $(STAMP) requirements-test.txt
+	@echo "Adding what the site needs ..."
+	@$(INSTALL) -c requirements-test.txt -r pyproject.toml --extra site
 	@touch $@
 
 # Both for every platform and Python; what learners install decides.

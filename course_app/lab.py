@@ -46,6 +46,7 @@ from course_app.measure.lag import LoopLag, loop_lag
 from course_app.measure.load_test import LoadTest, load_test
 from course_app.measure.machine import machine_card
 from course_app.measure.measurement import Measurement, measure
+from course_app.measure.noise import NoiseMeter
 from course_app.measure.pace import paced
 from course_app.measure.prediction import Prediction
 from course_app.measure.probes import Probe
@@ -150,6 +151,8 @@ class Lab:
         self._further_probes: list[Probe] = []
         self.card = machine_card(self.services.postgres_version, self.services.valkey_version)
         display(self.card)  # type: ignore[no-untyped-call]
+        self._noise = NoiseMeter()
+        self._noise.resume()
 
     def close(self) -> None:
         """Stop everything that the lab started. The end of the process does it too."""
@@ -731,6 +734,8 @@ class Lab:
                 evidence=comparison,
             )
         """
+        self._noise.pause()
+        self._noise.resume()
         return ClaimVerdict(
             claim=str(claim),
             proposed=verdict,
@@ -739,6 +744,7 @@ class Lab:
             speedup=speedup_of(evidence),
             number=number,
             text=claim_text(str(claim)),
+            noise=self._noise.report(),
         )
 
     @contextmanager

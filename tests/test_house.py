@@ -27,6 +27,7 @@ ROOMS = (
     ("authoring", "bench"),
     ("learn",),
     ("classroom",),
+    ("site",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

@@ -96,6 +96,8 @@ def test_badges_name_one_repository_and_a_notebook_that_exists() -> None:
     (binder,) = [line for line in lines if line.startswith("[binder]:")]
     (repository,) = re.findall(r"codespaces\.new/([\w.-]+/[\w.-]+)", codespaces)
     assert f"mybinder.org/v2/gh/{repository}/HEAD?" in binder
+    owner, name = repository.split("/")
+    assert f"[site]: https://{owner}.github.io/{name}/" in lines
     (notebook,) = re.findall(r"urlpath=lab/tree/(\S+)", binder)
     assert (PROJECT / notebook).is_file()
     named = [number for number, line in enumerate(lines) if PLACEHOLDER in line]
@@ -166,6 +168,20 @@ def test_the_long_proofs_run_once_a_week_and_leave_pictures(workflow: dict[Any, 
     browser = (PROJECT / "tests" / "browser" / "conftest.py").read_text()
     folders = upload["with"]["path"].strip("/").split("/")
     assert " / ".join(f'"{folder}"' for folder in folders) in browser
+
+
+def test_the_site_is_published_from_main_with_no_more_rights_than_that_takes() -> None:
+    text = (PROJECT / ".github" / "workflows" / "site.yml").read_text()
+    workflow: dict[Any, Any] = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow[True]["push"]["branches"] == ["main"]
+    assert "pull_request" not in workflow[True], "a stranger's change is not published"
+    (job,) = workflow["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
+    used = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert [name for name in used if not ACTION.fullmatch(name)] == []
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make site"]
+    assert "site" in targets_of_make()
 
 
 # --- grading in a container

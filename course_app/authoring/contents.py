@@ -59,6 +59,7 @@ class Claim(_Entry):
 
 class _ContentsFile(_Entry):
     title: Text
+    evening: list[str] = []
     lesson: list[Lesson]
 
 
@@ -67,11 +68,15 @@ class _ClaimsFile(_Entry):
 
 
 class Course(_Entry):
-    """A course on disk: the folder that holds course.toml, and what that file says."""
+    """A course on disk: the folder that holds course.toml, and what that file says.
+
+    ``evening`` is the short path, for whoever has one evening.
+    """
 
     root: Path
     title: str
     lessons: tuple[Lesson, ...]
+    evening: tuple[Lesson, ...] = ()
 
     def source(self, tree: str, lesson: Lesson) -> Path:
         """The hand-written text of a lesson; ``tree`` is ``lessons`` or ``exercises``."""
@@ -128,7 +133,9 @@ def read_course(root: Path) -> Course:
                 f"{CONTENTS_FILE}: lesson {after} comes after lesson {before}; "
                 "give each lesson a number of its own and list them in order."
             )
-    return Course(root=root, title=contents.title, lessons=tuple(contents.lesson))
+    course = Course(root=root, title=contents.title, lessons=tuple(contents.lesson))
+    evening = tuple(course.select(contents.evening)) if contents.evening else ()
+    return course.model_copy(update={"evening": evening})
 
 
 def read_claims(course: Course) -> tuple[Claim, ...]:

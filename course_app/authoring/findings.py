@@ -17,6 +17,9 @@ from course_app.plots.figure import FIGURE_CLASS
 #: What the report says of a claim that no lesson of the run gave a verdict on.
 NOT_MEASURED = "not measured in this run"
 
+#: Limits of an interval beyond these stand for "unbounded" (see ``statistics``).
+_SMALLEST, _LARGEST = 1e-6, 1e6
+
 _FACTOR = re.compile(r"\d[\d.,]*x\b")
 _FIGURE = re.compile(rf'<img class="{FIGURE_CLASS}" alt="([^"]*)" width="(\d+)".* src="([^"]*)">')
 
@@ -36,13 +39,19 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A lesson's verdict on a claim. ``number`` holds its unit and interval, as text."""
+    """A lesson's verdict on a claim. ``number`` holds its unit and interval, as text.
+
+    ``factor`` is the same for programs: estimate, low and high of what is a speed-up or a ratio.
+    ``noise`` is that of the lesson until the verdict.
+    """
 
     claim: str
     verdict: str
     because: str
     number: str
     conditions: tuple[Condition, ...]
+    factor: tuple[float, float, float] | None = None
+    noise: Mapping[str, Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -109,7 +118,18 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
         because=str(data.get("because", "")),
         number=_number(data),
         conditions=tuple(Condition(c["text"], c["held"]) for c in data.get("conditions", ())),
+        factor=_estimated(data),
+        noise=data.get("noise"),
     )
+
+
+def _estimated(data: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """None also where an end is unbounded or unknown: nobody can draw it."""
+    values = (data.get("estimate"), *(data.get("interval") or (None, None)))
+    if any(value is None or not _SMALLEST < value < _LARGEST for value in values):
+        return None
+    estimate, low, high = map(float, values)
+    return estimate, low, high
 
 
 def _number(data: Mapping[str, Any]) -> str:

@@ -1,4 +1,6 @@
-"""The README's table of results: what the committed notebooks measured, never typed by hand."""
+"""What the README says of the lessons: their results and their order, never typed by hand."""
+
+from collections.abc import Callable
 
 from course_app.authoring.contents import EXERCISES, LESSONS, Course, Lesson, read_claims
 from course_app.authoring.findings import Verdict, findings
@@ -6,22 +8,40 @@ from course_app.authoring.notebook import read_notebook
 
 README = "README.md"
 BEGIN, END = "<!-- results: written by course build -->", "<!-- end of results -->"
+EVENING, END_EVENING = "<!-- evening: written by course build -->", "<!-- end of evening -->"
 _HEAD = "| lesson | the guide says | measured here | time | exercise |\n|---|---|---|---|---|\n"
 
 
 def write_results(course: Course) -> bool:
-    """Bring the README's table in line with the notebooks; whether it changed.
+    """Bring the README's table and its path in line with the course; whether anything changed.
 
-    A README without the two marks is left alone.
+    What stands between no marks is left alone.
     """
     path = course.root / README
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if BEGIN not in text or END not in text:
-        return False
-    before, rest = text.split(BEGIN, 1)
-    new = f"{before}{BEGIN}\n{results_table(course)}{END}{rest.split(END, 1)[1]}"
-    path.write_text(new, encoding="utf-8")
+    new = _between(text, BEGIN, END, lambda: results_table(course))
+    new = _between(new, EVENING, END_EVENING, lambda: evening_path(course))
+    if new != text:
+        path.write_text(new, encoding="utf-8")
     return new != text
+
+
+def _between(text: str, begin: str, end: str, write: Callable[[], str]) -> str:
+    if begin not in text or end not in text:
+        return text
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}\n{write()}{end}{rest.split(end, 1)[1]}"
+
+
+def evening_path(course: Course) -> str:
+    """The lessons of the short path, with the minutes that they take."""
+    lessons = [
+        f"{number}. [{lesson.number} {lesson.title}]({LESSONS}/{lesson.slug}.ipynb), "
+        f"{lesson.minutes} min"
+        for number, lesson in enumerate(course.evening, start=1)
+    ]
+    hours = sum(lesson.minutes for lesson in course.evening) / 60
+    return "\n".join([*lessons, "", f"That makes {hours:.1f} hours.", ""])
 
 
 def results_table(course: Course) -> str:

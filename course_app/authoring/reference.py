@@ -89,7 +89,7 @@ def _summary(call: Callable[..., Any]) -> str:
 
 def _entry(name: str, call: Callable[..., Any]) -> str:
     parts = _sections(inspect.getdoc(call) or "")
-    text = f"\n### {name}\n\n```python\n{_call(name, call)}\n```\n\n{parts.pop('', '')}\n"
+    text = f"\n## {name}\n\n```python\n{_call(name, call)}\n```\n\n{parts.pop('', '')}\n"
     example = parts.pop("Example", "")
     for title, body in parts.items():
         text += f"\n{title}:\n\n" if title != "Args" else "\n"

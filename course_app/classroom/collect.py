@@ -81,8 +81,8 @@ def collect(
 def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterator[Submission]:
     learner = _learner(entry, exercises)
     try:
-        files = list(_files(entry, work))
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, _Refused) as error:
+        files = list(files_of(entry, work))
+    except UNREADABLE as error:
         yield Submission(learner, only or "unknown", None, f"{entry.name} cannot be read: {error}")
         return
     answers: dict[str, list[Path]] = {}
@@ -96,6 +96,11 @@ def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterat
         best, *others = sorted(paths, key=lambda path: (len(path.parts), path.suffix, path.name))
         note = f"{len(paths)} files were handed in; graded is {best.name}." if others else ""
         yield Submission(learner, slug, best, note=note)
+
+
+def hidden(path: Path) -> bool:
+    """What editors and systems leave behind: nobody handed it in."""
+    return bool(_HIDDEN.search(path.name))
 
 
 def _exercise_of(path: Path, exercises: dict[str, str]) -> str:
@@ -117,26 +122,32 @@ def _learner(entry: Path, exercises: dict[str, str]) -> str:
     return name.strip(" _-.") or entry.stem
 
 
-def _files(entry: Path, work: Path) -> Iterator[Path]:
+def files_of(entry: Path, work: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[Path]:
+    """An entry's files of these kinds; what an archive holds is unpacked into ``work``.
+
+    Raises:
+        OSError, RuntimeError: it cannot be opened, or is not to be (see ``UNREADABLE``).
+    """
     if entry.is_symlink():
         raise _Refused("it is a link; hand in the file itself")
     if entry.is_dir():
-        yield from _walk(entry)
+        yield from _walk(entry, kinds)
     elif entry.suffix == ".zip":
         place = work / hashlib.sha256(entry.name.encode()).hexdigest()[:16]
-        _unpack(entry, place)
-        yield from _walk(place)
-    elif entry.suffix in KINDS:
+        place.mkdir()
+        _unpack(entry, place, kinds)
+        yield from _walk(place, kinds)
+    elif entry.suffix in kinds:
         yield entry
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or _HIDDEN.search(path.name):
             continue
         if path.is_dir():
-            yield from _walk(path)
-        elif path.suffix in KINDS:
+            yield from _walk(path, kinds)
+        elif path.suffix in kinds:
             yield path
 
 
@@ -144,8 +155,12 @@ class _Refused(Exception):
     """An entry that is not opened."""
 
 
-def _unpack(archive: Path, place: Path) -> None:
-    """Unpack notebooks and Python files; nothing else, and nothing to anywhere else."""
+#: What opening a stranger's entry may end in.
+UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, _Refused)
+
+
+def _unpack(archive: Path, place: Path, kinds: tuple[str, ...]) -> None:
+    """Unpack files of these kinds; nothing else, and nothing to anywhere else."""
     with zipfile.ZipFile(archive) as opened:
         members = [member for member in opened.infolist() if not member.is_dir()]
         if len(members) > MOST_FILES or sum(member.file_size for member in members) > MOST_BYTES:
@@ -154,7 +169,7 @@ def _unpack(archive: Path, place: Path) -> None:
             name = PurePosixPath(member.filename.replace("\\", "/"))
             if name.is_absolute() or ".." in name.parts:
                 raise _Refused(f"the archive names a file outside of itself ({member.filename!r})")
-            if name.suffix in KINDS:
+            if name.suffix in kinds:
                 target = place / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(member) as source, target.open("wb") as copy:

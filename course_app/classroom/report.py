@@ -105,12 +105,12 @@ def write_class(report: ClassReport, folder: Path) -> Path:
     text = json.dumps(data, indent=1, ensure_ascii=False)
     (folder / "grades.json").write_text(f"{text}\n", encoding="utf-8")
     _write_csv(report, folder / "grades.csv")
-    environment = _environment()
+    templates = environment()
     for learner, grades in report.learners.items():
-        page = environment.get_template("learner.html").render(learner=learner, grades=grades)
+        page = templates.get_template("learner.html").render(learner=learner, grades=grades)
         (pages / f"{grades[0].key}.html").write_text(page, encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(environment.get_template("class.html").render(report=report), encoding="utf-8")
+    index.write_text(templates.get_template("class.html").render(report=report), encoding="utf-8")
     return index
 
 
@@ -137,7 +137,8 @@ def _remark(grade: Grade) -> str:
     return grade.problem or (first.summary if first else "") or grade.note
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of a class's pages and of reports."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -17,11 +17,13 @@ from course_app.cli.doctor import doctor
 from course_app.cli.grade import grade
 from course_app.cli.hint import hint
 from course_app.cli.lab import lab
+from course_app.cli.machines import machines
 from course_app.cli.nbgrader import nbgrader
 from course_app.cli.prepare import prepare
 from course_app.cli.progress import progress
 from course_app.cli.reset import reset
 from course_app.cli.run import run
+from course_app.cli.site import site
 from course_app.cli.verify import verify
 from course_app.cli.watch import watch
 from course_app.errors import CourseError
@@ -46,8 +48,8 @@ app = typer.Typer(
 for command in (
     *(lab, check, watch, hint, progress, reset),  # a learner's
     *(run, doctor, prepare),
-    *(grade, nbgrader),  # an instructor's
-    *(build, verify, bench),  # a maintainer's
+    *(grade, nbgrader, machines),  # an instructor's
+    *(build, site, verify, bench),  # a maintainer's
 ):
     app.command()(command)
 

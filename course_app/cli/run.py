@@ -1,7 +1,7 @@
 """``course run``: execute lessons and report this machine's verdicts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     from course_app.authoring.report import Report
     from course_app.authoring.run import LessonRun
 
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Leave the results of other lessons in results.json.")
+]
 
-def run(lessons: Lessons = None, json: Json = False, cell_timeout: CellLimit = 120.0) -> None:
-    """Execute lessons one after another and write build/report/index.html.
+
+def run(
+    lessons: Lessons = None,
+    json: Json = False,
+    keep: Keep = False,
+    cell_timeout: CellLimit = 120.0,
+) -> None:
+    """Execute lessons one after another; writes index.html and results.json to build/report/.
 
     A lesson that fails is shown as failed, and the rest goes on. Leave the machine alone
-    meanwhile: the lessons measure.
+    meanwhile: the lessons measure. `course machines` lays results.json beside other machines'.
     """
     from course_app.authoring.contents import find_course
     from course_app.authoring.pages import write_report
@@ -39,6 +48,7 @@ def run(lessons: Lessons = None, json: Json = False, cell_timeout: CellLimit = 1
     runs = _run(course, chosen, cell_timeout)
     report = make_report(course, runs)
     index = write_report(report)
+    _save_results(report, keep)
     if json:
         print_json({**report.to_dict(), "report": str(index)})
     else:
@@ -46,6 +56,18 @@ def run(lessons: Lessons = None, json: Json = False, cell_timeout: CellLimit = 1
         output().print(f"Report: {index}", soft_wrap=True)
     if any(run.failure for run in runs):
         raise typer.Exit(1)
+
+
+def _save_results(report: "Report", keep: bool) -> None:
+    from course_app.authoring.results import RESULTS_FILE, read_results, results_of
+    from course_app.authoring.run import report_folder
+
+    path = report_folder(report.course) / RESULTS_FILE
+    results = results_of(report)
+    if results and keep and path.exists():
+        results = results.with_lessons_of(read_results(path))
+    if results:
+        results.save(path)
 
 
 def _run(course: "Course", lessons: "Sequence[Lesson]", limit: float) -> "list[LessonRun]":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_app.measure.comparison import Comparison
+from course_app.measure.noise import NoiseReport
 from course_app.measure.statistics import Interval
 
 VERDICT_MIME = "application/vnd.course.verdict+json"
@@ -28,7 +29,8 @@ class ClaimVerdict:
     """A verdict with its reason, one figure and the conditions that were checked.
 
     ``conditions`` maps a sentence to True (it held), False (it did not) or None (this
-    machine could not tell); the verdict stands only if all of them held.
+    machine could not tell); the verdict stands only if all of them held. ``noise`` is that of the
+    whole lesson until here.
     """
 
     claim: str
@@ -38,6 +40,7 @@ class ClaimVerdict:
     speedup: Interval | None = None
     number: str = ""
     text: str = field(default="")
+    noise: NoiseReport | None = None
 
     def __post_init__(self) -> None:
         if self.proposed not in VERDICTS:
@@ -68,9 +71,11 @@ class ClaimVerdict:
             "proposed": self.proposed,
             "because": self.because,
             "number": self.number or (speedup.factor if speedup else ""),
+            "estimate": speedup.estimate if speedup else None,
             "interval": [speedup.low, speedup.high] if speedup else None,
             "unit": "x" if speedup else "",
             "conditions": [{"text": t, "held": h} for t, h in self.conditions.items()],
+            "noise": self.noise.to_dict() if self.noise else None,
         }
 
     def __str__(self) -> str:

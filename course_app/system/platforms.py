@@ -31,6 +31,25 @@ def name() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
+def processor() -> str | None:
+    """The processor's name as its maker gives it, such as ``AMD EPYC 7B13``."""
+    if is_macos():
+        import subprocess  # here, because most who load this module never ask
+
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        try:
+            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            return None
+        return said.strip() or None
+    try:
+        lines = (PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(filter(None, named), None)
+
+
 def require_posix(system: str = sys.platform) -> None:
     """Refuse Windows, which has no process sessions and for which there is no Valkey.
 

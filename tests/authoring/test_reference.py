@@ -29,7 +29,7 @@ CALLS = [
 
 
 def example(call: str) -> str:
-    entry = reference_page().partition(f"\n### lab.{call}\n")[2].partition("\n### ")[0]
+    entry = reference_page().partition(f"\n## lab.{call}\n")[2].partition("\n## ")[0]
     blocks: list[str] = re.findall(r"```python\n(.*?)\n```", entry, re.S)
     return blocks[1]
 

@@ -17,6 +17,7 @@ Command = Callable[..., Any]
 COMMANDS = (
     *("lab", "check", "watch", "hint", "progress", "reset"),
     *("run", "doctor", "build", "verify", "bench"),
+    *("machines", "site"),
 )
 
 
@@ -220,3 +221,13 @@ def test_programs_read_a_benchs_figures_in_json(command: Command) -> None:
     data = json.loads(command("bench", "low", "missing", "--json").stdout)
     assert data["low"]["figures"] == {"one": 1}
     assert data["missing"] is None
+
+
+def test_machines_of_a_folder_become_a_page(command: Command, folder: Path) -> None:
+    (folder / "handed-in").mkdir()
+    (folder / "handed-in" / "ada.json").write_text("{}")
+    result = command("machines", str(folder / "handed-in"), "--out", str(folder / "page"))
+    assert result.returncode == 0
+    assert "ada.json holds no results" in result.stderr
+    assert "Runs: 0." in result.stdout
+    assert (folder / "page" / "index.html").is_file()

@@ -1,0 +1,128 @@
+"""Many machines' results on one page: what agrees, what flips, and what was no result."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course_app.authoring.contents import find_course
+from course_app.authoring.results import Results
+from course_app.classroom.machines import DATA_FOLDER, read_machines, write_machines
+from course_app.errors import CourseError
+
+COURSE = find_course(Path(__file__))
+MACHINE = {
+    "cores": 2,
+    "memory_gib": 8,
+    "system": "Linux x86_64",
+    "processor": "A <fast> one",
+    "python": "3.12.1",
+    "fastapi": "1",
+    "uvicorn": "1",
+    "postgres": "18",
+    "valkey": "9",
+}
+
+
+def hand_in(path: Path, verdict: str = "wrong", factor: float = 9.0, **machine: Any) -> None:
+    claim = {
+        "id": "9",
+        "lesson": "04_connection_pooling",
+        "verdict": verdict,
+        "because": "So.",
+        "number": f"{factor}x",
+        "estimate": factor,
+        "low": factor * 0.9,
+        "high": factor * 1.1,
+        "conditions": [],
+        "noise": {"badge": "calm", "others_cores": 0.1},
+    }
+    lesson = {"slug": claim["lesson"], "passed": True, "seconds": 40, "finished": "2026-11-28"}
+    data = {
+        "pace": "full",
+        "machine": {**MACHINE, **machine},
+        "lessons": [lesson],
+        "claims": [claim],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Results.model_validate(data).save(path)
+
+
+def test_rows_are_ordered_by_cores_then_python(tmp_path: Path) -> None:
+    hand_in(tmp_path / "a.json", cores=8)
+    hand_in(tmp_path / "b.json", python="3.13.0")
+    hand_in(tmp_path / "c.json", python="3.9.0")
+    assert [entry.name for entry in read_machines(tmp_path).entries] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "flips", "sentence"),
+    [
+        (["wrong", "wrong"], False, "All 2 runs agree: wrong."),
+        (["wrong", "cannot tell"], False, "1 of 2 runs agree: wrong. The others cannot tell."),
+        (["wrong", "wrong", "holds"], True, "wrong on 2, holds on 1 of 3 runs"),
+        (["holds"], False, "One run measured it: holds."),
+    ],
+)
+def test_a_verdict_flips_only_where_machines_contradict_each_other(
+    verdicts: list[str], flips: bool, sentence: str, tmp_path: Path
+) -> None:
+    for number, verdict in enumerate(verdicts):
+        hand_in(tmp_path / f"{number}.json", verdict)
+    (spread,) = read_machines(tmp_path).spreads(COURSE)
+    assert spread.flips is flips
+    assert sentence in spread.sentence
+
+
+def test_dots_stand_in_their_intervals_on_one_axis_that_holds_no_difference(tmp_path: Path) -> None:
+    hand_in(tmp_path / "a.json", factor=3)
+    hand_in(tmp_path / "b.json", factor=30)
+    (spread,) = read_machines(tmp_path).spreads(COURSE)
+    slow, fast = spread.dots
+    for dot in spread.dots:
+        assert dot.low is not None
+        assert dot.at is not None
+        assert dot.high is not None
+        assert 0 <= dot.low < dot.at < dot.high <= 100
+    assert spread.base is not None
+    assert slow.at is not None
+    assert fast.at is not None
+    assert 0 <= spread.base < slow.at < fast.at
+
+
+def test_what_is_no_result_is_a_remark_and_the_rest_is_shown(tmp_path: Path) -> None:
+    hand_in(tmp_path / "Ada" / "deep" / "results.json")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "link.json").symlink_to(tmp_path / "broken.json")
+    found = read_machines(tmp_path)
+    assert [entry.name for entry in found.entries] == ["Ada"]
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["broken", "link"]
+    page = write_machines(found, COURSE, tmp_path / "out").read_text()
+    assert "A &lt;fast&gt; one" in page
+    assert "broken.json holds no results" in page
+
+
+def test_an_archive_is_opened_like_a_learner_s_answers(tmp_path: Path) -> None:
+    hand_in(tmp_path / "results.json")
+    with zipfile.ZipFile(tmp_path / "Zoë.zip", "w") as archive:
+        archive.write(tmp_path / "results.json", "any/where/results.json")
+    (tmp_path / "results.json").write_text("")
+    (tmp_path / "no.zip").write_text("")
+    found = read_machines(tmp_path)
+    assert [entry.name for entry in found.entries] == ["Zoë"]
+    assert [remark.partition(":")[0] for remark in found.remarks] == ["no", "results"]
+
+
+def test_an_empty_folder_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
+    page = write_machines(read_machines(tmp_path), COURSE, tmp_path / "out").read_text()
+    assert "no results yet" in page
+    with pytest.raises(CourseError, match="is not a folder"):
+        read_machines(tmp_path / "nothing")
+
+
+def test_the_course_s_own_data_set_is_whole() -> None:
+    found = read_machines(COURSE.root / DATA_FOLDER)
+    assert found.remarks == ()
+    assert all(entry.results.pace == "full" for entry in found.entries)
