@@ -9,6 +9,7 @@ import pytest
 
 from course_app import explore
 from course_app.lab import Lab
+from course_app.measure.noise import NoiseMeter
 from course_app.progress import ProgressLine
 
 
@@ -19,6 +20,8 @@ class Terminal(io.StringIO):
 
 def test_a_verdict_is_printed_and_returned(capsys: pytest.CaptureFixture[str]) -> None:
     lab = Lab.__new__(Lab)  # none of its servers is needed
+    lab._noise = NoiseMeter()
+    lab._noise.resume()
     verdict = lab.verdict(9, "wrong", "Because.", {"it is so": True})
     assert capsys.readouterr().out == f"{verdict}\n\n"
 

@@ -482,7 +482,7 @@ lab.verdict(
 
 # %%
 lab.verdict(
-    32,
+    31,
     "holds when",
     "The handler has work to do. FastAPI takes more CPU than a bare ASGI function, and a handler "
     "that asks a database more than FastAPI.",
