@@ -78,6 +78,10 @@ class Course(_Entry):
     lessons: tuple[Lesson, ...]
     evening: tuple[Lesson, ...] = ()
 
+    def built(self, tree: str) -> list[Lesson]:
+        """The lessons whose notebook stands in a tree."""
+        return [lesson for lesson in self.lessons if self.notebook(tree, lesson).is_file()]
+
     def source(self, tree: str, lesson: Lesson) -> Path:
         """The hand-written text of a lesson; ``tree`` is ``lessons`` or ``exercises``."""
         return self.root / "content" / tree / f"{lesson.slug}.py"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from pygments import highlight
@@ -22,6 +22,7 @@ from course_app.authoring.findings import NOT_MEASURED, picture
 from course_app.authoring.notebook import as_text
 from course_app.authoring.report import LessonEntry, Report
 from course_app.authoring.run import REPORT_DATA, report_folder
+from course_app.authoring.templating import templates
 
 #: Where the course's notebooks are, seen from the folder of the report.
 _NOTEBOOKS = "../../notebooks"
@@ -65,13 +66,7 @@ def lesson_page(report: Report, entry: LessonEntry) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.globals.update(not_measured=NOT_MEASURED, code_style=_code_style())
     environment.filters["duration"] = duration
     return environment

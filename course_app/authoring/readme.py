@@ -46,7 +46,7 @@ def evening_path(course: Course) -> str:
 
 def results_table(course: Course) -> str:
     """A row for each lesson that is built, with its first verdicts."""
-    lessons = [x for x in course.lessons if course.notebook(LESSONS, x).is_file()]
+    lessons = course.built(LESSONS)
     return _HEAD + "".join(_row(course, lesson) for lesson in lessons)
 
 
@@ -57,7 +57,7 @@ def _row(course: Course, lesson: Lesson) -> str:
     link = f"[{lesson.number} {lesson.title}]({LESSONS}/{lesson.slug}.ipynb)"
     guide, measured = (says[first.claim], _told(first)) if first else ("-", "-")
     exercise = "-"
-    if course.notebook(EXERCISES, lesson).is_file():
+    if lesson in course.built(EXERCISES):
         exercise = f"[{lesson.points} points]({EXERCISES}/{lesson.slug}.ipynb)"
     cells = (link, guide, measured, f"{lesson.minutes} min", exercise)
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"

@@ -68,7 +68,7 @@ def collect(
     """
     if not folder.is_dir():
         raise CourseError(f"{folder} is not a folder. Name one that holds an entry per learner.")
-    entries = sorted(entry for entry in folder.iterdir() if not _HIDDEN.search(entry.name))
+    entries = sorted(entry for entry in folder.iterdir() if not hidden(entry))
     found = [each for entry in entries for each in _of(entry, work, exercises, only)]
     if not found:
         raise CourseError(
@@ -143,7 +143,7 @@ def files_of(entry: Path, work: Path, kinds: tuple[str, ...] = KINDS) -> Iterato
 
 def _walk(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.is_symlink() or _HIDDEN.search(path.name):
+        if path.is_symlink() or hidden(path):
             continue
         if path.is_dir():
             yield from _walk(path, kinds)

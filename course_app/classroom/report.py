@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from course_app.authoring.templating import templates
 from course_app.classroom.ledger import Grade, Status
 from course_app.grading import CriterionResult, Outcome
 from course_app.grading.render import scorecard_html
 
 #: A spreadsheet takes a cell that begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_TEMPLATES = (
-    Path(__file__).parent / "templates",
-    Path(__file__).parents[1] / "authoring" / "templates",
-)
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,12 @@ def write_class(report: ClassReport, folder: Path) -> Path:
     text = json.dumps(data, indent=1, ensure_ascii=False)
     (folder / "grades.json").write_text(f"{text}\n", encoding="utf-8")
     _write_csv(report, folder / "grades.csv")
-    templates = environment()
+    filled = environment()
     for learner, grades in report.learners.items():
-        page = templates.get_template("learner.html").render(learner=learner, grades=grades)
+        page = filled.get_template("learner.html").render(learner=learner, grades=grades)
         (pages / f"{grades[0].key}.html").write_text(page, encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(templates.get_template("class.html").render(report=report), encoding="utf-8")
+    index.write_text(filled.get_template("class.html").render(report=report), encoding="utf-8")
     return index
 
 
@@ -139,13 +137,7 @@ def _remark(grade: Grade) -> str:
 
 def environment() -> Environment:
     """The templates of a class's pages and of reports."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(TEMPLATES)
     environment.filters["scorecard"] = _card
     return environment
 

@@ -32,8 +32,8 @@ def is_blank(answer: object) -> bool:
     makes = any(
         step.opname.startswith(("BUILD_", "LOAD_SMALL_")) for step in dis.get_instructions(code)
     )
-    made = makes or not all(c is None or c is ... or isinstance(c, str) for c in code.co_consts)
-    return not named and not made
+    silent = all(c is None or c is ... or isinstance(c, str) for c in code.co_consts)
+    return silent and not makes and not named
 
 
 def is_app(answer: object) -> bool:

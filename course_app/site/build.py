@@ -66,9 +66,8 @@ def lay_out(course: Course, sources: Path) -> None:
     shutil.copy(STYLES, sources / "_static")
     shutil.copytree(course.root / "docs" / "figures", extra / "figures")
     terms = read_terms(course.root)
-    for lesson in course.lessons:
-        if course.notebook(LESSONS, lesson).is_file():
-            write_lesson(course, lesson, sources, extra, terms)
-        if course.notebook(EXERCISES, lesson).is_file():
-            write_exercise(course, lesson, sources, terms)
+    for lesson in course.built(LESSONS):
+        write_lesson(course, lesson, sources, extra, terms)
+    for lesson in course.built(EXERCISES):
+        write_exercise(course, lesson, sources, terms)
     write_texts(course, sources)

@@ -90,7 +90,7 @@ def _bar(course: Course, lesson: Lesson) -> dict[str, Any]:
         "count": len(course.lessons),
         "before": sum(each.minutes for each in course.lessons[:index]),
         "all": sum(each.minutes for each in course.lessons),
-        "exercise": course.notebook(EXERCISES, lesson).is_file(),
+        "exercise": lesson in course.built(EXERCISES),
         "places": places(course),
     }
 

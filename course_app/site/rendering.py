@@ -5,30 +5,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from course_app.authoring.contents import Course
 from course_app.authoring.readme import README
+from course_app.authoring.templating import SHARED, templates
+from course_app.classroom.report import TEMPLATES
 from course_app.errors import CourseError
 
 HERE = Path(__file__).parent
-_TEMPLATES = (HERE / "templates", HERE.parent / "classroom" / "templates")
-_REPORTS = HERE.parent / "authoring" / "templates"
 #: Tells the configuration of Sphinx, in the environment, which course this is.
 ROOT = "COURSE_ROOT"
 #: How verdicts look, in the reports and here.
-STYLES = _REPORTS / "verdicts.css"
+STYLES = SHARED / "verdicts.css"
 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader([*_TEMPLATES, _REPORTS]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates(HERE / "templates", TEMPLATES)
 
 
 def render(template: str, **values: Any) -> str:

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from course_app.authoring.contents import EXERCISES, LESSONS, Course, Lesson
+from course_app.authoring.contents import EXERCISES, LESSONS, Course
 from course_app.authoring.findings import findings
 from course_app.authoring.notebook import read_notebook
 from course_app.authoring.readme import README
@@ -59,7 +59,7 @@ def _committed(course: Course) -> Report:
     """The run that the committed notebooks show."""
     runs = [
         LessonRun(lesson, 0.0, read_notebook(course.notebook(LESSONS, lesson)), None)
-        for lesson in _built(course)
+        for lesson in course.built(LESSONS)
     ]
     return make_report(course, runs)
 
@@ -68,15 +68,11 @@ def _machines(course: Course) -> str:
     data = read_machines(course.root / DATA_FOLDER)
     body = render("machines_body.html", machines=data, claims=data.spreads(course))
     ran = [len(entry.results.lessons) for entry in data.entries]
-    whole = sum(count >= len(_built(course)) for count in ran)
+    whole = sum(count >= len(course.built(LESSONS)) for count in ran)
     told = (
         f"These are the {len(ran)} runs that come with the course; {whole} of them ran all lessons."
     )
     return f"# One claim, many machines\n\n{told}\n\n{body}\n"
-
-
-def _built(course: Course) -> list[Lesson]:
-    return [lesson for lesson in course.lessons if _is_there(course, LESSONS, lesson)]
 
 
 def _from_readme(course: Course) -> dict[str, str]:
@@ -139,7 +135,7 @@ def _contents(course: Course, sources: Path) -> str:
         return [name for name in names if (sources / f"{name}.md").is_file()]
 
     def notebooks(tree: str) -> list[str]:
-        return [f"{tree}/{x.slug}" for x in course.lessons if _is_there(course, tree, x)]
+        return [f"{tree}/{lesson.slug}" for lesson in course.built(tree)]
 
     docs = {f"docs/{path.stem}" for path in (sources / "docs").glob("*.md")}
     others = docs - {*_FOR_YOURSELF, *_FOR_TEACHERS}
@@ -155,7 +151,3 @@ def _contents(course: Course, sources: Path) -> str:
         for caption, names in trees.items()
     ]
     return "".join(blocks)
-
-
-def _is_there(course: Course, tree: str, lesson: Lesson) -> bool:
-    return course.notebook(tree, lesson).is_file()
