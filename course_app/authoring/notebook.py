@@ -123,8 +123,17 @@ def as_text(notebook: NotebookNode) -> str:
         nbformat.ValidationError: it is no valid notebook.
     """
     nbformat.validate(notebook)
-    text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    text: str = nbformat.writes(_node(_as_browsers_write(notebook)))  # type: ignore[no-untyped-call]
     return text.rstrip("\n") + "\n"
+
+
+def _as_browsers_write(value: Any) -> Any:
+    """``value`` with 2 for 2.0: JavaScript has one kind of number, and JupyterLab saves that."""
+    if isinstance(value, dict):
+        return {key: _as_browsers_write(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_browsers_write(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _node(values: dict[str, Any]) -> NotebookNode:

@@ -1,5 +1,6 @@
 """Text to notebook: the same bytes each time, and nothing in it that changes by itself."""
 
+import json
 import re
 
 import nbformat
@@ -43,6 +44,27 @@ def test_what_jupyterlab_saves_after_reading_is_the_file_that_was_built() -> Non
     content.metadata.language_info.version = "3.99.1"
     keep_versions_out({"type": "notebook", "content": content})
     assert nbformat.writes(content) + "\n" == built
+
+
+def test_numbers_are_written_as_a_browser_saves_them() -> None:
+    notebook = make_notebook(TEXT, "00_x")
+    values = {"cores": 2.0, "waits": [0.0, -0.0, 0.25, 1e20], "none": None, "held": True}
+    notebook.cells[1].outputs = [
+        nbformat.v4.new_output("display_data", {"application/vnd.course.verdict+json": values})
+    ]
+    text = as_text(notebook)
+    json.loads(text, parse_float=of_a_browser)
+    assert '"cores": 2,' in text
+    assert '"held": true' in text
+    assert notebook.cells[1].outputs[0].data["application/vnd.course.verdict+json"] == values
+
+
+def of_a_browser(literal: str) -> float:
+    """A number of a file; fails for one that JavaScript would write without its point."""
+    number = float(literal)
+    if number.is_integer():
+        pytest.fail(f"{literal} would be saved without its point")
+    return number
 
 
 def test_a_notebook_of_ones_own_is_saved_as_it_is() -> None:
