@@ -1,0 +1,239 @@
+"""The loads of the check, in multiples of what one process can serve here and now.
+
+The capacity is measured just before each load and just after, and times are told in those of an
+app that has a core for itself. Beside a busy neighbour an app serves half as much in twice the
+time, which is no fault of its own.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from course_app.exercises.overload.baseline import seal_of
+from course_app.exercises.overload.outcomes import HEALTH_MS, REFUSED, Capacity, Load
+from course_app.grading import Candidate, CouldNotCheck, Exam
+from course_app.load import (
+    NEVER,
+    Generator,
+    LoadError,
+    LoadResult,
+    Request,
+    Response,
+    Retries,
+    Target,
+    Workload,
+    get,
+    mix,
+    uniform,
+)
+
+CALM, BASE, OVERLOAD, BURST, CRUSH = 0.7, 0.6, 1.5, 2.5, 3.0
+#: The burst: seconds before it, of it, until an app has to be well again, and after that.
+BEFORE, DURING, RECOVERY, AFTER = 0.4, 0.8, 2.0, 0.5
+#: The overload: seconds that an app gets to see it coming, and those that count.
+SETTLING, COUNTED = 0.2, 0.6
+
+_MOST_NUMBER = 10**9
+_PATIENCE_SECONDS = 0.25
+_RETRIES = Retries(times=3, pause_seconds=0.1, jitter=True)
+_KEPT_ALIVE, _KEPT_ALIVE_SECONDS, _CALM_SECONDS = 200, 0.4, 0.6
+_CRUSH_SECONDS, _LOOKED_AT = 0.8, 24
+_HEALTH_PER_SECOND, _HEALTH_CLIENTS = 40.0, 8
+_PREPARED = 2048
+
+#: So many numbers of each load are sealed here too, and one answer in twenty is compared: more
+#: would take longer than the load itself. They are new for each load, and nobody can tell them.
+_KNOWN, _COMPARED = 16, 0.05
+
+# Two clients who wait for their answers keep one process busy, and fill no line.
+_WAITING_CLIENTS = 2
+_CAPACITY_SECONDS, _CAPACITY_WARMUP_SECONDS = 0.2, 0.03
+#: An answer with so much more capacity than the given app gets more to do.
+_FASTER = 1.25
+
+Phases = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Overload:
+    """One overload, and the health checks that were sent meanwhile."""
+
+    load: Load
+    health: LoadResult
+
+    @property
+    def goodput(self) -> float:
+        """Answers in time, as a share of the capacity."""
+        return self.load.goodput(SETTLING, SETTLING + COUNTED)
+
+    @property
+    def healthy(self) -> float:
+        """The share of health checks that were answered rightly and in time."""
+        in_time = int((self.health.latency_ms <= HEALTH_MS * self.load.stretch).sum())
+        return in_time / max(1, self.health.completed + self.health.error_count)
+
+
+class Loads:
+    """Sends the loads of one check, and knows whether the learner's app has refused anybody."""
+
+    def __init__(self, exam: Exam) -> None:
+        self.refuses = False
+        self.overloads: list[Overload] = []
+        self._exam = exam
+        self._side = exam.enter(Generator())
+        self._faster_by: float | None = None
+
+    def burst(self, candidate: Candidate) -> Load:
+        """A burst of clients who come back when they get no answer, with little before and after."""
+        phases = [(BEFORE, BASE), (DURING, BURST), (RECOVERY + AFTER, BASE)]
+        return self._load(candidate, phases, _RETRIES)
+
+    def crush(self, candidate: Candidate) -> tuple[Load, list[Response]]:
+        """Three times the capacity, and some of the answers whole, asked for in between."""
+        answers: list[Response] = []
+        workload = get("/vouchers/{number}", number=uniform(1, _MOST_NUMBER))
+
+        def look() -> None:
+            with suppress(LoadError), self._clients(self._side, candidate, workload, 1) as target:
+                answers.extend(self._side.sample(target, _LOOKED_AT))
+
+        with _meanwhile(look):
+            load = self._load(candidate, [(_CRUSH_SECONDS, CRUSH)])
+        return load, answers
+
+    def calm(self, candidate: Candidate) -> tuple[Load, int, int]:
+        """0.7 of the capacity; also how many were refused, of how many, on 200 kept connections."""
+        rate = CALM * self._faster(candidate) * self.capacity().rate
+        with self._vouchers(candidate, _KEPT_ALIVE) as target:
+            sent = self._exam.generator.open(target, rate=rate, seconds=_KEPT_ALIVE_SECONDS)
+        load = self._load(candidate, [(_CALM_SECONDS, CALM)])
+        refused = sum(each.count for each in sent.errors if each.status == REFUSED)
+        return load, refused, sent.completed + sent.error_count
+
+    def overload(self, candidate: Candidate) -> Overload:
+        """1.5 times the capacity, with health checks beside it."""
+        health: list[LoadResult] = []
+        expected = get("/health", expect_body=b"ok")
+        with self._clients(self._side, candidate, expected, _HEALTH_CLIENTS) as target:
+
+            def ask() -> None:
+                with suppress(LoadError):
+                    seconds = SETTLING + COUNTED
+                    sent = self._side.open(target, rate=_HEALTH_PER_SECOND, seconds=seconds)
+                    health.append(sent)
+
+            with _meanwhile(ask):
+                load = self._load(candidate, [(SETTLING + COUNTED, OVERLOAD)])
+        if not health:
+            raise CouldNotCheck("The health checks could not be sent.")
+        return Overload(load, health[0])
+
+    def capacity(self, candidate: Candidate | None = None) -> Capacity:
+        """What an app serves while two clients wait for each answer; the reference, if none given."""
+        candidate = candidate or self._exam.reference
+        before = _cpu_seconds(candidate)
+        with self._vouchers(candidate, _WAITING_CLIENTS) as target:
+            sent = self._exam.generator.closed(
+                target, seconds=_CAPACITY_SECONDS, warmup_seconds=_CAPACITY_WARMUP_SECONDS
+            )
+        used = _cpu_seconds(candidate) - before
+        seconds = _CAPACITY_SECONDS + _CAPACITY_WARMUP_SECONDS
+        return Capacity(sent.throughput, seconds / used if used > 0 else 1.0)
+
+    def _load(self, candidate: Candidate, phases: Phases, retries: Retries = NEVER) -> Load:
+        faster = self._faster(candidate)
+        before = self._own_capacity()
+        rates = [(seconds, times * faster * before.rate) for seconds, times in phases]
+        with self._vouchers(candidate) as target:
+            visits = self._exam.generator.visit(
+                target, phases=rates, seed=self._exam.new_seed(), retries=retries
+            )
+        load = Load(visits, before, self._own_capacity(), faster)
+        if candidate.role == "learner":
+            self.refuses |= load.refused > 0
+        return load
+
+    def _own_capacity(self) -> Capacity:
+        """The reference's.
+
+        Raises:
+            CouldNotCheck: it has none.
+        """
+        capacity = self.capacity()
+        if not capacity.rate:
+            raise CouldNotCheck("The reference answered nothing while its capacity was measured.")
+        return capacity
+
+    def _faster(self, candidate: Candidate) -> float:
+        """How many times the given app's capacity a candidate has, if that is clearly more."""
+        if candidate.role != "learner":
+            return 1.0
+        if self._faster_by is None:
+            ratio = self.capacity(candidate).rate / self._own_capacity().rate
+            self._faster_by = ratio if ratio > _FASTER else 1.0
+        return self._faster_by
+
+    @contextmanager
+    def _vouchers(self, candidate: Candidate, clients: int = 1) -> Iterator[Target]:
+        known = [self._exam.random.randint(1, _MOST_NUMBER) for _ in range(_KNOWN)]
+        compared = [
+            get(f"/vouchers/{number}", expect_body=seal_of(number), weight=_COMPARED / _KNOWN)
+            for number in known
+        ]
+        any_number = uniform(1, _MOST_NUMBER)
+        others = get("/vouchers/{number}", number=any_number, weight=1 - _COMPARED)
+        workload = mix(others, *compared)
+        with self._clients(self._exam.generator, candidate, workload, clients) as target:
+            yield target
+
+    @contextmanager
+    def _clients(
+        self,
+        generator: Generator,
+        candidate: Candidate,
+        traffic: Request | Workload,
+        clients: int,
+    ) -> Iterator[Target]:
+        """Connections of clients who hang up when they have waited for long enough."""
+        with self._exam.blaming(candidate):
+            target = generator.connect(
+                candidate.url,
+                traffic,
+                concurrency=clients,
+                seed=self._exam.new_seed(),
+                prepared_requests=_PREPARED,
+                timeout_seconds=_PATIENCE_SECONDS,
+            )
+            try:
+                yield target
+            finally:
+                with suppress(LoadError):
+                    generator.disconnect(target)
+
+
+_loads: "WeakKeyDictionary[Exam, Loads]" = WeakKeyDictionary()
+
+
+def loads_of(exam: Exam) -> Loads:
+    """The loads of this check."""
+    if exam not in _loads:
+        _loads[exam] = Loads(exam)
+    return _loads[exam]
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _cpu_seconds(candidate: Candidate) -> float:
+    with suppress(CouldNotCheck):  # then times are taken as they are
+        return candidate.cpu_seconds()
+    return 0.0

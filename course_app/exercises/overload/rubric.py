@@ -1,0 +1,400 @@
+"""How answers are judged: what becomes of clients when more of them come than can be served."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from statistics import median
+# By name: an app in the same process may put another clock in the module's place.
+from time import sleep
+
+import numpy as np
+
+from course_app.exercises.overload.loads import (
+    AFTER,
+    BEFORE,
+    BURST,
+    CALM,
+    CRUSH,
+    DURING,
+    OVERLOAD,
+    RECOVERY,
+    SETTLING,
+    Loads,
+    Overload,
+    loads_of,
+)
+from course_app.exercises.overload.outcomes import (
+    GOOD_MS,
+    HEALTH_MS,
+    REFUSED,
+    Became,
+    Load,
+)
+from course_app.grading import (
+    Candidate,
+    CannotTell,
+    Evidence,
+    Exam,
+    Failure,
+    contract,
+    hygiene,
+    mechanism,
+)
+from course_app.grading.failures import WrongUnderLoad
+from course_app.load import Response, get, mix, uniform
+from course_app.measure.statistics import mean_interval
+
+#: Of the capacity: what has to be answered in time under overload.
+LEAST_GOODPUT = 0.8
+#: Whoever comes alone, at random, still finds a short line now and then.
+_MOST_REFUSED_IN_CALM = 0.02
+_WELL, _CLEARLY_ILL = 0.9, 0.5
+_CLEARLY_REFUSED = 0.1
+_MOST_LEFT = 0.05
+_HEALTHY = 0.9
+_IDLE_SECONDS, _MOST_IDLE_CPU = 0.4, 0.05
+
+_TRIES = 3
+_CONTROLS = 3
+# Ratios of one round have an sd of some 0.05 on a calm machine and 0.1 beside two busy loops.
+_FEWEST_ROUNDS, _MOST_ROUNDS, _CONFIDENCE = 4, 10, 0.95
+_FEWEST_REFUSALS = 3
+_CUT_OFF = 0.01
+
+_ANSWERS = mix(
+    get("/vouchers/{number}", number=uniform(1, 10**9), weight=6),
+    get("/vouchers/{number}", number=uniform(-9, 0), expect_status=404, weight=2),
+    get("/vouchers/{number}", number="first", expect_status=422),
+    get("/health", weight=2),
+)
+
+
+class NeverRefuses(Failure):
+    """Nobody is ever turned away, so everybody waits too long."""
+
+    hint = (
+        "What does your app look at, and can it ever see a queue there? A handler that computes "
+        "is never interrupted: until it is done no other request begins, so that one request is "
+        "in flight at any time. The queue is in front of it."
+    )
+
+
+class RefusesInCalm(Failure):
+    """Clients are turned away though there is room for all of them."""
+
+    hint = (
+        "Connections stay open, all clients may share an address, and strangers come in small "
+        "heaps: none of that is overload. The time that a request waits for its turn is."
+    )
+
+
+class StaysShut(Failure):
+    """Clients are still turned away when the overload is long over."""
+
+    hint = (
+        "Whatever your app counts up has to come down again on every way out, also where a "
+        "request is refused or fails; and what it remembers of bad times has to be forgotten "
+        "in far less than a second."
+    )
+
+
+class DoesNotRecover(Failure):
+    """Answers are still late when the overload is long over."""
+
+    hint = (
+        "Clients who got no answer in time come again, and what they have left behind is still "
+        "served. Refuse as soon as somebody would have to wait, and say so at once: a long line "
+        "serves only those who have gone."
+    )
+
+
+class NotA503(Failure):
+    """Who is turned away gets another status than 503."""
+
+    hint = (
+        "429 says that this client has sent too much, 503 that the server has too much to do. "
+        "Nobody here has done anything wrong."
+    )
+
+
+class NoRetryAfter(Failure):
+    """A refusal does not say when to come back."""
+
+    hint = "503 comes with a header: Retry-After, a whole number of seconds from one on."
+
+
+class RefusesLate(Failure):
+    """Who is turned away has to wait for that."""
+
+    hint = (
+        "A refusal that comes late is worth as little as a late answer, and holds the client and "
+        "a connection for nothing. Decide when a request comes, not when its turn has come."
+    )
+
+
+class ServesTooLittle(Failure):
+    """Under overload the app does far less than it could."""
+
+    hint = (
+        "There is work for all of the time: refuse no more than what does not fit. Begin to "
+        "serve again at once when the wait is short enough, and spend nothing on whoever is "
+        "refused."
+    )
+
+
+class ServesLate(Failure):
+    """Under overload many answers come too late."""
+
+    hint = (
+        "Clients wait for 100 ms. How long does the last one wait whom you let in, with all "
+        "those in front of it? Let time decide, not a number: other machines are slower."
+    )
+
+
+class HealthRefused(Failure):
+    """/health is turned away, too."""
+
+    hint = (
+        "Whoever looks after the service takes an app that refuses this for a dead one, and "
+        "restarts it in the middle of the rush. It costs nothing: let it pass."
+    )
+
+
+class HealthLate(Failure):
+    """/health has to wait in line."""
+
+    hint = (
+        "It waits for as long as the loop is busy without a pause, in its own line or in one "
+        "before it. How many requests does your app work on before the loop gets round to "
+        "others?"
+    )
+
+
+class BusyWhenIdle(Failure):
+    """The app uses CPU though nobody asks for anything."""
+
+    hint = "Something looks again and again without a pause. Look when a request comes instead."
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one behaviour: what was seen, and whether that is all right.
+
+    clearly: far from all right, so that no second look is needed.
+    steady: the machine was the same before and after.
+    """
+
+    evidence: Evidence
+    failure: Failure | None = None
+    clearly: bool = False
+    steady: bool = True
+
+
+@contract(points=1)
+def same_answers(exam: Exam) -> Evidence:
+    """Alone every request is answered as before, also for numbers that do not exist."""
+    return exam.same_answers(_ANSWERS, 22)
+
+
+@mechanism(points=2)
+def recovers(exam: Exam) -> Evidence:
+    """Two seconds after a burst of clients who try again, all is well again."""
+    loads = loads_of(exam)
+    return _decided(exam, lambda candidate: _recovery(exam, loads.burst(candidate)))
+
+
+@mechanism(points=1)
+def refuses(exam: Exam) -> Evidence:
+    """At three times the capacity, whoever gets no answer gets 503 with Retry-After, at once."""
+    loads = loads_of(exam)
+    return _decided(exam, lambda candidate: _refusals(exam, *loads.crush(candidate)))
+
+
+@mechanism(points=1)
+def spares(exam: Exam) -> Evidence:
+    """At 0.7 of the capacity nobody is turned away."""
+    loads = loads_of(exam)
+    if not loads.refuses:
+        raise NeverRefuses("nobody is refused, under no load", "nobody at 0.7, but many at 1.5")
+    return _decided(exam, lambda candidate: _calm(exam, *loads.calm(candidate)))
+
+
+@mechanism(points=3)
+def goodput(exam: Exam) -> Evidence:
+    """At 1.5 times the capacity, 80 % of it and more is answered within 100 ms."""
+    wanted = f"{LEAST_GOODPUT:g} or more"
+    loads, observed = loads_of(exam), ""
+    while True:
+        rounds = _steady(_overloads(exam, loads, len(loads.overloads) + 1))
+        if len(rounds) >= _FEWEST_ROUNDS:
+            logs = np.log([max(each.goodput, 1e-3) for each in rounds])
+            share = mean_interval(logs, _CONFIDENCE).exp()
+            observed = f"{share.estimate:.2f} [{share.low:.2f}, {share.high:.2f}] of the capacity"
+            if share.above(LEAST_GOODPUT):
+                return Evidence(observed, wanted, share.to_dict())
+            if share.below(LEAST_GOODPUT):
+                break
+        if len(loads.overloads) >= _MOST_ROUNDS:
+            raise CannotTell("the machine is too noisy for a verdict", wanted)
+    own = [loads.overload(exam.reference).goodput for _ in range(_CONTROLS)]
+    if median(own) < LEAST_GOODPUT:
+        raise CannotTell(f"{observed}, and our own answer {median(own):.2f}", wanted)
+    late = sum(each.load.became(SETTLING).late + each.load.became(SETTLING).left for each in rounds)
+    refused = sum(each.load.became(SETTLING).refused for each in rounds)
+    raise (ServesLate if late > refused else ServesTooLittle)(
+        observed, wanted, numbers=share.to_dict()
+    )
+
+
+@mechanism(points=1)
+def healthy(exam: Exam) -> Evidence:
+    """Meanwhile /health answers within 50 ms."""
+    wanted = f"{_HEALTHY:.0%} and more within {HEALTH_MS:g} ms"
+    rounds = _overloads(exam, loads_of(exam), _FEWEST_ROUNDS)
+    share = median(each.healthy for each in rounds)
+    observed, numbers = f"{share:.0%} within {HEALTH_MS:g} ms", {"in_time": share}
+    if share >= _HEALTHY:
+        return Evidence(observed, wanted, numbers)
+    errors = [error for each in rounds for error in each.health.errors]
+    refused = next((error for error in errors if error.status), None)
+    if refused:
+        raise HealthRefused(str(refused), wanted, numbers=numbers)
+    own = median(loads_of(exam).overload(exam.reference).healthy for _ in range(_CONTROLS))
+    if own < _HEALTHY:
+        raise CannotTell(f"{observed}, and {own:.0%} of our own answer's", wanted)
+    raise HealthLate(observed, wanted, numbers=numbers)
+
+
+@hygiene(points=1)
+def rests(exam: Exam) -> Evidence:
+    """Left alone, the app uses no CPU."""
+    share = min(_idle_share(exam.learner) for _ in range(_TRIES))
+    observed, wanted = f"{share:.1%} of a core", f"{_MOST_IDLE_CPU:.0%} at most"
+    if share > _MOST_IDLE_CPU:
+        raise BusyWhenIdle(observed, wanted, numbers={"cores": share})
+    return Evidence(observed, wanted, {"cores": share})
+
+
+def _decided(exam: Exam, look: Callable[[Candidate], Look]) -> Evidence:
+    """Look until all is right once, clearly wrong once, or wrong again and again.
+
+    Raises:
+        Failure: it was wrong, though all is right with the reference on this machine.
+        CannotTell: the machine is too noisy for that.
+    """
+    looks: list[Look] = []
+    for _ in range(_TRIES):
+        looks.append(seen := look(exam.learner))
+        if seen.failure is None:
+            return seen.evidence
+        if seen.clearly and seen.steady:
+            raise seen.failure
+    failures = [each.failure for each in looks if each.failure and each.steady]
+    if len(failures) > 1 and look(exam.reference).failure is None:
+        raise failures[-1]
+    last = looks[-1].evidence
+    raise CannotTell(f"the machine is too noisy for a verdict: {last.observed}", last.wanted)
+
+
+def _recovery(exam: Exam, load: Load) -> Look:
+    _require_answers(exam, load)
+    calm, burst = load.became(0.0, BEFORE), load.became(BEFORE, BEFORE + DURING)
+    end = BEFORE + DURING + RECOVERY
+    after = load.became(end, end + AFTER)
+    wanted = f"{_WELL:.0%} in time before it, and {RECOVERY:g} s after it"
+    observed = f"{RECOVERY:g} s after a burst of {BURST:g} times the capacity, {after}"
+    evidence = Evidence(observed, wanted, {"in_time_after": after.share(after.good)})
+    if calm.share(calm.refused) > _CLEARLY_REFUSED:
+        return Look(evidence, RefusesInCalm(f"before the burst, {calm}", wanted), steady=load.steady)
+    if after.share(after.good) >= _WELL:
+        return Look(evidence)
+    return Look(
+        evidence,
+        _why_ill(after, load)(observed, wanted, numbers=evidence.numbers),
+        clearly=after.share(after.good) < _CLEARLY_ILL and calm.share(calm.good) >= _WELL,
+        steady=load.steady,
+    )
+
+
+def _why_ill(after: Became, load: Load) -> type[Failure]:
+    if not load.refused:
+        return NeverRefuses
+    return StaysShut if after.refused > after.late + after.left else DoesNotRecover
+
+
+def _refusals(exam: Exam, load: Load, answers: list[Response]) -> Look:
+    _require_answers(exam, load)
+    wanted = "503 with Retry-After, at once"
+    became = load.became(SETTLING)
+    refusals = [answer for answer in answers if answer.status == REFUSED]
+    told = f"at {CRUSH:g} times the capacity, {became}"
+    evidence = Evidence(told, wanted, {"refused": load.refused})
+    if not load.refused:
+        return Look(evidence, NeverRefuses(told, wanted), clearly=True)
+    for answer in refusals:
+        if not _says_when(answer):
+            raise NoRetryAfter(f"Retry-After: {answer.header('retry-after')}", wanted)
+    if load.refused_late > _MOST_LEFT or became.share(became.left) > _MOST_LEFT:
+        late = f"{told}; {load.refused_late:.0%} of the refusals after {GOOD_MS:g} ms"
+        return Look(evidence, RefusesLate(late, wanted), steady=load.steady)
+    if len(refusals) < _FEWEST_REFUSALS:
+        return Look(Evidence("too few refusals could be looked at", wanted), steady=False)
+    return Look(evidence)
+
+
+def _calm(exam: Exam, load: Load, refused: int, total: int) -> Look:
+    _require_answers(exam, load)
+    became = load.became()
+    share = (refused + became.refused) / max(1, total + became.total)
+    observed = f"{share:.1%} of {total + became.total} refused"
+    wanted = f"{_MOST_REFUSED_IN_CALM:.0%} at most, by chance"
+    evidence = Evidence(observed, wanted, {"refused": share})
+    if share <= _MOST_REFUSED_IN_CALM:
+        return Look(evidence)
+    clearly = share > _CLEARLY_REFUSED
+    return Look(evidence, RefusesInCalm(observed, wanted), clearly, load.steady)
+
+
+def _require_answers(exam: Exam, load: Load) -> None:
+    """Whoever is not refused gets the right answer, or hangs up before."""
+    visits = load.visits
+    if not (statuses := load.statuses()) and load.cut_off <= _CUT_OFF:
+        return
+    exam.not_written_yet()
+    exam.learner.check_alive()
+    example = next((str(each) for each in visits.errors if each.status in statuses), "")
+    wanted = "the voucher, or 503"
+    if statuses and min(statuses) >= 400 and 500 not in statuses:
+        raise NotA503(example, wanted)
+    lost = f"{load.cut_off:.0%} of the connections were cut off"
+    raise WrongUnderLoad(example or lost, wanted)
+
+
+def _says_when(refusal: Response) -> bool:
+    """RFC 9110, 10.2.3: seconds, or a date."""
+    told = refusal.header("retry-after") or ""
+    if told.isascii() and told.isdigit():
+        return int(told) > 0
+    try:
+        return parsedate_to_datetime(told) is not None
+    except ValueError:
+        return False
+
+
+def _overloads(exam: Exam, loads: Loads, count: int) -> list[Overload]:
+    """At least so many rounds of overload, all of which are kept."""
+    while len(loads.overloads) < count:
+        exam.progress(f"1.5 times the capacity, round {len(loads.overloads) + 1}")
+        loads.overloads.append(seen := loads.overload(exam.learner))
+        _require_answers(exam, seen.load)
+    return loads.overloads
+
+
+def _steady(rounds: list[Overload]) -> list[Overload]:
+    return [each for each in rounds if each.load.steady]
+
+
+def _idle_share(candidate: Candidate) -> float:
+    before = candidate.cpu_seconds()
+    sleep(_IDLE_SECONDS)
+    return (candidate.cpu_seconds() - before) / _IDLE_SECONDS

@@ -1,0 +1,2 @@
+"""Known wrong answers, as learners make them."""
+WRONG_ANSWERS=()
