@@ -48,7 +48,7 @@ class Retries:
 
     def longest_seconds(self, timeout_seconds: float) -> float:
         """How long the last visitor may keep trying."""
-        return (self.times + 1) * timeout_seconds + self.pause_seconds * 2**self.times
+        return (self.times + 1) * timeout_seconds + self.pause_seconds * 2.0**self.times
 
 
 NEVER = Retries()
@@ -92,7 +92,8 @@ class Visits:
         import numpy as np
 
         first = self.attempt == 0
-        return self.due_ns[first][np.argsort(self.visitor[first])]
+        arrived: NDArray[np.int64] = self.due_ns[first][np.argsort(self.visitor[first])]
+        return arrived
 
     @property
     def waited_ms(self) -> NDArray[np.float64]:
