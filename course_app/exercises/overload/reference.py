@@ -1,4 +1,4 @@
-"""A good answer, which other answers are graded against. The notebook's `solution` shows its source."""
+"""A good answer, beside which others are measured. The notebook's `solution` shows its source."""
 
 import asyncio
 import random
