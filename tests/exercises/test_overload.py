@@ -80,6 +80,7 @@ def test_a_machine_that_changed_is_not_steady() -> None:
     assert load(answer, after=110.0).steady
     assert not load(answer, after=140.0).steady
     assert not load(answer, after=60.0).steady
+    assert load(answer, after=25.0).heavier == 2
 
 
 def test_what_is_neither_an_answer_nor_a_refusal_is_named() -> None:

@@ -109,13 +109,13 @@ class Loads:
         """Three times the capacity, and some of the answers whole, asked for in between."""
         answers: list[Response] = []
         workload = get("/vouchers/{number}", number=uniform(1, _MOST_NUMBER))
+        with self._clients(self._side, candidate, workload, 1) as target:
 
-        def look() -> None:
-            with suppress(LoadError), self._clients(self._side, candidate, workload, 1) as target:
-                answers.extend(self._side.sample(target, _LOOKED_AT))
+            def look() -> None:
+                with suppress(LoadError):
+                    answers.extend(self._side.sample(target, _LOOKED_AT))
 
-        with _meanwhile(look):
-            load = self._load(candidate, [(_CRUSH_SECONDS, CRUSH)])
+            load = self._load(candidate, [(_CRUSH_SECONDS, CRUSH)], beside=look)
         return load, answers
 
     def calm(self, candidate: Candidate) -> tuple[Load, int, int]:
@@ -139,8 +139,7 @@ class Loads:
                     sent = self._side.open(target, rate=_HEALTH_PER_SECOND, seconds=seconds)
                     health.append(sent)
 
-            with _meanwhile(ask):
-                load = self._load(candidate, [(SETTLING + COUNTED, OVERLOAD)])
+            load = self._load(candidate, [(SETTLING + COUNTED, OVERLOAD)], beside=ask)
         if not health:
             raise CouldNotCheck("The health checks could not be sent.")
         return Overload(load, health[0])
@@ -156,11 +155,17 @@ class Loads:
         seconds = _CAPACITY_SECONDS + _CAPACITY_WARMUP_SECONDS
         return Capacity(sent.throughput, seconds / used if used > 0 else 1.0)
 
-    def _load(self, candidate: Candidate, phases: Phases, retries: Retries = NEVER) -> Load:
+    def _load(
+        self,
+        candidate: Candidate,
+        phases: Phases,
+        retries: Retries = NEVER,
+        beside: Callable[[], None] | None = None,
+    ) -> Load:
         faster = self._faster(candidate)
         before = self._just_before()
         rates = [(seconds, times * faster * before.rate) for seconds, times in phases]
-        with self._vouchers(candidate, _OPEN) as target:
+        with self._vouchers(candidate, _OPEN) as target, _meanwhile(beside):
             visits = self._exam.generator.visit(
                 target, phases=rates, seed=self._exam.new_seed(), retries=retries
             )
@@ -190,9 +195,15 @@ class Loads:
         if candidate.role != "learner":
             return 1.0
         if self._faster_by is None:
-            ratio = self.capacity(candidate).rate / self._now().rate
-            self._faster_by = ratio if ratio > _FASTER else 1.0
+            # One window beside a neighbour says nothing: the least of three, if need be.
+            ratios = [self._compared(candidate)]
+            while ratios[0] > _FASTER and len(ratios) < 3:
+                ratios.append(self._compared(candidate))
+            self._faster_by = min(ratios) if min(ratios) > _FASTER else 1.0
         return self._faster_by
+
+    def _compared(self, candidate: Candidate) -> float:
+        return self.capacity(candidate).rate / self._now().rate
 
     @contextmanager
     def _vouchers(self, candidate: Candidate, clients: int) -> Iterator[Target]:
@@ -243,7 +254,7 @@ def loads_of(exam: Exam) -> Loads:
 
 
 @contextmanager
-def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+def _meanwhile(work: Callable[[], None] | None) -> Iterator[None]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:

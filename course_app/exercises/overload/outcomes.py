@@ -81,6 +81,11 @@ class Load:
         return self.faster * math.sqrt(self.before.rate * self.after.rate)
 
     @property
+    def heavier(self) -> float:
+        """How many times as heavy it was as meant: more than 1 if the machine got slower."""
+        return math.sqrt(self.before.rate / self.after.rate)
+
+    @property
     def in_time_ms(self) -> float:
         """What counts as in time, on the clock."""
         return GOOD_MS * self.stretch

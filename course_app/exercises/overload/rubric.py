@@ -51,6 +51,8 @@ _MOST_REFUSED_IN_CALM = 0.02
 _WELL, _CLEARLY_ILL = 0.9, 0.5
 _CLEARLY_REFUSED = 0.1
 _MOST_LEFT = 0.05
+#: A machine that got faster meanwhile has seen no burst, and there was nothing to recover from.
+_LEAST_BURST = 2.0
 _IDLE_SECONDS, _MOST_IDLE_CPU = 0.4, 0.05
 
 _TRIES = 3
@@ -304,11 +306,14 @@ def _recovery(exam: Exam, load: Load) -> Look:
     if calm.share(calm.refused) > _CLEARLY_REFUSED:
         failure = RefusesInCalm(f"before the burst, {calm}", wanted)
         return Look(evidence, failure, steady=load.steady)
+    failure = _why_ill(after, load)(observed, wanted, numbers=evidence.numbers)
+    if BURST * load.heavier < _LEAST_BURST:
+        return Look(evidence, failure, steady=False)
     if after.share(after.good) >= _WELL:
         return Look(evidence)
     return Look(
         evidence,
-        _why_ill(after, load)(observed, wanted, numbers=evidence.numbers),
+        failure,
         clearly=after.share(after.good) < _CLEARLY_ILL and calm.share(calm.good) >= _WELL,
         steady=load.steady,
     )
@@ -336,7 +341,8 @@ def _refusals(exam: Exam, load: Load, answers: list[Response]) -> Look:
         late = f"{told}; {load.refused_late:.0%} of the refusals after {GOOD_MS:g} ms"
         return Look(evidence, RefusesLate(late, wanted), steady=load.steady)
     if len(refusals) < _FEWEST_REFUSALS:
-        return Look(Evidence("too few refusals could be looked at", wanted), steady=False)
+        seen = f"{len(refusals)} refusals could be looked at"
+        return Look(Evidence(seen, wanted), NoRetryAfter(seen, wanted), steady=False)
     return Look(evidence)
 
 
@@ -360,7 +366,8 @@ def _require_answers(exam: Exam, load: Load) -> None:
         return
     exam.not_written_yet()
     exam.learner.check_alive()
-    example = next((str(each) for each in visits.errors if each.status in statuses), "")
+    shown = (str(each) for each in visits.errors if each.status in statuses)
+    example = next(shown, ", ".join(f"status {status}" for status in sorted(statuses)))
     wanted = "the voucher, or 503"
     if statuses and min(statuses) >= 400 and 500 not in statuses:
         raise NotA503(example, wanted)
