@@ -304,8 +304,8 @@ def _recovery(exam: Exam, load: Load) -> Look:
     observed = f"{RECOVERY:g} s after a burst of {BURST:g} times the capacity, {after}"
     evidence = Evidence(observed, wanted, {"in_time_after": after.share(after.good)})
     if calm.share(calm.refused) > _CLEARLY_REFUSED:
-        failure = RefusesInCalm(f"before the burst, {calm}", wanted)
-        return Look(evidence, failure, steady=load.steady)
+        early = RefusesInCalm(f"before the burst, {calm}", wanted)
+        return Look(evidence, early, steady=load.steady)
     failure = _why_ill(after, load)(observed, wanted, numbers=evidence.numbers)
     if BURST * load.heavier < _LEAST_BURST:
         return Look(evidence, failure, steady=False)
