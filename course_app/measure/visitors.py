@@ -133,20 +133,26 @@ class Visitors(Result):
             f"within {self.limit_ms:g} ms"
         )
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """What became of the visitors, and how many attempts they made."""
+    @property
+    def fates(self) -> Mapping[str, int]:
+        """How many visitors were answered in time or too late, were turned away, or hung up."""
         visits = self.visits
         # Attempts stand in the order of their ends: the last one of a visitor is its fate.
-        fates = dict(zip(visits.visitor.tolist(), visits.status.tolist(), strict=True))
+        last = dict(zip(visits.visitor.tolist(), visits.status.tolist(), strict=True))
         good = set(visits.visitor[self.served_in_time].tolist())
-        others = [status for who, status in fates.items() if who not in good]
+        others = [status for who, status in last.items() if who not in good]
         counts = {
             "answered in time": len(good),
             "answered too late": sum(status > 0 and status != _BUSY for status in others),
             "turned away with 503": others.count(_BUSY),
             "hung up": sum(status <= 0 for status in others),
         }
-        rows = [(what, count) for what, count in counts.items() if count]
+        return {what: count for what, count in counts.items() if count}
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What became of the visitors, and how many attempts they made."""
+        visits = self.visits
+        rows = list(self.fates.items())
         rows.append(("attempts", visits.visitor.size))
         if self.entered is not None:
             rows.append(("requests in the app", self.entered))
