@@ -53,7 +53,7 @@ _CLEARLY_REFUSED = 0.1
 _MOST_LEFT = 0.05
 #: A machine that got faster meanwhile has seen no burst, and there was nothing to recover from.
 _LEAST_BURST = 2.0
-_IDLE_SECONDS, _MOST_IDLE_CPU = 0.4, 0.05
+_IDLE_SECONDS, _MOST_IDLE_CPU = 0.3, 0.05
 
 _TRIES = 3
 _CONTROLS = 3
