@@ -81,6 +81,8 @@ def test_a_machine_that_changed_is_not_steady() -> None:
     assert not load(answer, after=140.0).steady
     assert not load(answer, after=60.0).steady
     assert load(answer, after=25.0).heavier == 2
+    assert load(answer, after=70.0).calm_after(0.6)
+    assert not load(answer, after=60.0).calm_after(0.6)
 
 
 def test_what_is_neither_an_answer_nor_a_refusal_is_named() -> None:
@@ -124,7 +126,7 @@ def looking(learner: Sequence[Look], reference: Sequence[Look] = ()) -> Callable
     return lambda candidate: next(looks[candidate])
 
 
-EXAM: Any = SimpleNamespace(learner="learner", reference="reference")
+EXAM: Any = SimpleNamespace(learner="learner", reference="reference", progress=lambda _words: None)
 
 
 @pytest.mark.parametrize("looks", [[RIGHT], [ILL, RIGHT], [UNSTEADY, UNSTEADY, RIGHT]])

@@ -17,6 +17,8 @@ REFUSED, LOST = 503, -1
 
 #: Capacities before and after a load that differ by more tell of a neighbour who came or went.
 _STEADY = 1.3
+#: Of the capacity; beyond, lines are long by chance.
+_CALM = 0.9
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,10 @@ class Load:
     def heavier(self) -> float:
         """How many times as heavy it was as meant: more than 1 if the machine got slower."""
         return math.sqrt(self.before.rate / self.after.rate)
+
+    def calm_after(self, times: float) -> bool:
+        """Whether so many times the capacity before was still less than it, at the end."""
+        return times * self.before.rate < _CALM * self.after.rate
 
     @property
     def in_time_ms(self) -> float:

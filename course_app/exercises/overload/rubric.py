@@ -13,6 +13,7 @@ import numpy as np
 
 from course_app.exercises.overload.loads import (
     AFTER,
+    BASE,
     BEFORE,
     BURST,
     CRUSH,
@@ -49,13 +50,14 @@ LEAST_GOODPUT = 0.8
 #: Whoever comes alone, at random, still finds a short line now and then.
 _MOST_REFUSED_IN_CALM = 0.02
 _WELL, _CLEARLY_ILL = 0.9, 0.5
-_CLEARLY_REFUSED = 0.1
+_MOST_REFUSED_BEFORE = 0.1
 _MOST_LEFT = 0.05
 #: A machine that got faster meanwhile has seen no burst, and there was nothing to recover from.
 _LEAST_BURST = 2.0
 _IDLE_SECONDS, _MOST_IDLE_CPU = 0.3, 0.05
 
 _TRIES = 3
+_CALM_TRIES = 5  # a neighbour of a moment makes a line, and a good answer refuses then
 _CONTROLS = 3
 # Ratios of one round have an sd of some 0.05 on a calm machine and 0.1 beside two busy loops.
 _FEWEST_ROUNDS, _MOST_ROUNDS, _CONFIDENCE = 4, 10, 0.95
@@ -72,12 +74,13 @@ _ANSWERS = mix(
 
 
 class NeverRefuses(Failure):
-    """Nobody is ever turned away, so everybody waits too long."""
+    """Nobody is turned away before giving up, so everybody waits too long."""
 
     hint = (
         "What does your app look at, and can it ever see a queue there? A handler that computes "
         "is never interrupted: until it is done no other request begins, so that one request is "
-        "in flight at any time. The queue is in front of it."
+        "in flight at any time. The queue is in front of it. And whoever refuses only after a "
+        "quarter of a second finds nobody there."
     )
 
 
@@ -218,7 +221,7 @@ def spares(exam: Exam) -> Evidence:
     loads = loads_of(exam)
     if not loads.refuses:
         raise NeverRefuses("nobody is refused, under no load", "nobody at 0.7, but many at 1.5")
-    return _decided(exam, lambda candidate: _calm(exam, *loads.calm(candidate)))
+    return _decided(exam, lambda candidate: _calm(exam, *loads.calm(candidate)), _CALM_TRIES)
 
 
 @mechanism(points=3)
@@ -274,15 +277,16 @@ def rests(exam: Exam) -> Evidence:
     return Evidence(observed, wanted, {"cores": share})
 
 
-def _decided(exam: Exam, look: Callable[[Candidate], Look]) -> Evidence:
-    """Look until all is right once, clearly wrong once, or wrong again and again.
+def _decided(exam: Exam, look: Callable[[Candidate], Look], tries: int = _TRIES) -> Evidence:
+    """Look until all is right once, clearly wrong once, or wrong each of so many times.
 
     Raises:
         Failure: it was wrong, though all is right with the reference on this machine.
         CannotTell: the machine is too noisy for that.
     """
     looks: list[Look] = []
-    for _ in range(_TRIES):
+    while len(looks) < tries:
+        exam.progress(f"look {len(looks) + 1} of {tries} at most")
         looks.append(seen := look(exam.learner))
         if seen.failure is None:
             return seen.evidence
@@ -303,26 +307,25 @@ def _recovery(exam: Exam, load: Load) -> Look:
     wanted = f"{_WELL:.0%} in time before it, and {RECOVERY:g} s after it"
     observed = f"{RECOVERY:g} s after a burst of {BURST:g} times the capacity, {after}"
     evidence = Evidence(observed, wanted, {"in_time_after": after.share(after.good)})
-    if calm.share(calm.refused) > _CLEARLY_REFUSED:
+    if calm.share(calm.refused) > _MOST_REFUSED_BEFORE:
         early = RefusesInCalm(f"before the burst, {calm}", wanted)
-        return Look(evidence, early, steady=load.steady)
+        clearly = calm.share(calm.refused) > _CLEARLY_ILL
+        return Look(evidence, early, clearly, load.steady)
     failure = _why_ill(after, load)(observed, wanted, numbers=evidence.numbers)
+    if after.share(after.good) < _WELL:
+        clearly = max(after.share(after.good), 1 - calm.share(calm.good)) < _CLEARLY_ILL
+        return Look(evidence, failure, clearly, steady=load.calm_after(BASE))
     if BURST * load.heavier < _LEAST_BURST:
         return Look(evidence, failure, steady=False)
-    if after.share(after.good) >= _WELL:
-        return Look(evidence)
-    return Look(
-        evidence,
-        failure,
-        clearly=after.share(after.good) < _CLEARLY_ILL and calm.share(calm.good) >= _WELL,
-        steady=load.steady,
-    )
+    return Look(evidence)
 
 
 def _why_ill(after: Became, load: Load) -> type[Failure]:
     if not load.refused:
         return NeverRefuses
-    return StaysShut if after.refused > after.late + after.left else DoesNotRecover
+    # Who is refused late stood in line before.
+    shut = after.refused > after.late + after.left and load.refused_late < _CLEARLY_ILL
+    return StaysShut if shut else DoesNotRecover
 
 
 def _refusals(exam: Exam, load: Load, answers: list[Response]) -> Look:
@@ -355,7 +358,7 @@ def _calm(exam: Exam, load: Load, refused: int, total: int) -> Look:
     evidence = Evidence(observed, wanted, {"refused": share})
     if share <= _MOST_REFUSED_IN_CALM:
         return Look(evidence)
-    clearly = share > _CLEARLY_REFUSED
+    clearly = share > _CLEARLY_ILL
     return Look(evidence, RefusesInCalm(observed, wanted), clearly, load.steady)
 
 

@@ -153,13 +153,6 @@ def create_without_line() -> FastAPI:
     return _with(_NoLine)
 
 
-def create_by_lot() -> FastAPI:
-    async def draw(request: Request, call_next: Next) -> Response:
-        return _busy() if random.random() < 0.4 else await call_next(request)
-
-    return _behind(draw)
-
-
 class _CountsForEver(_Line):
     inside = 0
 
@@ -199,16 +192,7 @@ def create_fuse() -> FastAPI:
 
 
 def create_short_fuse() -> FastAPI:
-    return _with(_Fuse, seconds=0.3)
-
-
-class _LongLine(_Line):
-    def is_late(self) -> bool:
-        return len(self.came) > 300
-
-
-def create_long_line() -> FastAPI:
-    return _with(_LongLine)
+    return _with(_Fuse, seconds=0.15)
 
 
 def create_late() -> FastAPI:
@@ -339,16 +323,14 @@ WRONG_ANSWERS = (
     WrongAnswer("a limit on connections", create_by_connections, rubric.StaysShut),
     WrongAnswer("a limit for each address", create_by_address, rubric.RefusesInCalm),
     WrongAnswer("no line at all", create_without_line, rubric.RefusesInCalm),
-    WrongAnswer("refuses by lot", create_by_lot, rubric.RefusesInCalm),
     WrongAnswer("counts for ever", create_counting_for_ever, rubric.StaysShut),
     WrongAnswer("a fuse for ten seconds", create_fuse, rubric.StaysShut),
-    WrongAnswer("a line of 300", create_long_line, rubric.DoesNotRecover),
-    WrongAnswer("refuses after a second", create_late, rubric.DoesNotRecover),
+    WrongAnswer("refuses after a second", create_late, rubric.NeverRefuses),
     WrongAnswer("429", create_429, rubric.NotA503),
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
-    WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.ServesTooLittle),
-    WrongAnswer("a fuse for 0.3 seconds", create_short_fuse, rubric.ServesTooLittle),
+    WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.DoesNotRecover),
+    WrongAnswer("a fuse for 150 ms", create_short_fuse, rubric.ServesTooLittle),
     WrongAnswer("lets wait for 100 ms", create_line_of_100_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
     WrongAnswer("/health behind 50 ms of work", create_health_in_line, rubric.HealthLate),
