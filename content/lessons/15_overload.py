@@ -126,12 +126,11 @@ print(
     if not outside
     else f"Outside of what 99 % of such windows would show: {outside}."
 )
-print(f"noise: {computing[0.95].noise.badge}")
+print(f"By the law {1 - service_ms.mean() / law[0.9]:.0%} of the latency at 0.9 is waiting.")
 
 # %% [markdown]
-# Half of the latency at 0.9 is made by nothing but chance: visitors that happen to come together.
-# From 0.7 on each step up costs more than the one before. This is why the plan below leaves a
-# headroom.
+# That waiting is made by nothing but chance: visitors that happen to come together. The curve
+# bends up, each step costs more than the one before. This is why the plan below leaves a headroom.
 #
 # Where the law stops: a handler that **waits** (the other line) serves many at once, it has no
 # queue of this kind. Several workers share their visitors, and wait less. At 1 and above there is
@@ -141,7 +140,8 @@ print(f"noise: {computing[0.95].noise.badge}")
 # ## The cliff
 #
 # Beyond the capacity the question changes. Say that an answer is of use within 100 ms. **Goodput**
-# is the number of such answers per second; throughput counts late ones, too.
+# is the number of such answers per second; throughput counts late ones, too. At 1.2 times the
+# capacity one visitor in six is too many. How many of the answers will be in time?
 
 # %%
 LOADS = (0.6, 0.9, 1.2, 1.6)
@@ -249,9 +249,9 @@ for name, crowd in {"give up": gives_up, "try again": insists}.items():
 # ## What ends it
 #
 # On the side of the clients: wait longer each time, and not all alike (**back-off with jitter**),
-# and a **retry budget**, which lets only one attempt in eleven be a retry. On the side of the
-# service: **shedding**, which refuses at once what would be answered too late. A 503 takes a tenth
-# of a millisecond where a report takes two. Both against the same rush:
+# and a **retry budget**, here one retry for ten first attempts. On the side of the service:
+# **shedding**, which refuses at once what would be answered too late. A refusal costs a small part
+# of what a report costs. Each against the same rush:
 
 # %%
 MODEST = Retries(times=3, pause_seconds=0.1, jitter=True, budget=0.1)
@@ -272,8 +272,21 @@ plot_over_time(
 )
 
 # %% [markdown]
-# The budget lets the service recover, and shedding serves people *during* the rush as well. You
-# seldom own both sides. A service that sheds does not depend on its clients' manners.
+# A budget adds little to the rush, but takes nothing off it: the queue grows until the rush is
+# over, and then it can drain. Shedding keeps the queue short all the time. How many were served?
+
+# %%
+begin, length = RUSH[0][0], RUSH[1][0]
+for name, crowd in runs.items():
+    pace = crowd.seconds / sum(seconds for seconds, _ in RUSH)
+    during = begin * pace, (begin + length) * pace
+    share = crowd.good_between(*during) / crowd.arrived_between(*during)
+    print(
+        f"{name}: {share:.0%} of the visitors during the rush, {at_the_end(crowd):.0%} at the end"
+    )
+
+# %% [markdown]
+# You seldom own both sides. A service that sheds does not depend on its clients' manners.
 #
 # The whole of it, pure ASGI, to be copied. How late the loop is tells a timer that beats while
 # requests are under way:
@@ -482,9 +495,9 @@ for name, (under_way, finished, later) in ends.items():
     print(f"{name}: {finished} of {under_way} under way were answered; {later} came too late")
 
 # %% [markdown]
-# uvicorn lets what it has read finish. Who comes later is refused: the load balancer has to send
-# them elsewhere *before* the signal (take the worker out, wait, then SIGTERM), and give it longer
-# than the longest request takes. What waits in a queue that uvicorn has not read is lost with it.
+# uvicorn lets the requests that it has begun finish, unless it is given no time for it. Who comes
+# later is refused: the load balancer has to send them elsewhere *before* the signal (take the
+# worker out, wait, then SIGTERM), and give it longer than the longest request takes.
 #
 # ## A plan
 #
@@ -511,8 +524,9 @@ in_time = checked.served_in_time.sum() / checked.visits.visitors
 print(f"one worker at its planned {planned:.0f}/s: {in_time:.1%} answered within 100 ms")
 
 # %% [markdown]
-# A plan is a claim; the last line is its check, on the machine that it was made for. Here the
-# generator has its part of the cores: on one core the plan is too bold.
+# A plan is a claim; the last line is its check, on the machine that it was made for. The generator
+# needs its part of the cores, too: where there is only one, or others use them, the check fails,
+# and it is right.
 #
 # ## The verdict
 
