@@ -51,6 +51,8 @@ LEAST_GOODPUT = 0.8
 _MOST_REFUSED_IN_CALM = 0.02
 _WELL, _CLEARLY_ILL = 0.9, 0.5
 _MOST_REFUSED_BEFORE = 0.1
+#: Of all attempts in a burst; fewer are by chance.
+_FEWEST_REFUSED = 0.1
 _MOST_LEFT = 0.05
 #: A machine that got faster meanwhile has seen no burst, and there was nothing to recover from.
 _LEAST_BURST = 2.0
@@ -321,7 +323,7 @@ def _recovery(exam: Exam, load: Load) -> Look:
 
 
 def _why_ill(after: Became, load: Load) -> type[Failure]:
-    if not load.refused:
+    if load.refused < _FEWEST_REFUSED * len(load.visits.status):
         return NeverRefuses
     # Who is refused late stood in line before.
     shut = after.refused > after.late + after.left and load.refused_late < _CLEARLY_ILL

@@ -163,7 +163,7 @@ class _CountsForEver(_Line):
 
     def is_late(self) -> bool:
         self.inside += 1
-        return self.inside > 12
+        return self.inside > 30
 
     async def refuse(self, scope: Any, receive: Any, send: Any) -> None:
         self.inside += 1  # the way out that was forgotten
