@@ -344,7 +344,9 @@ def _refusals(exam: Exam, load: Load, answers: list[Response]) -> Look:
             raise NoRetryAfter(f"Retry-After: {answer.header('retry-after')}", wanted)
     if load.refused_late > _MOST_LEFT or became.share(became.left) > _MOST_LEFT:
         late = f"{told}; {load.refused_late:.0%} of the refusals after {GOOD_MS:g} ms"
-        return Look(evidence, RefusesLate(late, wanted), steady=load.steady)
+        # No neighbour makes most of them late: a refusal takes no work.
+        clearly = load.refused_late > _CLEARLY_ILL
+        return Look(evidence, RefusesLate(late, wanted), clearly, load.steady or clearly)
     if len(refusals) < _FEWEST_REFUSALS:
         seen = f"{len(refusals)} refusals could be looked at"
         return Look(Evidence(seen, wanted), NoRetryAfter(seen, wanted), steady=False)

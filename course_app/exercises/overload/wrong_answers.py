@@ -329,7 +329,7 @@ WRONG_ANSWERS = (
     WrongAnswer("429", create_429, rubric.NotA503),
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
-    WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.DoesNotRecover),
+    WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
     WrongAnswer("a fuse for 150 ms", create_short_fuse, rubric.ServesTooLittle),
     WrongAnswer("lets wait for 100 ms", create_line_of_100_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
