@@ -94,7 +94,7 @@ def arriving(path: str, utilisation: float, seconds: float):
     return lab.visitors(create_service(), path, phases=phases, patience_ms=10_000, name=name)
 
 
-WINDOW = 1.6
+WINDOW = 1.4
 STEPS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 computing = {step: arriving("/report", step, WINDOW) for step in STEPS}
 waiting = {step: arriving("/waits/2", step, 0.6) for step in (0.3, 0.7, 0.95)}
@@ -337,9 +337,10 @@ def with_deadline(app, patience_ms=100):
 
 
 # %% [markdown]
-# And the guide's: **a rate limiter** that lets each client send so many requests a second. Our
-# three greediest clients together may have 0.6 of the capacity. (Counted in one process it is
+# And the guide's: **a rate limiter** that lets each client send so many requests in a tenth of a
+# second. Three greedy clients together may have 0.6 of the capacity. (Counted in one process it is
 # simpler than lesson 11's, and good enough for one worker.)
+
 
 # %%
 from collections import Counter
@@ -349,7 +350,7 @@ def rate_limited(app, limit):
     seen = Counter()
 
     async def limiter(scope, receive, send):
-        client = dict(scope.get("headers", ())).get(b"x-client"), int(time.monotonic())
+        client = dict(scope.get("headers", ())).get(b"x-client"), int(10 * time.monotonic())
         seen[client] += 1
         refused = scope["type"] == "http" and seen[client] > limit
         await (BUSY if refused else app)(scope, receive, send)
@@ -363,7 +364,7 @@ from course_app.load import text
 capacity = saturated().throughput
 CROWD = get("/report", headers={"x-client": text("client {n}", n=sequence())})
 THREE = get("/report", headers={"x-client": text("client {n}", n=uniform(1, 3))})
-LIMITED = rate_limited(create_service(), 0.2 * capacity)
+LIMITED = rate_limited(create_service(), max(1, 0.02 * capacity))
 remedies = {
     "nothing": (create_service(), CROWD),
     "10 in flight at most": (in_flight_limited(create_service()), CROWD),
@@ -373,7 +374,7 @@ remedies = {
     "shedding": (Shedding(create_service(), max_lag_seconds=0.025), CROWD),
 }
 overloaded = {
-    name: lab.visitors(app, traffic, phases=[(1.5, 1.5 * capacity)], name=name)
+    name: lab.visitors(app, traffic, phases=[(1.2, 1.5 * capacity)], name=name)
     for name, (app, traffic) in remedies.items()
 }
 
@@ -481,10 +482,16 @@ def terminated(*arguments: str) -> tuple[int, int, int]:
         server.processes()[0].terminate()
 
     with ProcessServer(SERVICE, arguments=arguments) as server:
-        threading.Timer(0.7, terminate, [server]).start()
-        visits = lab.visitors(
-            server, "/waits/300", phases=[(2, 100)], patience_ms=2000, name="SIGTERM"
-        ).visits
+        threading.Timer(0.45, terminate, [server]).start()
+        came = lab.visitors(
+            server,
+            "/waits/300",
+            phases=[(1.4, 100)],
+            patience_ms=2000,
+            connections=64,
+            name="SIGTERM",
+        )
+    visits = came.visits
     before = visits.start_ns < moment[0]
     under_way = before & (visits.end_ns > moment[0])
     return int(under_way.sum()), int((under_way & visits.right).sum()), int((~before).sum())
@@ -534,19 +541,25 @@ print(f"one worker at its planned {planned:.0f}/s: {in_time:.1%} answered within
 really = kept["nothing"].below(0.7)  # else the machine has become faster, and this is no overload
 MANY, FEW = "rate limiter, many clients", "rate limiter, three clients"
 refused = {name: float((overloaded[name].visits.status == 503).mean()) for name in (MANY, FEW)}
-# Requests that wait until their client hangs up never reach the limiter.
-arrived = overloaded[FEW].entered > 0.8 * overloaded[FEW].visits.visitors or None
+
+
+def if_calm(held: bool | None) -> bool | None:
+    """On a busy machine what does not show proves nothing."""
+    calm = all(overloaded[name].noise.badge == "calm" for name in (MANY, FEW))
+    return held if held or calm else None
+
+
 lab.verdict(
     "31",
     "holds when",
     "It stops a few clients that send too much. Many that each keep their limit overload the app "
     "all the same; only who looks at the queue itself prevents that.",
     {
-        "over a third of three greedy clients' requests are refused": (
-            arrived and refused[FEW] > 1 / 3
-        ),
+        "over a third of three greedy clients' requests are refused": if_calm(refused[FEW] > 1 / 3),
         "of many clients' requests none is refused": refused[MANY] == 0,
-        "then less than 0.7 of the capacity is answered in time": really and kept[MANY].below(0.7),
+        "then less than 0.7 of the capacity is answered in time": if_calm(
+            really and kept[MANY].below(0.7)
+        ),
         "with shedding more of it than with the rate limiter": (
             really and (kept["shedding"].low > kept[MANY].high or None)
         ),
