@@ -136,7 +136,7 @@ def create_by_address() -> FastAPI:
     async def limit(request: Request, call_next: Next) -> Response:
         now, client = time.monotonic(), request.client.host if request.client else ""
         stamps[client] = [stamp for stamp in stamps.get(client, []) if now - stamp < 1.0]
-        if len(stamps[client]) >= 20:
+        if len(stamps[client]) >= 5:
             return _busy()
         stamps[client].append(now)
         return await call_next(request)
