@@ -1,4 +1,4 @@
-"""The claims of the guide, by id: 1 to 31, tips T1 to T9, pitfalls P1 to P5."""
+"""The claims of the guide, by id: 1 to 32, tips T1 to T9, pitfalls P1 to P5."""
 
 import tomllib
 from functools import cache

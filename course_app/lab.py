@@ -19,10 +19,12 @@ import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
 from course_app.load import (
+    NEVER,
     PREPARED_REQUESTS,
     Generator,
     NobodyListens,
     Request,
+    Retries,
     Workload,
     as_workload,
     choice,
@@ -62,14 +64,17 @@ from course_app.measure.sweep import Sweep, sweep
 from course_app.measure.tap import WireTap
 from course_app.measure.timeline import Timeline, timeline
 from course_app.measure.trace import Trace, trace
+from course_app.measure.visitors import Door, Phases, Visitors, visitors
 from course_app.network import Wire
 from course_app.progress import ProgressLine
 from course_app.services import start_services
 from course_app.services.mongodb import MongoDB, start_mongodb
 from course_app.serving import ProcessServer, Program, QueueWorker, ThreadServer
+from course_app.serving.loops import LoopName
 
 __all__ = [
     "Lab",
+    "Retries",
     "choice",
     "delete",
     "get",
@@ -171,18 +176,19 @@ class Lab:
     ) -> None:
         self.close()
 
-    def serve(self, app: ASGIApp, name: str = "app") -> ThreadServer:
+    def serve(self, app: ASGIApp, name: str = "app", loop: LoopName = "uvloop") -> ThreadServer:
         """Serve an app in a thread of this process; use it in a ``with`` statement.
 
         Args:
             app: an ASGI app.
             name: what results call it.
+            loop: ``uvloop`` or ``asyncio``.
 
         Example:
             with lab.serve(fast) as server:
                 print(httpx.get(f"{server.url}/users/1").json())
         """
-        return ThreadServer(app, name=name)
+        return ThreadServer(app, name=name, loop=loop)
 
     def serve_processes(
         self,
@@ -369,6 +375,63 @@ class Lab:
                 at_least=at_least,
                 same_answers=_same(same_answers, workloads),
                 progress=progress,
+            )
+
+    @_told
+    def visitors(
+        self,
+        app: App,
+        traffic: Traffic,
+        *,
+        phases: Phases,
+        patience_ms: float = 100.0,
+        limit_ms: float | None = None,
+        retries: Retries = NEVER,
+        connections: int = 512,
+        name: str = "app",
+    ) -> Visitors:
+        """Strangers come at random (open model, Poisson), wait so long, and perhaps try again.
+
+        Each has a connection of its own: one of those that are open, as from a proxy, or a new one.
+        An app is served on asyncio's loop, which takes all new connections in a turn; uvloop takes
+        one, and the others wait in the system, where no app sees them. Requests carry the header
+        ``x-request-start``, the time in ms at which they were sent.
+
+        Args:
+            phases: (seconds, visitors per second), one after another.
+            patience_ms: who has no answer by then hangs up.
+            limit_ms: later answers are not good; by default the patience.
+            retries: what a visitor does who was turned away or has hung up.
+            connections: so many are open at first.
+
+        Example:
+            crowd = lab.visitors(fast, "/users/1", phases=[(0.5, 100), (0.5, 300)])
+            print(crowd.goodput.estimate, crowd.offered)
+        """
+        workload = as_workload(traffic)
+        with ProgressLine(f"Visitors of {name}") as progress, ExitStack() as stack:
+            door = None
+            if not isinstance(app, ThreadServer | ProcessServer):
+                door = Door(app)
+                app = stack.enter_context(ThreadServer(door, name=name, loop="asyncio"))
+            target = self.generator.connect(
+                app.url,
+                workload,
+                concurrency=connections,
+                number_requests=True,
+                timeout_seconds=patience_ms / 1e3,
+            )
+            stack.callback(self.generator.disconnect, target)
+            progress(" then ".join(f"{rate:,.0f}/s" for _, rate in phases))
+            return visitors(
+                self.generator,
+                target,
+                app,
+                name=name,
+                phases=phases,
+                limit_ms=limit_ms or patience_ms,
+                retries=retries,
+                door=door,
             )
 
     def replay(self, app: App, traffic: Traffic, *, requests: int, name: str = "app") -> Replay:

@@ -1,6 +1,7 @@
 """The lab end to end: real servers, real load, and what a lesson gets to see."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -11,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from course_app.errors import CourseError
-from course_app.lab import Lab, get, uniform
+from course_app.lab import Lab, Retries, get, uniform
 from course_app.measure.statistics import Verdict
 
 
@@ -264,3 +265,20 @@ def test_starting_a_second_lab_ends_the_first() -> None:
             asyncio.run(asyncpg.connect(first.postgres_dsn))
     finally:
         second.close()
+
+
+def test_of_an_app_that_is_far_too_slow_nobody_is_served_and_it_ends_soon(lab: Lab) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def slow() -> None:
+        time.sleep(0.05)
+
+    began = time.monotonic()
+    result = lab.visitors(app, "/", phases=[(1, 200)], retries=Retries(times=3, pause_seconds=0.01))
+    visits = result.visits
+    assert visits.visitor.size > 2 * visits.visitors
+    assert result.served_in_time.sum() < 0.3 * visits.visitors
+    assert result.entered is not None
+    # The backlog would take ten seconds and more.
+    assert time.monotonic() - began < 8

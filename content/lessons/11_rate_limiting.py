@@ -518,6 +518,7 @@ overload.plot(
 # refusal saves a request's work, but never the price of refusing: a flood of refused requests still
 # fills the loop. Overload is stopped where requests are cheap to drop: in the proxy, the load
 # balancer, the network. A limiter in the app shares out what the app can do among its clients.
+# [Lesson 15](15_overload.ipynb) overloads a service and finds what an app can do itself.
 #
 # ## The verdicts
 

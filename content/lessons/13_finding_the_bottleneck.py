@@ -279,13 +279,12 @@ def timed_app(app):
 
 
 # %%
-def shares(stages):
+def shares(stages, clients=1):
     spent.clear()
     watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
-    lab.measure(timed_app(newsroom(watched)), one_page, concurrency=1, name="stopwatches")
-    whole = np.array(spent.pop("whole"))
-    parts = {name: np.array(seconds[: whole.size]) / whole for name, seconds in spent.items()}
-    return {name: float(np.median(part)) for name, part in parts.items()}
+    lab.measure(timed_app(newsroom(watched)), one_page, concurrency=clients, name="stopwatches")
+    whole = np.median(spent.pop("whole"))
+    return {name: float(np.median(seconds) / whole) for name, seconds in spent.items()}
 
 
 share = shares(stages)
@@ -295,7 +294,20 @@ for name, part in share.items():
 print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON)")
 
 # %% [markdown]
-# The largest share is the culprit. Read its code, and then the same stage as it should be:
+# The largest share is the culprit. That was one client at a time. With sixteen, the stopwatches
+# also run while a request waits for its turn: for the loop, or for one of the pool's connections.
+
+# %%
+crowded = shares(stages, clients=16)
+for name, part in share.items():
+    print(f"{name:>10}: {part:6.1%} alone, {crowded[name]:6.1%} among sixteen")
+blamed = max(crowded, key=crowded.get)
+print(f"Among sixteen the largest share is {blamed}'s", "too." if blamed == culprit else "instead.")
+
+# %% [markdown]
+# Under load a stopwatch blames whoever waits, and not whoever makes it wait. Time shares alone,
+# and look at queues from outside ([lesson 15](15_overload.ipynb)). The culprit's code, and then
+# the same stage as it should be:
 
 # %%
 print(inspect.getsource(stages[page][culprit]))

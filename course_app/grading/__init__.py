@@ -38,6 +38,7 @@ An exercise is a module of :mod:`course_app.exercises` that declares ``exercise`
         rubric=(same_answers, no_sessions, faster),
         hints=("...", "..."),
         wrong_answers=(WrongAnswer("pool per request", create_many_pools, OpensConnections),),
+        right_answers=(RightAnswer("SQLAlchemy", create_with_engine),),
     )
 
 Factories are plain functions of a module; they ask for ``postgres_dsn`` and ``valkey_url`` by name.
@@ -77,6 +78,7 @@ from course_app.grading.evidence import (
 from course_app.grading.rubric import (
     Criterion,
     Exercise,
+    RightAnswer,
     WrongAnswer,
     contract,
     hygiene,
@@ -110,6 +112,7 @@ __all__ = [
     "Outcome",
     "ProgressStore",
     "Proof",
+    "RightAnswer",
     "Scorecard",
     "Standing",
     "WrongAnswer",

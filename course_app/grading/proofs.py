@@ -79,6 +79,9 @@ class _Claim:
 def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
     yield _Claim("blank is not attempted", blank, _is_not_attempted)
     yield _Claim("solution gets full points", right, _has_full_points, exercise.reference_values)
+    for other in exercise.right_answers:
+        what = f"right answer '{other.name}' gets full points"
+        yield _Claim(what, other.answer, _has_full_points, other.values)
     for wrong in exercise.wrong_answers:
         yield _Claim(
             f"wrong answer '{wrong.name}' earns {wrong.failure.__name__}",

@@ -82,6 +82,21 @@ class WrongAnswer:
 
 
 @dataclass(frozen=True)
+class RightAnswer:
+    """A right answer made in another way than the reference, which gets full points, too.
+
+    Args:
+        name: what is different about it, in a few words.
+        answer: a factory like the exercise's ``reference``, or the path of a file with one.
+        values: what it hands in beside the app.
+    """
+
+    name: str
+    answer: Factory | Path
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Exercise:
     """An exercise: what is given, what solves it, and how answers are judged.
 
@@ -93,6 +108,7 @@ class Exercise:
         rubric: criteria, contract first.
         hints: from a nudge to nearly the answer.
         wrong_answers: known wrong answers; ``course verify`` holds that each fails its way.
+        right_answers: others that are right, made in other ways; they get full points.
         values: names of what is handed in beside the app (``check(slug, app, table=...)``).
         reference_values: those values as the reference would hand them in.
         valkey_can_go_away: criteria take Valkey away (``workspace.valkey_away()``).
@@ -109,6 +125,7 @@ class Exercise:
     rubric: Sequence[Criterion]
     hints: Sequence[str]
     wrong_answers: Sequence[WrongAnswer]
+    right_answers: Sequence[RightAnswer] = ()
     values: Sequence[str] = ()
     reference_values: Mapping[str, Any] = field(default_factory=dict)
     valkey_can_go_away: bool = False

@@ -13,6 +13,7 @@ from course_app.load.limits import (
     TimedOut,
 )
 from course_app.load.result import ErrorExample, LoadResult, Response
+from course_app.load.visits import NEVER, Retries, Visits
 from course_app.load.workload import (
     Request,
     Workload,
@@ -28,6 +29,7 @@ from course_app.load.workload import (
 )
 
 __all__ = [
+    "NEVER",
     "PREPARED_REQUESTS",
     "BadWorkload",
     "Distribution",
@@ -42,8 +44,10 @@ __all__ = [
     "OutOfBounds",
     "Request",
     "Response",
+    "Retries",
     "Target",
     "TimedOut",
+    "Visits",
     "Workload",
     "as_workload",
     "choice",

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from course_app.load import limits
@@ -18,6 +18,7 @@ from course_app.load.child import Child
 from course_app.load.description import describe_workload
 from course_app.load.limits import GeneratorEnded, OutOfBounds, within
 from course_app.load.result import LoadResult, Response, result_of
+from course_app.load.visits import NEVER, Retries, Visits, visits_of
 from course_app.load.workload import Request, Workload, as_workload
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
@@ -143,6 +144,37 @@ class Generator:
         within("max_backlog", max_backlog, 0, limits.MOST_BACKLOG)
         options = {"rate": rate, "seconds": seconds, "max_backlog": int(max_backlog)}
         return self._window("open", target, options, seconds, rate=rate)
+
+    def visit(
+        self,
+        target: Target,
+        *,
+        phases: Sequence[tuple[float, float]],
+        seed: int | None = None,
+        retries: Retries = NEVER,
+    ) -> Visits:
+        """Open model whose clients hang up after the target's time-out, and may try again.
+
+        Each visitor has a connection of its own: one that is idle, or a new one.
+
+        Args:
+            phases: (seconds, visitors per second), one after another.
+            seed: draws the times of arrival (a Poisson process, as of many strangers who do not
+                know of each other); without it they arrive evenly.
+
+        Raises OutOfBounds, NobodyListens, GeneratorEnded.
+        """
+        for seconds, rate in phases:
+            within("rate", rate, 0.01, limits.MOST_RATE)
+            within("seconds", seconds, 0.001, limits.MOST_SECONDS)
+        seconds = sum(seconds for seconds, _ in phases)
+        within("seconds", seconds, 0.001, limits.MOST_SECONDS)
+        options = {"phases": list(phases), "seed": seed, "retries": asdict(retries)}
+        with self._lock:
+            asked = {"target": self._connected(target), **options}
+            longest = seconds + retries.longest_seconds(target.timeout_seconds)
+            reply, arrays = self._ask("visit", asked, [target], longest)
+        return visits_of(reply, arrays)
 
     def alternate(self, targets: Sequence[Target], *, seconds: float) -> list[LoadResult]:
         """Single requests, one in flight in all, to the targets in the order A B B A.

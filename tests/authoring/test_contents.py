@@ -16,13 +16,13 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_the_course_has_fifteen_lessons_numbered_in_order() -> None:
+def test_the_course_has_sixteen_lessons_numbered_in_order() -> None:
     numbers = [lesson.number for lesson in find_course(Path(__file__)).lessons]
-    assert numbers == [f"{number:02d}" for number in range(15)]
+    assert numbers == [f"{number:02d}" for number in range(16)]
 
 
 def test_every_claim_tip_and_pitfall_of_the_guide_has_a_lesson_that_tests_it() -> None:
-    expected = {*(str(n) for n in range(1, 32)), *(f"T{n}" for n in range(1, 10))}
+    expected = {*(str(n) for n in range(1, 33)), *(f"T{n}" for n in range(1, 10))}
     expected |= {f"P{n}" for n in range(1, 6)}
     assert {claim.id for claim in read_claims(find_course(Path(__file__)))} == expected
 

@@ -13,6 +13,7 @@ from course_app.grading import (
     Exercise,
     Failure,
     Outcome,
+    RightAnswer,
     WrongAnswer,
     contract,
 )
@@ -54,6 +55,17 @@ def test_a_wrong_answer_must_fail_its_own_way(processes: Checker) -> None:
     problems = [proof.problem for proof in verify(processes, exercise)][2:]
     assert "DifferentAnswer" in problems[0]
     assert "passed" in problems[1]
+
+
+def test_other_right_answers_must_get_full_points(processes: Checker) -> None:
+    others = (
+        RightAnswer("the same", squares.create_reference),
+        RightAnswer("no square", squares.create_wrong),
+    )
+    exercise = replace(QUICK, right_answers=others)
+    same, wrong = verify(processes, exercise, only="right answer")
+    assert same.held
+    assert "DifferentAnswer" in wrong.problem
 
 
 def test_only_the_named_proofs_are_tried(processes: Checker) -> None:

@@ -18,6 +18,7 @@ from course_app.load.engine.connection import Target
 from course_app.load.engine.models import Alternate, Closed, Open, Sample
 from course_app.load.engine.recorder import Recorder
 from course_app.load.engine.stream import Stream
+from course_app.load.engine.visits import Visits
 from course_app.load.engine.window import OwnerGone, Window
 from course_app.load.limits import LoadError, NoAnswer, TimedOut
 from course_app.load.wire import PipeClosed, read_frame, write_frame
@@ -74,6 +75,9 @@ class Commands:
     def open(self, *, target: int, **options: Any) -> Reply:
         return self._run([target], Open(self._targets[target], self._owner, **options))
 
+    def visit(self, *, target: int, **options: Any) -> Reply:
+        return self._run([target], Visits(self._targets[target], self._owner, **options))
+
     def alternate(self, *, targets: list[int], seconds: float) -> Reply:
         known = [self._targets[target] for target in targets]
         return self._run(targets, Alternate(known, self._owner, seconds=seconds))
@@ -94,7 +98,7 @@ class Commands:
         bodies = {str(index): body for index, body in enumerate(window.bodies)}
         return {"responses": window.responses, "next": [stream.number]}, {**bodies}
 
-    def _run(self, targets: list[int], window: Closed | Open | Alternate) -> Reply:
+    def _run(self, targets: list[int], window: Window) -> Reply:
         streams = [self._streams[target] for target in targets]
         for stream in streams:
             stream.prepare()

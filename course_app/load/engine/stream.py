@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -93,6 +94,7 @@ class SampleStream:
 
 
 def numbered(payload: bytes, number: int) -> bytes:
-    """The request with a header that tells its number."""
+    """The request with headers that tell its number, and when it was sent (Unix time in ms)."""
     cut = payload.index(b"\r\n") + 2
-    return b"%bx-request-number: %d\r\n%b" % (payload[:cut], number, payload[cut:])
+    told = b"x-request-number: %d\r\nx-request-start: %d\r\n" % (number, time.time() * 1e3)
+    return payload[:cut] + told + payload[cut:]

@@ -1,0 +1,158 @@
+# %% [markdown]
+# # Exercise 15 - Serve what you can
+#
+# A shop has its vouchers sealed by a service of its own. A seal takes some 3 ms of hashing, on
+# purpose: nobody shall find one by trying. The service runs in one process, and its clients wait
+# for 100 ms; then they hang up, and most of them try again. On the day of the sale it goes down
+# at a third more requests than it can serve, and stays down when the rush is over.
+#
+# Let it serve what it can. What you need is in [the lesson](../notebooks/15_overload.ipynb).
+
+# %%
+from hashlib import sha256
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+
+ROUNDS = 8_000
+
+
+def seal_of(number: int) -> str:
+    """Slow on purpose: nobody shall find the seal of a voucher by trying."""
+    digest = str(number).encode()
+    for _ in range(ROUNDS):
+        digest = sha256(digest).digest()
+    return digest.hex()
+
+
+def takes_everything() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/vouchers/{number}")
+    async def read_voucher(number: int) -> dict[str, Any]:
+        if number < 1:
+            raise HTTPException(404, "No such voucher")
+        return {"number": number, "seal": seal_of(number)}
+
+    return app
+
+
+# %% [markdown]
+# See it fall over. Its capacity is what it serves while two clients wait for each answer. Then
+# strangers come: fewer than that for a second, half as many again for another, then few again.
+
+# %%
+from course_app.lab import Lab, get, uniform
+
+lab = Lab()
+voucher = get("/vouchers/{number}", number=uniform(1, 10**9))
+
+
+def see(app: FastAPI):
+    calm = lab.measure(takes_everything(), voucher, concurrency=2).throughput
+    rush = [(1.0, 0.7 * calm), (1.0, 1.5 * calm), (1.0, 0.7 * calm)]
+    return lab.visitors(app, voucher, phases=rush)
+
+
+see(takes_everything())
+
+# %% [markdown]
+# ## When is it done?
+#
+# Everything is judged against the capacity of the app above, measured in the same check.
+#
+# - **Contract** (1 point). Alone every request is answered as before, errors too.
+# - **Mechanism** (8 points). At 1.5 times the capacity, **80 % of it or more is answered rightly
+#   within 100 ms** (3 points), and `/health` within 50 ms (1). Two seconds after a burst of
+#   clients who try again, all is well (2). Whoever gets no answer gets **503 with `Retry-After`**,
+#   at once (1). At 0.7 of the capacity nobody is turned away (1).
+# - **Hygiene** (1 point). Left alone, the app uses no CPU.
+#
+# Seals cost what they cost, and one process has to do: `create_app` decides who gets one. It may
+# begin with `takes_everything()`. The check runs on slower machines than yours, too.
+#
+# ## Your answer
+
+
+# %%
+# blank:
+def create_app() -> FastAPI:
+    raise NotImplementedError("your answer")
+
+
+# solution:
+import asyncio
+import random
+import time
+from collections import deque
+
+from starlette.responses import PlainTextResponse
+
+
+class Line:
+    """Has requests wait for their turn in a line of its own, and refuses more if that is late.
+
+    Args:
+        longest_wait_seconds: while the first in line has waited for longer, nobody is let in.
+        turns: how many are worked on at a time: one where handlers compute, more where they wait.
+        never: paths that need no turn.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        longest_wait_seconds: float = 0.03,
+        turns: int = 1,
+        never: tuple[str, ...] = ("/health",),
+    ) -> None:
+        self.app, self.never = app, never
+        self.longest_wait_seconds = longest_wait_seconds
+        self.turn = asyncio.Semaphore(turns)
+        self.came: deque[float] = deque()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] in self.never:
+            await self.app(scope, receive, send)
+        elif self.came and time.monotonic() - self.came[0] > self.longest_wait_seconds:
+            # Not the same time for all, or they come back together.
+            later = {"Retry-After": str(random.randint(1, 4))}
+            await PlainTextResponse("Busy", 503, later)(scope, receive, send)
+        else:
+            await self.stand_in_line(scope, receive, send)
+
+    async def stand_in_line(self, scope: Any, receive: Any, send: Any) -> None:
+        came = time.monotonic()
+        self.came.append(came)
+        try:
+            async with self.turn:
+                # Lets the loop see who has come meanwhile; it would not until the work is done.
+                await asyncio.sleep(0)
+                await self.app(scope, receive, send)
+        finally:
+            self.came.remove(came)
+
+
+def create_app() -> FastAPI:
+    app = takes_everything()
+    app.add_middleware(Line)
+    return app
+
+
+# end solution
+
+
+# %% [markdown]
+# The check takes some fifteen seconds: it sends a rush or two.
+
+# %%
+from course_app.learn import check
+
+check("15_overload", create_app)
+
+# %% [markdown]
+# Stuck? Write `hint("15_overload")` into a cell (`from course_app.learn import hint`); each
+# call says a little more. `solution("15_overload")` shows our answer.

@@ -1,0 +1,184 @@
+"""Other right answers: each knows in another way when the wait is too long."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from course_app.apps.shedding import Shedding
+from course_app.exercises.overload.baseline import seal_of, takes_everything
+from course_app.grading import RightAnswer
+
+#: Lets a request in, or raises HTTPException; left when it has been answered.
+Guard = Callable[[], Any]
+
+
+def guarded(guard: Guard) -> FastAPI:
+    """The given app, with a guard around the work alone."""
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/vouchers/{number}")
+    async def read_voucher(number: int) -> dict[str, Any]:
+        if number < 1:
+            raise HTTPException(404, "No such voucher")
+        async with guard():
+            return {"number": number, "seal": seal_of(number)}
+
+    return app
+
+
+def busy() -> HTTPException:
+    return HTTPException(503, "Busy", {"Retry-After": "2"})
+
+
+def create_by_lag() -> FastAPI:
+    """The lesson's piece: the loop's own lag, with less of it than clients would bear."""
+    app = takes_everything()
+    app.add_middleware(Shedding, max_lag_seconds=0.02)
+    return app
+
+
+def create_with_deadlines() -> FastAPI:
+    """Nobody's turn comes too late: who has waited too long is refused when it would come.
+
+    As CoDel does for packets (Nichols and Jacobson, "Controlling queue delay", 2012); the line is
+    bounded, too, or it would hold those who have gone.
+    """
+    turn, waiting = asyncio.Lock(), 0
+
+    @asynccontextmanager
+    async def in_time() -> AsyncIterator[None]:
+        nonlocal waiting
+        if waiting > 50:
+            raise busy()
+        came = time.monotonic()
+        waiting += 1
+        try:
+            async with turn:
+                await asyncio.sleep(0)
+                if time.monotonic() - came > 0.04:
+                    raise busy()
+                yield
+        finally:
+            waiting -= 1
+
+    return guarded(in_time)
+
+
+def create_with_adaptive_limit() -> FastAPI:
+    """A limit on requests in flight that follows how long they take: one more after each that was
+    quick, a tenth less after each that was not (additive increase, multiplicative decrease)."""
+    turn, in_flight, limit = asyncio.Lock(), 0, 5.0
+
+    @asynccontextmanager
+    async def within_limit() -> AsyncIterator[None]:
+        nonlocal in_flight, limit
+        if in_flight >= limit:
+            raise busy()
+        came = time.monotonic()
+        in_flight += 1
+        try:
+            async with turn:
+                await asyncio.sleep(0)
+                yield
+        finally:
+            in_flight -= 1
+        quick = time.monotonic() - came < 0.04
+        limit = min(limit + 1 / limit, 50.0) if quick else max(5.0, 0.9 * limit)
+
+    return guarded(within_limit)
+
+
+def create_with_estimate() -> FastAPI:
+    """Who would wait too long, by how many are in front and how long one has taken of late."""
+    turn, in_flight, usual_seconds = asyncio.Lock(), 0, 0.003
+
+    @asynccontextmanager
+    async def soon() -> AsyncIterator[None]:
+        nonlocal in_flight, usual_seconds
+        if in_flight * usual_seconds > 0.04:
+            raise busy()
+        in_flight += 1
+        try:
+            async with turn:
+                await asyncio.sleep(0)
+                begin = time.monotonic()
+                yield
+                usual_seconds += 0.1 * (time.monotonic() - begin - usual_seconds)
+        finally:
+            in_flight -= 1
+
+    return guarded(soon)
+
+
+def create_with_middleware() -> FastAPI:
+    """FastAPI's own kind of middleware, a turn for each, and a number that fits this machine."""
+    app, turn = takes_everything(), asyncio.Semaphore(1)
+    in_flight = 0
+
+    @app.middleware("http")
+    async def limit(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        nonlocal in_flight
+        if request.url.path == "/health":
+            return await call_next(request)
+        if in_flight >= 12:
+            return PlainTextResponse("Busy", 503, {"Retry-After": "1"})
+        in_flight += 1
+        try:
+            async with turn:
+                await asyncio.sleep(0)
+                return await call_next(request)
+        finally:
+            in_flight -= 1
+
+    return app
+
+
+def create_in_threads() -> FastAPI:
+    """A handler without async runs in a thread, so that requests in flight can be counted."""
+    app = FastAPI()
+    in_flight = 0
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    turn = asyncio.Semaphore(1)
+
+    @app.get("/vouchers/{number}")
+    async def read_voucher(number: int) -> dict[str, Any]:
+        nonlocal in_flight
+        if number < 1:
+            raise HTTPException(404, "No such voucher")
+        if in_flight >= 10:
+            raise busy()
+        in_flight += 1
+        try:
+            async with turn:
+                seal = await asyncio.to_thread(seal_of, number)
+        finally:
+            in_flight -= 1
+        return {"number": number, "seal": seal}
+
+    return app
+
+
+RIGHT_ANSWERS = (
+    RightAnswer("the loop's lag", create_by_lag),
+    RightAnswer("deadlines in the line", create_with_deadlines),
+    RightAnswer("a limit that adapts", create_with_adaptive_limit),
+    RightAnswer("the wait, estimated", create_with_estimate),
+    RightAnswer("a middleware that counts", create_with_middleware),
+    RightAnswer("a thread at a time", create_in_threads),
+)

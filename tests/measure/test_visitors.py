@@ -1,0 +1,86 @@
+"""What visitors were served: counted by hand in made-up records, and seen with a real server."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from course_app.load import Visits
+from course_app.measure.noise import NoiseReport
+from course_app.measure.visitors import Door, Visitors
+
+
+def crowd(rows: list[tuple[int, int, float, float, int]], limit_ms: float = 100.0) -> Visitors:
+    """From (visitor, attempt, due, end, status) in seconds, two seconds long."""
+    visitor, attempt, due, end, status = (np.array(column) for column in zip(*rows, strict=True))
+    due_ns, end_ns = (due * 1e9).astype(np.int64), (end * 1e9).astype(np.int64)
+    visits = Visits(
+        visitor, attempt, due_ns, due_ns, end_ns, status, status == 200, 0, 2.0, (), 0.1
+    )
+    noise = NoiseReport(2.0, 2.0, 0.0, 0.0)
+    return Visitors("app", "GET /", [(1.0, 2.0), (1.0, 1.0)], limit_ms, visits, noise)
+
+
+EVENTS = crowd(
+    [
+        (0, 0, 0.0, 0.05, 200),  # in time
+        (1, 0, 0.5, 0.6, 0),  # hung up, then served in time
+        (1, 1, 0.65, 0.70, 200),
+        (2, 0, 1.0, 1.3, 200),  # too late
+        (3, 0, 1.5, 1.6, 503),
+        (4, 0, 1.6, 1.7, 0),
+    ]
+)
+
+
+def test_an_answer_is_good_if_it_comes_in_time_whichever_attempt_it_is() -> None:
+    assert EVENTS.served_in_time.tolist() == [True, False, True, False, False, False]
+    assert EVENTS.visits.visitors == 5
+    assert EVENTS.good_between(0.0, 1.0) == 2
+    assert EVENTS.arrived_between(1.0, 2.0) == 3
+
+
+def test_each_visitor_has_one_fate() -> None:
+    counts = {what: share for what, share, _ in EVENTS.rows()}
+    assert counts == {
+        "answered in time": "40%",
+        "answered too late": "20%",
+        "turned away with 503": "20%",
+        "hung up": "20%",
+        "attempts": "120%",
+    }
+    assert "of 5 visitors 2 had their answer within 100 ms" in EVENTS.message
+
+
+def test_over_time_counts_per_second() -> None:
+    series = EVENTS.over_time(0.5)
+    assert series["visitors"][1].tolist() == [2, 2, 2, 4]
+    assert series["good answers"][1].tolist() == [2, 2, 0, 0]
+    assert series["attempts"][1].tolist() == [2, 4, 2, 4]
+
+
+def test_a_steady_rate_has_a_narrow_interval() -> None:
+    arrivals = np.arange(0, 2, 0.005) + 0.001
+    steady = crowd([(i, 0, at, at + 0.01, 200) for i, at in enumerate(arrivals)])
+    assert steady.goodput.estimate == pytest.approx(200, rel=0.03)
+    assert steady.goodput.above(180)
+    assert steady.goodput.below(220)
+
+
+def test_behind_a_closed_door_nothing_reaches_the_app() -> None:
+    seen: list[str] = []
+
+    async def app(scope: dict[str, str], _receive: object, _send: object) -> None:
+        seen.append(scope["type"])
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    sent: list[dict[str, object]] = []
+    door = Door(app)
+    asyncio.run(door({"type": "http"}, None, send))  # type: ignore[arg-type]
+    door.closed = True
+    asyncio.run(door({"type": "http"}, None, send))  # type: ignore[arg-type]
+    asyncio.run(door({"type": "lifespan"}, None, send))  # type: ignore[arg-type]
+    assert (seen, door.entered) == (["http", "lifespan"], 1)
+    assert sent[0]["status"] == 503
