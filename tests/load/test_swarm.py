@@ -121,6 +121,13 @@ def test_a_locustfile_that_does_not_run_says_why(served: tuple[str, Counter[str]
         run_swarm("import no_such_module", served[0], users=1, seconds=1)
 
 
+def test_one_that_ends_without_a_word_is_told_with_what_to_do(
+    served: tuple[str, Counter[str]],
+) -> None:
+    with pytest.raises(LocustFailed, match=r"run the cell once more. It said nothing"):
+        run_swarm("import os\nos._exit(0)", served[0], users=1, seconds=1)
+
+
 def test_it_ends_when_its_users_have_gone(served: tuple[str, Counter[str]]) -> None:
     text = READER.replace(
         'self.client.get("/good")',
