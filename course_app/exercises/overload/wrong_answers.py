@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
@@ -191,8 +190,20 @@ def create_fuse() -> FastAPI:
     return _with(_Fuse, seconds=10.0)
 
 
-def create_short_fuse() -> FastAPI:
-    return _with(_Fuse, seconds=0.15)
+class _Throttle(_Fuse):
+    """Once there is too much to do, one in four is let in for a while."""
+
+    def __init__(self, app: Any, seconds: float) -> None:
+        super().__init__(app, seconds)
+        self.turns = 0
+
+    def is_late(self) -> bool:
+        self.turns += 1
+        return super().is_late() and self.turns % 4 > 0
+
+
+def create_throttle() -> FastAPI:
+    return _with(_Throttle, seconds=0.15)
 
 
 def create_late() -> FastAPI:
@@ -267,8 +278,8 @@ def create_faster_hash() -> FastAPI:
     return app
 
 
-def create_line_of_100_ms() -> FastAPI:
-    return _with(Line, longest_wait_seconds=0.1)
+def create_line_of_150_ms() -> FastAPI:
+    return _with(Line, longest_wait_seconds=0.15)
 
 
 def create_health_refused() -> FastAPI:
@@ -279,38 +290,26 @@ def create_health_in_line() -> FastAPI:
     return _with(Shedding, max_lag_seconds=0.05)
 
 
-def create_that_watches() -> FastAPI:
-    """Measures how long the loop takes to come round, again and again."""
-    lag = 0.0
+class _Watching(_Line):
+    """Looks at the line in every turn of the loop, also when nobody stands in it."""
 
-    async def watch() -> None:
-        nonlocal lag
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self.late = False
+        self.watch: asyncio.Task[None] | None = None
+
+    def is_late(self) -> bool:
+        self.watch = self.watch or asyncio.create_task(self.look())
+        return self.late
+
+    async def look(self) -> None:
         while True:
-            before = time.monotonic()
+            self.late = super().is_late()
             await asyncio.sleep(0)
-            lag = time.monotonic() - before
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(watch())
-        yield
-        task.cancel()
 
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}")
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        if lag > 0.02:
-            raise HTTPException(503, "Busy", _LATER)
-        return {"number": number, "seal": seal_of(number)}
-
-    return app
+def create_that_watches() -> FastAPI:
+    return _with(_Watching)
 
 
 WRONG_ANSWERS = (
@@ -330,8 +329,8 @@ WRONG_ANSWERS = (
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
     WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
-    WrongAnswer("a fuse for 150 ms", create_short_fuse, rubric.ServesTooLittle),
-    WrongAnswer("lets wait for 100 ms", create_line_of_100_ms, rubric.ServesLate),
+    WrongAnswer("one in four for 150 ms", create_throttle, rubric.ServesTooLittle),
+    WrongAnswer("lets wait for 150 ms", create_line_of_150_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
     WrongAnswer("/health behind 50 ms of work", create_health_in_line, rubric.HealthLate),
     WrongAnswer("watches without a pause", create_that_watches, rubric.BusyWhenIdle),
