@@ -176,34 +176,37 @@ def create_counting_for_ever() -> FastAPI:
 class _Fuse(_Line):
     """Once there is too much to do, all are refused for a while."""
 
-    def __init__(self, app: Any, seconds: float) -> None:
+    def __init__(self, app: Any) -> None:
         super().__init__(app)
-        self.seconds, self.blown_until = seconds, 0.0
+        self.blown_until = 0.0
 
     def is_late(self) -> bool:
         if super().is_late():
-            self.blown_until = time.monotonic() + self.seconds
+            self.blown_until = time.monotonic() + 10.0
         return time.monotonic() < self.blown_until
 
 
 def create_fuse() -> FastAPI:
-    return _with(_Fuse, seconds=10.0)
+    return _with(_Fuse)
 
 
-class _Throttle(_Fuse):
-    """Once there is too much to do, one in four is let in for a while."""
+class _Audited(_Line):
+    """Makes a report of refusals, which takes half of its time for as long as it refuses."""
 
-    def __init__(self, app: Any, seconds: float) -> None:
-        super().__init__(app, seconds)
-        self.turns = 0
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self.next_report = 0.0
 
-    def is_late(self) -> bool:
-        self.turns += 1
-        return super().is_late() and self.turns % 4 > 0
+    async def refuse(self, scope: Any, receive: Any, send: Any) -> None:
+        await super().refuse(scope, receive, send)
+        if (begin := time.monotonic()) > self.next_report:
+            seal_of(1)  # the report
+            end = time.monotonic()
+            self.next_report = end + (end - begin)
 
 
-def create_throttle() -> FastAPI:
-    return _with(_Throttle, seconds=0.15)
+def create_audited() -> FastAPI:
+    return _with(_Audited)
 
 
 def create_late() -> FastAPI:
@@ -329,7 +332,7 @@ WRONG_ANSWERS = (
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
     WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
-    WrongAnswer("one in four for 150 ms", create_throttle, rubric.ServesTooLittle),
+    WrongAnswer("makes reports of refusals", create_audited, rubric.ServesTooLittle),
     WrongAnswer("lets wait for 150 ms", create_line_of_150_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
     WrongAnswer("/health behind 50 ms of work", create_health_in_line, rubric.HealthLate),
