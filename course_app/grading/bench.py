@@ -12,7 +12,7 @@ import redis
 
 from course_app.grading.candidate import Candidate
 from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
-from course_app.grading.failures import StoppedAnswering, WrongUnderLoad
+from course_app.grading.failures import StoppedAnswering, TooManyThreads, WrongUnderLoad
 from course_app.grading.limits import Limits
 from course_app.load import Generator, LoadResult, Request, Target, Workload, as_workload
 from course_app.load.limits import LoadError
@@ -135,6 +135,9 @@ class Bench:
             raise CouldNotCheck(f"The {candidate.role} itself answers wrongly: {example}")
         candidate.check_alive()
         self.not_written_yet()
+        if "can't start new thread" in candidate.log_tail():
+            most = f"{self.limits.threads} threads"
+            raise TooManyThreads(f"{example}: more than {most}", f"{most} at most")
         if not result.completed and set(result.errors_by_kind) == {"timeout"}:
             raise StoppedAnswering(example, f"an answer within {self.limits.request_seconds:g} s")
         share = f"{result.error_count} of {result.error_count + result.completed} requests"
@@ -175,7 +178,9 @@ class Bench:
     def _make_probes(self, candidate: Candidate) -> Iterator[Any]:
         space = candidate.workspace
         if space.owner_dsn:
-            postgres = PostgresProbe(space.owner_dsn)
+            # Where the check has no user of its own, its statements are known by their text.
+            user = space.user if space.reader_dsn_is_apart else ""
+            postgres = PostgresProbe(space.owner_dsn, user=user, count_control=False)
             self._stack.callback(postgres.close)
             yield postgres
         if space.owner_valkey_url:

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from course_app.grading.bench import Bench, Launch, Traffic
@@ -15,6 +16,7 @@ from course_app.load import Generator, LoadResult, Response, Workload, as_worklo
 from course_app.load.limits import loopback_address
 from course_app.measure.answers import Same, excerpt, same_answer
 from course_app.measure.probes import Counts, Reading
+from course_app.network import Wire
 
 Progress = Callable[[str], None]
 
@@ -44,6 +46,32 @@ class Exam(Bench):
         self.values = values
         self.progress = progress
         self._workers: dict[str, list[Candidate]] = {}
+        self._last: Response | None = None
+
+    @contextlib.contextmanager
+    def of_reference(self, values: Mapping[str, Any]) -> Iterator["Exam"]:
+        """An exam of its own in which the reference stands in the learner's place."""
+
+        def launch(role: str) -> Candidate:
+            return self._launch("reference" if role == "learner" else role)
+
+        exam = Exam(
+            launch,
+            self.generator,
+            limits=self.limits,
+            seed=self.new_seed(),
+            values=values,
+            progress=self.progress,
+        )
+        with contextlib.closing(exam):
+            yield exam
+
+    def last_answer(self) -> str:
+        """The learner's last answer of which the whole was asked for, in words."""
+        if self._last is None:
+            return "no answer"
+        line = self._last.request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")
+        return f"{line}: {excerpt(self._last)}"
 
     def workers(self, candidate: Candidate, count: int) -> list[Candidate]:
         """The candidate and more instances of its app on the same services, ``count`` in all.
@@ -56,6 +84,18 @@ class Exam(Bench):
             others.append(candidate.another())
             self._stack.callback(others[-1].close)
         return [candidate, *others[: count - 1]]
+
+    def far_worker(self, candidate: Candidate) -> tuple[Candidate, Wire]:
+        """One more instance of the app, and the wire by which it reaches its PostgreSQL.
+
+        With ``wire.delay_ms`` its statements are carried out late, and their answers come later
+        still: so it reads what is no longer true when it has read it.
+        """
+        name = "postgres"
+        wire = self.enter(Wire({name: candidate.workspace.postgres_dsn or ""}))
+        far = candidate.another(replace(candidate.workspace, postgres_dsn=wire.url(name)))
+        self._stack.callback(far.close)
+        return far, wire
 
     def write(self, query: str, *values: object) -> None:
         """The same change in the learner's and in the reference's database, behind their backs.
@@ -249,7 +289,10 @@ class Exam(Bench):
         self, candidate: Candidate, workload: Workload, count: int, seed: int
     ) -> list[Response]:
         with self.target(candidate, workload, 1, seed, prepared=count) as target:
-            return list(self.generator.sample(target, count))
+            answers = list(self.generator.sample(target, count))
+        if candidate.role == "learner" and answers:
+            self._last = answers[-1]
+        return answers
 
 
 def _cpu_seconds(candidate: Candidate) -> float | None:

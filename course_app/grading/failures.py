@@ -20,6 +20,16 @@ class DoesNotStart(Failure):
     )
 
 
+class OnAnotherLoop(Failure):
+    """Your app uses something that was made before it, on the event loop of your notebook."""
+
+    fatal = True
+    hint = (
+        "A pool, a lock or a client belongs to the event loop on which it was made. Make it in "
+        "create_app or in the lifespan, not in a cell: both run on the loop that serves the app."
+    )
+
+
 class WrongKindOfAnswer(Failure):
     """What you handed in is not what the exercise asks for."""
 
@@ -93,6 +103,24 @@ class WrongUnderLoad(Failure):
     )
 
 
+class TooManyThreads(Failure):
+    """Your app needs more threads than it may have."""
+
+    hint = (
+        "`def` handlers run in threads, and your app asks for one more than a check allows. "
+        "Look for a thread limit in the hundreds, or for threads that are started and never end."
+    )
+
+
+class UnexpectedAnswer(Failure):
+    """An answer of your app has not the form that the exercise asks for."""
+
+    hint = (
+        "Send the request shown here to the app you started from and to your own: the status, the "
+        "names in the JSON and the types of their values have to be the same."
+    )
+
+
 class HoldsTransaction(Failure):
     """Your app keeps a transaction open after its request has been answered."""
 
@@ -112,4 +140,4 @@ class TooLittleGain(Failure):
 
 #: What an answer meets before it has answered anything. A machine on which nothing can be served
 #: looks the same.
-NEVER_RAN = (DoesNotRun, DoesNotStart, Ended)
+NEVER_RAN = (DoesNotRun, DoesNotStart, OnAnotherLoop, Ended)

@@ -60,16 +60,16 @@ class Host:
     def start(self, _order: Mapping[str, Any]) -> Reply:
         """Make the app and serve it."""
         try:
-            app = make_app(self._answer, self._given)
+            # A function, so that the server calls create_app on its own loop, as uvicorn does.
             self._server = ThreadServer(
-                app, name="app", startup_timeout_seconds=self._limits.start_seconds
+                lambda: make_app(self._answer, self._given),
+                name="app",
+                startup_timeout_seconds=self._limits.start_seconds,
             )
-        except NotAttempted:
-            return {"state": "blank"}
-        except NotAnAnswer as error:
-            return {"state": "no answer", "text": str(error)}
         except AppFailedToStart as error:
-            blank = isinstance(error.original, NotImplementedError)
+            if isinstance(error.original, NotAnAnswer):
+                return {"state": "no answer", "text": str(error.original)}
+            blank = isinstance(error.original, NotAttempted | NotImplementedError)
             return {"state": "blank" if blank else "failed", "text": str(error)}
         except Exception:
             return {"state": "failed", "text": _shortened(traceback.format_exc())}

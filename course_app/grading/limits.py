@@ -26,6 +26,7 @@ class Limits:
     cpu_seconds: int = 120
     memory_bytes: int = 1024 * _MIB
     processes: int = 32
+    threads: int = 400
     open_files: int = 512
     output_bytes: int = 20 * _MIB
 
@@ -96,7 +97,7 @@ def _limit(limits: Limits) -> tuple[tuple[str, ...], tuple[str, ...]]:
     }
     # The system's limit counts all threads of the user, a desktop's included.
     if (running := bounding.threads_of_this_user()) is not None:
-        bounds["threads of this user"] = running + 4 * limits.processes
+        bounds["threads of this user"] = running + limits.threads
     held = [bounding.lower(what, bound) for what, bound in bounds.items()]
     refused = [what for what, holds in zip(bounds, held, strict=True) if not holds]
     return ("limits",) if any(held) else (), tuple(refused)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from course_app.grading.candidate import Candidate, known
+from course_app.grading.candidate import Candidate, known, not_started
 from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
-from course_app.grading.failures import DoesNotRun, DoesNotStart, WrongKindOfAnswer
+from course_app.grading.failures import DoesNotRun, WrongKindOfAnswer
 from course_app.grading.hosting import HostProcess, file_name
 from course_app.grading.limits import Limits, Walls
 from course_app.grading.source import describe_function
@@ -69,7 +69,7 @@ class ProcessCandidate(Candidate):
             case "no answer":
                 raise WrongKindOfAnswer(_text(reply), "an ASGI app, or create_app")
             case _:
-                raise DoesNotStart(_text(reply), "an app that starts")
+                raise not_started(_text(reply))
 
     def load(self) -> None:
         if not self._loaded:
@@ -106,11 +106,9 @@ class ProcessCandidate(Candidate):
     def check_alive(self) -> None:
         self._host.check_alive()
 
-    def another(self) -> Candidate:
-        host = HostProcess(self._answer, self._limits)
-        return ProcessCandidate(
-            self.role, self.workspace, host, self._answer, self._limits, self._names
-        )
+    def another(self, workspace: Workspace | None = None) -> Candidate:
+        workspace, host = workspace or self.workspace, HostProcess(self._answer, self._limits)
+        return ProcessCandidate(self.role, workspace, host, self._answer, self._limits, self._names)
 
     def close(self) -> None:
         self._host.close()

@@ -21,6 +21,10 @@ _FEWEST_AT_ONCE = 4
 _USERS, _POSTS = 100_000, 100_000
 _CLIENTS = 200
 
+#: Enough for connections that are made anew from time to time to show, beyond those by which a
+#: pool may still grow.
+_MANY_READS = 1500
+
 
 def _reads(*also: int) -> Workload:
     """Reads of every kind; ``also`` are statuses that each of them may have besides its own."""
@@ -102,6 +106,15 @@ class FailsWhenBusy(Failure):
     )
 
 
+class RefusesThoseInside(Failure):
+    """Who holds a connection is turned away as well when a query takes longer than a second."""
+
+    hint = (
+        "The second is for waiting for a connection. Around what does your time limit stand: "
+        "around `acquire`, or around the query, too?"
+    )
+
+
 class DoesNotRecover(Failure):
     """After all connections were in use for a while, answers are not right any more."""
 
@@ -148,6 +161,12 @@ def no_sessions(exam: Exam) -> Evidence:
     # A pool may still grow by a few connections while it is counted.
     if sessions > 0.05:
         raise OpensConnections(observed, wanted, numbers=numbers)
+    opened = exam.count(exam.learner, READS, requests=_MANY_READS)["PostgreSQL sessions"]
+    opened *= _MANY_READS
+    numbers["sessions_of_many_requests"] = opened
+    if opened > MOST_CONNECTIONS:
+        observed = f"{opened:.0f} sessions in {_MANY_READS} requests"
+        raise OpensConnections(observed, wanted, numbers=numbers)
     return Evidence(observed, wanted, numbers)
 
 
@@ -189,11 +208,14 @@ def says_busy(exam: Exam) -> Evidence:
     """Who gets no connection within a second is told so: 503 (users is locked for two seconds)."""
     _, result = _while_users_are_locked(exam, clients=60, seconds=2.0)
     wanted = "503 while every connection is in use, right answers afterwards"
-    refused = int((result.status == 503).sum())
+    refused, served = (int((result.status == status).sum()) for status in (503, 200))
     if result.errors_by_kind.get("status"):
         raise FailsWhenBusy(str(result.errors[0]), wanted)
     if not refused:
         raise WaitsTooLong("nobody was told within 2 s", wanted)
+    if served < _FEWEST_AT_ONCE:
+        observed = f"{refused} of 60 were told, {served} were served"
+        raise RefusesThoseInside(observed, f"{_FEWEST_AT_ONCE} or more served, the others told")
     again = exam.ask(exam.learner, get("/users/{id}", id=uniform(1, _USERS)), 20)
     if wrong := [answer for answer in again if answer.status != 200]:
         raise DoesNotRecover(f"{len(wrong)} of 20: {wrong[0].status}", wanted)

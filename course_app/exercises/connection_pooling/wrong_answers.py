@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 
 from course_app.exercises.connection_pooling import rubric
 from course_app.exercises.connection_pooling.baseline import connect_per_request
-from course_app.grading import WrongAnswer
+from course_app.exercises.connection_pooling.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain, WrongUnderLoad
 
 Connect = Callable[[], AbstractAsyncContextManager[Any]]
@@ -297,4 +298,17 @@ WRONG_ANSWERS = (
     WrongAnswer("never closed", never_closed, rubric.LeavesConnections),
     WrongAnswer("answers read at the start", read_once_at_the_start, rubric.StaleAnswer),
     WrongAnswer("null instead of 404", missing_users_are_null, DifferentAnswer),
+    WrongAnswer(
+        "connections made anew after a hundred queries",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [("max_inactive_connection_lifetime=0", "max_queries=100")],
+        ),
+        rubric.OpensConnections,
+    ),
+    WrongAnswer(
+        "a time limit around the query",
+        ANSWERS / "wrong_timeout_around_the_query.py",
+        rubric.RefusesThoseInside,
+    ),
 )

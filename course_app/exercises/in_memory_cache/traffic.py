@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from course_app.grading import Exam
-from course_app.load import Generator, LoadResult, Request, Response, get, sequence, uniform
+from course_app.load import Generator, LoadResult, Response, get, uniform
 
 REPORT = "/tags/{tag}/authors?limit={limit}"
 #: Tags of some hundred posts each: a report on them costs enough, and not a check's time.
 TAGS = range(101, 141)
 _CLIENTS = 4
+#: So many reports of the same tag are asked for, when it is counted how many are kept.
+_LIMITS = 6
 
 
 def path_of(tag: int, limit: int) -> str:
@@ -92,21 +94,26 @@ def fetches_side_by_side(exam: Exam, clients: int = 8) -> int:
 def kept(exam: Exam, reports: int, patience_seconds: float) -> int | None:
     """Ask for so many reports, twice: how many are not fetched again? None if it took too long.
 
-    The second time in the same order, so whatever a cache throws out has to be fetched.
+    The second time from the last to the first: what a cache still holds then is found before
+    what it does not hold takes its place. Each tag comes with several limits.
     """
-    first_tag, limit = exam.random.randint(1, 200 - reports), exam.random.randint(1, 50)
-    traffic = get(REPORT, tag=sequence(first_tag), limit=limit)
+    first_tag, first_limit = exam.random.randint(1, 180), exam.random.randint(1, 40)
+    paths = [
+        path_of(first_tag + number // _LIMITS, first_limit + number % _LIMITS)
+        for number in range(reports)
+    ]
     began = time.monotonic()
-    first, second = (_statements(exam, traffic, reports) for _ in range(2))
+    first, second = (_statements(exam, each) for each in (paths, paths[::-1]))
     if time.monotonic() - began > patience_seconds:
         return None
     return round(reports * (1 - second / first)) if first else reports
 
 
-def _statements(exam: Exam, traffic: Request, count: int) -> float:
+def _statements(exam: Exam, paths: list[str]) -> float:
     probes = exam.probes(exam.learner)
     for probe in probes:
         probe.start()
-    exam.ask(exam.learner, traffic, count)
+    for path in paths:
+        exam.ask(exam.learner, path)
     readings = [reading for probe in probes for reading in probe.stop()]
     return sum(reading.value for reading in readings if reading.name == "SQL statements")
