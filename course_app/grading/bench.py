@@ -159,8 +159,8 @@ class Bench:
         for candidate in self._candidates.values():
             space = candidate.workspace
             try:
-                if space.owner_dsn:
-                    psycopg.connect(space.owner_dsn, connect_timeout=3).close()
+                if space.reader_dsn:
+                    psycopg.connect(space.reader_dsn, connect_timeout=3).close()
                 if space.owner_valkey_url:
                     redis.Redis.from_url(space.owner_valkey_url, socket_timeout=3).ping()
             except (psycopg.Error, redis.RedisError) as error:
@@ -177,10 +177,10 @@ class Bench:
 
     def _make_probes(self, candidate: Candidate) -> Iterator[Any]:
         space = candidate.workspace
-        if space.owner_dsn:
+        if space.reader_dsn:
             # Where the check has no user of its own, its statements are known by their text.
             user = space.user if space.reader_dsn_is_apart else ""
-            postgres = PostgresProbe(space.owner_dsn, user=user, count_control=False)
+            postgres = PostgresProbe(space.reader_dsn, user=user, count_control=False)
             self._stack.callback(postgres.close)
             yield postgres
         if space.owner_valkey_url:

@@ -182,7 +182,7 @@ class Candidate(ABC):
     def _asking(self) -> Iterator[Callable[[str], int]]:
         values = {"user": self.workspace.user, "check": CHECK_NAME}
         with _postgres_answers():
-            connection = psycopg.connect(self.workspace.owner_dsn or "", autocommit=True)
+            connection = psycopg.connect(self.workspace.reader_dsn or "", autocommit=True)
 
         def ask(query: str) -> int:
             with _postgres_answers():

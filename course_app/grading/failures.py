@@ -121,6 +121,15 @@ class UnexpectedAnswer(Failure):
     )
 
 
+class RefusesChanges(Failure):
+    """Your app's database does not take a change that comes from elsewhere."""
+
+    hint = (
+        "The check changes rows as another program would. Look for locks that are held, and for "
+        "triggers, rules and columns of your own that stand in its way."
+    )
+
+
 class HoldsTransaction(Failure):
     """Your app keeps a transaction open after its request has been answered."""
 
