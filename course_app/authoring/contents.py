@@ -20,6 +20,7 @@ CLAIMS_FILE = "content/claims.toml"
 LESSONS, EXERCISES, SOLUTIONS = TREES = ("notebooks", "exercises", "solutions")
 
 Text = Annotated[str, Field(min_length=1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -52,6 +53,7 @@ class Claim(_Entry):
 
 class _ContentsFile(_Entry):
     title: Text
+    late_percent: Percent = 10
     lesson: list[Lesson]
 
 
@@ -64,6 +66,7 @@ class Course(_Entry):
 
     root: Path
     title: str
+    late_percent: int
     lessons: tuple[Lesson, ...]
 
     def source(self, tree: str, lesson: Lesson) -> Path:
@@ -121,7 +124,12 @@ def read_course(root: Path) -> Course:
                 f"{CONTENTS_FILE}: lesson {after} comes after lesson {before}; "
                 "give each lesson a number of its own and list them in order."
             )
-    return Course(root=root, title=contents.title, lessons=tuple(contents.lesson))
+    return Course(
+        root=root,
+        title=contents.title,
+        late_percent=contents.late_percent,
+        lessons=tuple(contents.lesson),
+    )
 
 
 def read_claims(course: Course) -> tuple[Claim, ...]:

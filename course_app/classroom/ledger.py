@@ -37,6 +37,7 @@ class Grade:
 
     Attributes:
         digest: of the file that was graded.
+        id: the number by which Moodle or Canvas know the learner.
         card: the scorecard; None if there was nothing to check, and then ``problem`` says why.
     """
 
@@ -47,6 +48,7 @@ class Grade:
     card: Scorecard | None
     problem: str = ""
     note: str = ""
+    id: str = ""
 
     @property
     def status(self) -> Status:
@@ -67,6 +69,7 @@ class Grade:
         """For grades.json and for the ledger."""
         return {
             "learner": self.learner,
+            "id": self.id,
             "exercise": self.exercise,
             "key": self.key,
             "digest": self.digest,
@@ -82,7 +85,7 @@ class Grade:
     def from_dict(cls, data: Mapping[str, Any]) -> "Grade":
         """Raises KeyError, TypeError or ValueError if the data is not a grade's."""
         card = Scorecard.from_dict(data["card"]) if data["card"] else None
-        names = ("learner", "exercise", "key", "digest", "problem", "note")
+        names = ("learner", "exercise", "key", "digest", "problem", "note", "id")
         return cls(**{name: str(data[name]) for name in names}, card=card)
 
 
@@ -101,7 +104,8 @@ class Ledger:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         same = grade.digest == submission.digest and grade.learner == submission.learner
-        settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or grade.card is None
+        given_up = grade.card is None and submission.path is None
+        settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or given_up
         return grade if same and settled else None
 
     def keep(self, submission: Submission, grade: Grade) -> None:
@@ -127,4 +131,5 @@ def grade_of(submission: Submission, card: Scorecard | None = None) -> Grade:
         card=card,
         problem=submission.problem,
         note=submission.note,
+        id=submission.id,
     )

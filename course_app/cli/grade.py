@@ -12,6 +12,7 @@ from course_app.cli.console import Json, output, print_json, progress_bar, statu
 
 if TYPE_CHECKING:
     from course_app.classroom.collect import Submission
+    from course_app.classroom.gradebook import Gradebook
     from course_app.classroom.ledger import Grade
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="One entry per learner.")]
@@ -29,6 +30,14 @@ Scheduler = Annotated[
 ]
 
 
+Overrides = Annotated[
+    Path | None,
+    typer.Option(
+        "--overrides", metavar="FILE", help="CSV: learner, exercise, points, late_days, comment."
+    ),
+]
+
+
 def grade(
     folder: Folder,
     out: Out,
@@ -36,23 +45,28 @@ def grade(
     seed: Seed = 0,
     again: Again = None,
     scheduler: Scheduler = "",
+    overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Grade the submissions of a class, one after another; writes CSV, JSON and pages.
+    """Grade the submissions of a class, one after another; writes tables, JSON and pages.
 
     Can be stopped at any time and goes on where it was: an answer that did not change is not
     graded twice. What the machine could not decide is tried again in the next run.
     """
     from course_app.authoring.contents import find_course
     from course_app.classroom.collect import collect
+    from course_app.classroom.gradebook import gradebook_of
     from course_app.classroom.report import ClassReport, write_class
 
-    numbers = {lesson.number: lesson.slug for lesson in with_exercise(find_course())}
+    course = find_course()
+    numbers = {lesson.number: lesson.slug for lesson in with_exercise(course)}
+    book = gradebook_of(course, overrides)
     only = find_exercise(exercise)[1].slug if exercise else ""
     with tempfile.TemporaryDirectory(prefix="course-class-") as work:
         submissions = collect(folder, Path(work), numbers, only)
         grades = _grades(submissions, out, seed, again or (), scheduler)
-    report = ClassReport(tuple(grades))
+    _refuse_strangers(book, grades)
+    report = ClassReport(tuple(grades), book)
     index = write_class(report, out)
     if json:
         print_json({"grades": [grade.to_dict() for grade in grades], "page": str(index)})
@@ -60,6 +74,14 @@ def grade(
     told = ", ".join(f"{count} {name}" for name, count in report.statuses.items())
     output().print(f"{len(grades)} submissions: {told}.")
     output().print(f"The class: {index}", soft_wrap=True)
+
+
+def _refuse_strangers(book: "Gradebook", grades: "list[Grade]") -> None:
+    """A line of overrides.csv that is about nobody is a name that was mistyped."""
+    for each in book.overrides:
+        if not any(each.is_for(grade) for grade in grades):
+            text = f"overrides: {each.learner} has handed in nothing for {each.exercise}."
+            status().print(text, markup=False)
 
 
 def _grades(

@@ -150,7 +150,7 @@ class HostProcess:
 
 def file_name(answer: Path) -> str:
     """What a submission's file is called in its folder."""
-    return f"submission{answer.suffix}"
+    return f"submission{answer.suffix.lower()}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

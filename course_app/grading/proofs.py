@@ -132,9 +132,10 @@ def _proof(checker: Checker, exercise: Exercise, claim: _Claim) -> Proof:
     with _handed_in(claim.answer) as answer:
         for _ in range(TRIES):
             card = checker.check(exercise, answer, values=claim.values)
-            if not card.open_points:
+            problem = _not_checked(card) or claim.judge(card)
+            if not (problem and card.open_points):
                 break
-    return Proof(exercise.slug, claim.what, _not_checked(card) or claim.judge(card), card)
+    return Proof(exercise.slug, claim.what, problem, card)
 
 
 def _not_checked(card: Scorecard) -> str:

@@ -25,7 +25,7 @@ _POSTS = 100_000
 _WRITES, _REPLAYED, _AT_ONCE = 4, 3000, 300
 _WORKERS = 2
 #: A round trip to PostgreSQL for a late reader, and when the write overtakes its answer.
-_FAR_MS, _OVERTAKES_SECONDS = 600.0, 0.45
+_FAR_MS, _OVERTAKES_SECONDS = 300.0, 0.22
 _NEWEST = "SELECT created_at, id FROM posts ORDER BY created_at DESC, id DESC"
 
 #: A page by the index takes a good answer some 20 buffers; sorting the table takes 14 000.
@@ -44,6 +44,9 @@ READS = mix(
     get("/posts?before={id}&limit={limit}", id=uniform(1, _POSTS), limit=uniform(1, 100), weight=2),
     # Often enough for an answer that mixes pages up to be caught at it.
     get("/posts?before={id}&limit=10", id=uniform(1, _POSTS), weight=4),
+)
+_UNREAD = mix(
+    get("/posts/{id}", id=uniform(1, _POSTS)), get("/posts?limit={limit}", limit=uniform(50, 100))
 )
 PAGES = get("/posts?before={id}&limit=10", id=uniform(1, _POSTS))
 LONG_PAGES = get("/posts?before={id}&limit=50", id=choice(list(range(50_000, 50_020))))
@@ -232,10 +235,10 @@ def _write(exam: Exam) -> tuple[int, str]:
 def _with_late_readers(exam: Exam) -> None:
     """A write overtakes the answer to a reader, whose worker is far away from PostgreSQL."""
     far, wire = exam.far_worker(exam.learner)
-    old = exam.random.randint(1, _POSTS)
-    for path in (f"/posts/{old}", "/posts?limit=13"):
-        exam.ask(far, get(path))  # opens connections, and prepares the statements
-    for path in ("/posts?limit=14", f"/posts/{_coming(exam)}"):
+    # Opens connections and prepares statements, each of which would take several long ways.
+    exam.load(far, _UNREAD, requests=40, concurrency=4)
+    for path in ("/posts?limit=14", "/posts/{coming}"):
+        path = path.replace("{coming}", str(_coming(exam)))
         wire.delay_ms = _FAR_MS
         with ThreadPoolExecutor(1) as aside:
             late = aside.submit(exam.overlap, far, [get(path)])
