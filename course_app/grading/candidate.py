@@ -38,7 +38,7 @@ SELECT sessions_abandoned FROM pg_stat_database WHERE datname = current_database
 
 
 #: What asyncio and its libraries say of an object that another event loop has made.
-_ANOTHER_LOOP = ("attached to a different loop", "different event loop", "another event loop")
+_ANOTHER_LOOP = ("different loop", "different event loop", "another event loop")
 
 
 class Candidate(ABC):
