@@ -14,7 +14,7 @@ from pathlib import Path
 from course_app.classroom.archives import KINDS, Refused, is_archive, unpack
 from course_app.classroom.names import Entry, Learner, attempt_of, common_prefix, entry_of, readable
 from course_app.errors import CourseError
-from course_app.grading.blanks import looks_blank
+from course_app.grading.reading import read
 
 _HIDDEN = re.compile(r"^[.~]|^__pycache__$|^__MACOSX$")
 #: Trees of the course that learners do not write in; their copies lie beside the answers in a
@@ -123,20 +123,25 @@ def _of(
 ) -> Iterator[Submission]:
     answers: dict[str, list[Path]] = {}
     unnamed: list[Path] = []
+    numbered: list[Path] = []
     for path in found.files:
-        slug = _exercise_of(found.called.get(path, readable(path.name)), exercises)
-        if slug is None:
-            unnamed.append(path)
-        elif slug and slug == (only or slug):
+        name = found.called.get(path, readable(path.name))
+        slug = next((slug for slug in exercises.values() if slug in name), "")
+        number = re.match(r"\d\d(?!\d)", name)
+        slug = slug or (exercises.get(number[0], "") if number else "")
+        if slug and slug == (only or slug):
             answers.setdefault(slug, []).append(path)
-    if only and not answers and unnamed:
-        answers[only] = unnamed
+        elif not any(each in name for each in exercises.values()):
+            (numbered if number else unnamed).append(path)
+    # A file may be called anything if one exercise was set; what has no number, rather.
+    if only and not answers and (unnamed or numbered):
+        answers[only] = unnamed or numbered
     problem = "; ".join(found.problems)
     if not answers:
         problem = problem or "No answer to an exercise was found."
         yield Submission(who.name, only or "unknown", None, problem, id=who.id)
     for slug, paths in answers.items():
-        best, *others = sorted(paths, key=_rank, reverse=True)
+        best, *others = sorted(paths, key=_rank, reverse=True) if len(paths) > 1 else paths
         notes = [problem, "Handed in late." if found.late else ""]
         if others:
             names = ", ".join(readable(path.name) for path in others)
@@ -147,24 +152,8 @@ def _of(
 
 def _rank(path: Path) -> tuple[bool, int, float, int, str]:
     """The newest that was attempted comes last; of the same time, the one that lies higher up."""
-    try:
-        attempted = not looks_blank(path)
-    except Exception:  # whatever is in it, it is for the check to say
-        attempted = True
     changed = path.stat().st_mtime
-    return attempted, attempt_of(path.stem), changed, -len(path.parts), path.name
-
-
-def _exercise_of(name: str, exercises: Mapping[str, str]) -> str | None:
-    """The exercise that a file's name tells: by a slug anywhere in it, or a number in front.
-
-    None if it tells none; empty if it tells of something that is no exercise.
-    """
-    for slug in exercises.values():
-        if slug in name:
-            return slug
-    number = re.match(r"\d\d(?!\d)", name)
-    return exercises.get(number[0], "") if number else None
+    return not read(path).blank, attempt_of(path.stem), changed, -len(path.parts), path.name
 
 
 def _files(entry: Path, work: Path) -> Iterator[Path]:

@@ -76,7 +76,7 @@ class ClassReport:
     def distribution(self, exercise: str) -> list[tuple[str, int]]:
         """How many learners have which share of the points, in tenths; all is the last one."""
         counted = Counter(min(int(share * _BARS + 1e-9), _BARS) for share in self._shares(exercise))
-        names = [f"{100 * bar // _BARS} %" for bar in range(_BARS + 1)]
+        names = [str(100 * bar // _BARS) for bar in range(_BARS + 1)]
         return [(name, counted[bar]) for bar, name in enumerate(names)]
 
     def reason(self, grade: Grade) -> str:
@@ -88,7 +88,7 @@ class ClassReport:
         if grade.status is Status.NOT_ATTEMPTED:
             return "Nothing was written yet."
         first = next(iter(grade.card.failures()), None) if grade.card else None
-        return f"{first.summary} {first.observed[:200]}" if first else ""
+        return f"{first.summary} {first.observed[:200]}".strip() if first else ""
 
     @property
     def exercises(self) -> list[str]:

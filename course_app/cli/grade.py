@@ -9,6 +9,7 @@ import typer
 
 from course_app.cli.answer import find_exercise, with_exercise
 from course_app.cli.console import Json, output, print_json, progress_bar, status
+from course_app.errors import CourseError
 
 if TYPE_CHECKING:
     from course_app.classroom.collect import Submission
@@ -64,6 +65,7 @@ def grade(
     only = find_exercise(exercise)[1].slug if exercise else ""
     with tempfile.TemporaryDirectory(prefix="course-class-") as work:
         submissions = collect(folder, Path(work), numbers, only)
+        _require_known(again or (), submissions)
         grades = _grades(submissions, out, seed, again or (), scheduler)
     _refuse_strangers(book, grades)
     report = ClassReport(tuple(grades), book)
@@ -74,6 +76,15 @@ def grade(
     told = ", ".join(f"{count} {name}" for name, count in report.statuses.items())
     output().print(f"{len(grades)} submissions: {told}.")
     output().print(f"The class: {index}", soft_wrap=True)
+
+
+def _require_known(again: Sequence[str], submissions: "Sequence[Submission]") -> None:
+    """Raises CourseError where nobody is called as `--again` says."""
+    names = {each.learner for each in submissions}
+    if unknown := sorted(set(again) - names):
+        raise CourseError(
+            f"--again: nobody is called {unknown[0]!r}. Write a name as it stands in grades.csv."
+        )
 
 
 def _refuse_strangers(book: "Gradebook", grades: "list[Grade]") -> None:

@@ -132,6 +132,14 @@ def test_a_damaged_archive_is_its_owners_remark_and_nobody_elses(folder: Path) -
         assert "cannot be read" in submissions[name].problem
 
 
+def test_with_one_exercise_set_a_number_in_front_is_only_a_number(folder: Path) -> None:
+    put(folder / "Ada" / "10-final.py")
+    put(folder / "Bob" / "05_queries.py")
+    ada, bob = found(folder, only="04_connection_pooling")
+    assert ada.path is not None
+    assert bob.path is None
+
+
 def test_suffixes_in_capitals_and_names_with_an_underscore_are_seen(folder: Path) -> None:
     put(folder / "_Ada" / "04_CONNECTION.PY")
     (submission,) = found(folder)

@@ -12,7 +12,9 @@ from course_app.grading import (
     mechanism,
     speed,
 )
-from course_app.load import LoadResult, Workload, choice, get, mix, uniform
+from course_app.grading.failures import StoppedAnswering
+from course_app.load import LoadResult, Request, Workload, choice, get, mix, uniform
+from course_app.measure.answers import excerpt
 
 #: What the text of the exercise allows.
 MOST_CONNECTIONS = 10
@@ -41,6 +43,15 @@ READS_OR_BUSY = _reads(503)
 BAD_REQUESTS = get(
     "/{kind}/{word}", kind=choice(["users", "posts"]), word="many", expect_status=422
 )
+
+
+class KeepsConnections(Failure):
+    """A request that ends with an error does not give its connection back."""
+
+    hint = (
+        "A 404 leaves the handler by an exception, and a dependency gets it at its `yield`. What "
+        "stands behind the yield is skipped then, unless it is in a `finally` or an `async with`."
+    )
 
 
 class StaleAnswer(Failure):
@@ -87,7 +98,9 @@ class Deadlocks(Failure):
 
     hint = (
         "Does a request ask for a second connection while it holds one? When every connection "
-        "is held by a request that waits for another, none gets any further."
+        "is held by a request that waits for another, none gets any further. With `def` handlers "
+        "it may be threads that are missing: giving back takes one, too, and those that wait for "
+        "a connection have them all."
     )
 
 
@@ -131,7 +144,10 @@ class LeavesConnections(Failure):
 def same_answers(exam: Exam) -> Evidence:
     """Every answer is as before, also for users and posts that do not exist."""
     exam.same_answers(BAD_REQUESTS, 4)
-    return exam.same_answers(READS)
+    evidence = exam.same_answers(READS)
+    for kind in ("users", "posts"):
+        _require_given_back(exam, get(f"/{kind}/{{id}}", id=uniform(200_000, 900_000)))
+    return evidence
 
 
 @contract(points=1)
@@ -230,6 +246,19 @@ def closes(exam: Exam) -> Evidence:
     if left:
         raise LeavesConnections(f"{left} connections", "none")
     return Evidence("none", "none")
+
+
+def _require_given_back(exam: Exam, missing: Request) -> None:
+    """More requests that end with a 404 than there are connections; they come one by one."""
+    wanted = "404 each time"
+    try:
+        answers = exam.ask(exam.learner, missing, MOST_CONNECTIONS + 2)
+    except StoppedAnswering as silence:
+        raise KeepsConnections(silence.observed, wanted) from silence
+    for number, answer in enumerate(answers, start=1):
+        if answer.status != 404:
+            observed = f"{missing.path}: {excerpt(answer)} for the {number}th that is missing"
+            raise KeepsConnections(observed, wanted)
 
 
 def _while_users_are_locked(exam: Exam, clients: int, seconds: float) -> tuple[int, LoadResult]:

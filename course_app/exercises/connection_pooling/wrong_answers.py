@@ -279,6 +279,12 @@ def checker_replaced(postgres_dsn: str) -> FastAPI:
     return connect_per_request(postgres_dsn)
 
 
+_GIVES_BACK = """        try:
+            yield conn
+        finally:
+            await app.state.pool.release(conn)
+"""
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", connect_per_request, rubric.OpensConnections),
     WrongAnswer("the checker replaced", checker_replaced, rubric.OpensConnections),
@@ -305,6 +311,14 @@ WRONG_ANSWERS = (
             [("max_inactive_connection_lifetime=0", "max_queries=100")],
         ),
         rubric.OpensConnections,
+    ),
+    WrongAnswer(
+        "a connection kept after a 404",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [(_GIVES_BACK, "        yield conn\n        await app.state.pool.release(conn)\n")],
+        ),
+        rubric.KeepsConnections,
     ),
     WrongAnswer(
         "a time limit around the query",

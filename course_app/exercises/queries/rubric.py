@@ -234,13 +234,8 @@ def refuses(exam: Exam) -> Evidence:
 
 
 def _odd_cursors(cursor: str) -> list[str]:
-    """The app's own cursor with an id that no bigint holds, and with a time before all times."""
-    return [
-        re.sub(r"\d+(?=\D*$)", "9" * 20, cursor),
-        re.sub(r"^\d{4}(?=-\d\d-\d\d)", "0001", cursor).replace("+00:00", "+23:00"),
-        "2024-01-01T00:00:00+00:00_" + "9" * 20,
-        "0001-01-01T00:00:00+23:00_1",
-    ]
+    """The app's own cursor and one of ours, with an id that no bigint holds."""
+    return [re.sub(r"\d+(?=\D*$)", "9" * 20, cursor), "2024-01-01T00:00:00+00:00_" + "9" * 20]
 
 
 def _statements(exam: Exam, limit: int) -> float:

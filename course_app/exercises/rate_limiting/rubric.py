@@ -76,7 +76,10 @@ class FalseRetryAfter(Failure):
 class PassesTooMany(Failure):
     """More requests of one client pass than it may send."""
 
-    hint = "All paths together have one limit. What is the key under which requests are counted?"
+    hint = (
+        "All paths together have one limit. What is the key under which requests are counted, and "
+        "does each of them leave an entry of its own there? Two with the same name are one."
+    )
 
 
 class RefusesTooMany(Failure):
@@ -99,7 +102,8 @@ class CrowdSlipsThrough(Failure):
 
     hint = (
         "Between asking how many there are and adding one, other requests are served. Asking and "
-        "adding have to be one step: Valkey runs a script as a whole."
+        "adding have to be one step: Valkey runs a script as a whole. If it is a script, look at "
+        "what it adds: entries of the same name are one."
     )
 
 

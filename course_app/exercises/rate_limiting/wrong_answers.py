@@ -261,6 +261,11 @@ WRONG_ANSWERS = (
     WrongAnswer("a connection for each request", connection_per_request, rubric.ConnectsPerRequest),
     WrongAnswer("keys stay", never_expires, rubric.KeysStay),
     WrongAnswer(
+        "entries of the same name",
+        Changed(ANSWERS / "sorted_set.py", [("uuid.uuid4().hex", "client")]),
+        rubric.PassesTooMany,
+    ),
+    WrongAnswer(
         "Retry-After from the newest request",
         Changed(ANSWERS / "sorted_set.py", [("KEYS[1], 0, 0", "KEYS[1], -1, -1")]),
         rubric.FalseRetryAfter,

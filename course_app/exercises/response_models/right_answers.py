@@ -6,4 +6,7 @@ from course_app.grading import RightAnswer
 
 ANSWERS = Path(__file__).parent / "answers"
 
-RIGHT_ANSWERS = (RightAnswer("rows left out by hand", ANSWERS / "members_by_hand.py"),)
+RIGHT_ANSWERS = (
+    RightAnswer("rows left out by hand", ANSWERS / "members_by_hand.py"),
+    RightAnswer("SQLAlchemy's columns", ANSWERS / "sqlalchemy_orm.py"),
+)
