@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from course_app.grading import Exam
-from course_app.load import Generator, LoadResult, Response, get, uniform
+from course_app.load import Generator, LoadResult, Request, Response, get, sequence, uniform
 
 REPORT = "/tags/{tag}/authors?limit={limit}"
 #: Tags of some hundred posts each: a report on them costs enough, and not a check's time.
@@ -97,23 +97,25 @@ def kept(exam: Exam, reports: int, patience_seconds: float) -> int | None:
     The second time from the last to the first: what a cache still holds then is found before
     what it does not hold takes its place. Each tag comes with several limits.
     """
-    first_tag, first_limit = exam.random.randint(1, 180), exam.random.randint(1, 40)
-    paths = [
-        path_of(first_tag + number // _LIMITS, first_limit + number % _LIMITS)
-        for number in range(reports)
-    ]
+    tags = reports // _LIMITS
+    first, limit = exam.random.randint(1, 200 - tags), exam.random.randint(1, 50 - _LIMITS)
+    limits = range(limit, limit + _LIMITS)
+    there = [get(REPORT, tag=sequence(first), limit=each) for each in limits]
+    last = first + tags - 1
+    back = [get(REPORT, tag=sequence(last, -1), limit=each) for each in reversed(limits)]
     began = time.monotonic()
-    first, second = (_statements(exam, each) for each in (paths, paths[::-1]))
+    before, after = (_statements(exam, each, tags) for each in (there, back))
     if time.monotonic() - began > patience_seconds:
         return None
-    return round(reports * (1 - second / first)) if first else reports
+    return round(reports * (1 - after / before)) if before else reports
 
 
-def _statements(exam: Exam, paths: list[str]) -> float:
+def _statements(exam: Exam, traffic: list[Request], count: int) -> float:
+    """How many there are while each kind of request is sent so many times."""
     probes = exam.probes(exam.learner)
     for probe in probes:
         probe.start()
-    for path in paths:
-        exam.ask(exam.learner, path)
+    for each in traffic:
+        exam.ask(exam.learner, each, count)
     readings = [reading for probe in probes for reading in probe.stop()]
     return sum(reading.value for reading in readings if reading.name == "SQL statements")

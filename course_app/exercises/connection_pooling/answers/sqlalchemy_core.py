@@ -31,8 +31,10 @@ def create_app(postgres_dsn: str) -> FastAPI:
             conn = await engine.connect()
         except NoConnection:
             raise HTTPException(503, "Busy, try again") from None
-        async with conn:
+        try:
             yield conn
+        finally:
+            await conn.close()
 
     Connection = Annotated[AsyncConnection, Depends(connection)]
 
