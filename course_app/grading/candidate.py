@@ -9,7 +9,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TypeVar
 
 import psycopg
@@ -118,6 +118,10 @@ class Candidate(ABC):
     @abstractmethod
     def check_alive(self) -> None:
         """Raises the failure that explains why nothing answers any more, if there is one."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """While another app is measured: nothing of this one runs, where it has its own process."""
+        return nullcontext()
 
     @abstractmethod
     def another(self, workspace: Workspace | None = None) -> "Candidate":

@@ -1,8 +1,8 @@
 """Runs one submission: the program inside of the walls.
 
-Started as ``python -c "..." SOCKET``, which calls ``main``. It takes orders from the grader over
-that socket, one JSON object a line, and answers each in the same way. It holds nothing that
-is worth stealing: points are given on the other side, from what can be seen there.
+Started as ``python -c "..." FD``, which calls ``main``. It takes orders from the grader over a
+socket that it inherits, one JSON object a line, and answers each in the same way. It holds nothing
+that is worth stealing: points are given on the other side, from what can be seen there.
 """
 
 import json
@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,14 @@ class Host:
             return {"state": "broken", "text": str(error)}
         return self._found(loaded, order["values"])
 
-    def start(self, _order: Mapping[str, Any]) -> Reply:
-        """Make the app and serve it."""
+    def start(self, listener: socket.socket) -> Reply:
+        """Make the app and serve it where the grader listens."""
         try:
             # A function, so that the server calls create_app on its own loop, as uvicorn does.
             self._server = ThreadServer(
                 lambda: make_app(self._answer, self._given),
                 name="app",
+                listener=listener,
                 startup_timeout_seconds=self._limits.start_seconds,
             )
         except AppFailedToStart as error:
@@ -73,7 +74,7 @@ class Host:
             return {"state": "blank" if blank else "failed", "text": str(error)}
         except Exception:
             return {"state": "failed", "text": _shortened(traceback.format_exc())}
-        return {"state": "started", "url": self._server.url}
+        return {"state": "started"}
 
     def stop(self, _order: Mapping[str, Any]) -> Reply:
         """Shut the app down; this process stays."""
@@ -123,25 +124,44 @@ def _shortened(text: str) -> str:
 def serve(connection: socket.socket) -> None:
     """Answer orders until the grader hangs up."""
     host = Host()
-    orders = {
+    orders: dict[str, Callable[[Mapping[str, Any]], Reply]] = {
         "enclose": host.enclose,
         "load": host.load,
-        "start": host.start,
         "stop": host.stop,
         "start counting": host.start_counting,
         "stop counting": host.stop_counting,
     }
-    with connection.makefile("rwb") as lines:
-        for line in lines:
-            order = json.loads(line)
-            reply = orders[order["do"]](order)
-            lines.write(json.dumps(reply).encode() + b"\n")
-            lines.flush()
+    while (order := _next_order(connection)) is not None:
+        text, descriptors = order
+        wanted = json.loads(text)
+        if wanted["do"] == "start":
+            reply = host.start(_listener(descriptors[0]))
+        else:
+            reply = orders[wanted["do"]](wanted)
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def _next_order(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+    """A line, and the descriptors that came with it; None at the end."""
+    text, descriptors = b"", list[int]()
+    while not text.endswith(b"\n"):
+        part, found, _, _ = socket.recv_fds(connection, 65536, 1)
+        if not part:
+            return None
+        text += part
+        descriptors += found
+    return text, descriptors
+
+
+def _listener(descriptor: int) -> socket.socket:
+    # The protocol is named for asyncio: see `course_app.serving.listener`.
+    os.set_inheritable(descriptor, False)
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
 
 
 def main() -> None:
-    """Connect to the grader and serve it; then end at once, whatever threads still do."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(sys.argv[1])
-    serve(connection)
+    """Serve the grader; then end at once, whatever threads still do."""
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)  # programs that a submission starts have no part in it
+    serve(socket.socket(fileno=descriptor))
     os._exit(0)

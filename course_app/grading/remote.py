@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,10 @@ class ProcessCandidate(Candidate):
 
     def start(self) -> None:
         self.load()
-        reply = self._host.ask({"do": "start"}, self._limits.start_seconds + 5)
+        reply, url = self._host.start(self._limits.start_seconds + 5)
         match reply.get("state"):
             case "started":
-                self._url = str(reply.get("url"))
+                self._url = url
             case "blank":
                 raise NotAttempted
             case "no answer":
@@ -105,6 +106,9 @@ class ProcessCandidate(Candidate):
 
     def check_alive(self) -> None:
         self._host.check_alive()
+
+    def frozen(self) -> AbstractContextManager[None]:
+        return self._host.frozen()
 
     def another(self, workspace: Workspace | None = None) -> Candidate:
         workspace, host = workspace or self.workspace, HostProcess(self._answer, self._limits)

@@ -29,7 +29,7 @@ from course_app.grading.inert import silence_the_lab
 #: A submission's module is called so, in tracebacks too.
 MODULE_NAME = "submission"
 _MOST_FILE_BYTES = 50_000_000
-_MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 
 
 class NotRunnable(Exception):
@@ -96,9 +96,10 @@ def read_cells(path: Path) -> Iterable[str]:
     Raises:
         NotRunnable: see :func:`load_file`.
     """
+    most = f"{_MOST_FILE_BYTES // 10**6} MB"
     try:
-        if path.stat().st_size > _MOST_FILE_BYTES:
-            raise NotRunnable(f"{path.name} is larger than {_MOST_FILE_BYTES // 10**6} MB.")
+        if path.exists() and not is_readable(path):
+            raise NotRunnable(f"{path.name} is no file, or larger than {most}.")
         text = decoded(path.read_bytes())
         return [text] if path.suffix.lower() == ".py" else _notebook_cells(text)
     except OSError as error:
@@ -118,6 +119,11 @@ def decoded(content: bytes) -> str:
         except (SyntaxError, ValueError):  # not UTF-8, and no comment says what it is
             text = content.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_readable(path: Path) -> bool:
+    """Whether it is a file that can be copied and read: no pipe, no device, not too big."""
+    return path.is_file() and path.stat().st_size <= _MOST_FILE_BYTES
 
 
 def plain(code: str) -> str:

@@ -4,7 +4,6 @@ The operating system's own limits hold for single processes; this holds for all 
 """
 
 import contextlib
-import signal
 import threading
 import time
 from pathlib import Path
@@ -22,6 +21,8 @@ from course_app.system import usage
 # number has grown, and once in a while.
 _LOOK_SECONDS = 0.05
 _WALK_SECONDS = 0.5
+# Who is frozen starts nothing: processes that were just being started are found by the next look.
+_STOP_LOOKS = 4
 
 
 class Watcher:
@@ -88,12 +89,24 @@ class Watcher:
 
 def end_tree(process: OwnedProcess) -> None:
     """End a submission that must not get any time to react: freeze all of it, then kill."""
-    tree = process.tree()
-    for step in (signal.SIGSTOP, signal.SIGKILL):
-        for each in tree:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.send_signal(step)
+    for each in stop_tree(process):
+        with contextlib.suppress(psutil.Error):
+            each.kill()
     process.stop(grace_seconds=0)
+
+
+def stop_tree(process: OwnedProcess) -> list[psutil.Process]:
+    """Freeze a submission's processes, also those that it starts in the meantime."""
+    stopped: dict[int, psutil.Process] = {}
+    for _ in range(_STOP_LOOKS):
+        new = [each for each in process.tree() if each.pid not in stopped]
+        if not new:
+            break
+        for each in new:
+            stopped[each.pid] = each
+            with contextlib.suppress(psutil.Error):
+                each.suspend()
+    return list(stopped.values())
 
 
 def _size(path: Path) -> int:

@@ -58,7 +58,7 @@ def test_a_trigger_runs_with_the_apps_own_rights(
 ) -> None:
     app.execute(TRIGGER.encode())
     space.execute("UPDATE users SET name = 'new' WHERE id = %s", 1)
-    ((_, really, is_super),) = app.execute("SELECT * FROM seen").fetchall()
+    ((_, _, is_super),) = app.execute("SELECT * FROM seen").fetchall()
     assert not is_super
     with psycopg.connect(space.owner_dsn or "", autocommit=True) as connection:
         for escape in ("RESET ROLE", "RESET SESSION AUTHORIZATION"):
@@ -87,7 +87,6 @@ def test_a_trigger_that_refuses_changes_is_the_apps_fault(
         "DROP EXTENSION pg_stat_statements CASCADE",
         "SELECT public.pg_stat_statements_reset()",
         "ALTER ROLE {stats} SET search_path = public",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{stats}'",
         "SET pg_stat_statements.track = none",
     ],
 )
@@ -97,9 +96,6 @@ def test_what_is_counted_cannot_be_shadowed(
     stats = (space.reader_dsn or "").partition("//")[2].partition(":")[0]
     with pytest.raises(psycopg.Error):
         app.execute(shadow.format(stats=stats).encode())
-        # Terminating nobody is no error; nobody was.
-        if "terminate" in shadow:
-            raise psycopg.Error
     assert statements(space, app, "SELECT count(*) FROM tags") == 10
 
 
@@ -153,9 +149,7 @@ def test_an_app_enters_its_own_database_only(space: Workspace, name: str) -> Non
         "CONFIG RESETSTAT",
     ],
 )
-def test_valkeys_neighbours_and_settings_are_out_of_reach(
-    cache: redis.Redis, command: str
-) -> None:
+def test_valkeys_neighbours_and_settings_are_out_of_reach(cache: redis.Redis, command: str) -> None:
     with pytest.raises(redis.ResponseError, match=r"permission|not allowed"):
         cache.execute_command(*command.split())
     assert cache.ping()
