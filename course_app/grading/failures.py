@@ -85,6 +85,13 @@ class TooMuchOutput(Failure):
     hint = "Remove the print from the path of a request; it costs more than most handlers do."
 
 
+class TooMuchOnDisk(Failure):
+    """Your app writes more files than it may."""
+
+    fatal = True
+    hint = "Keep data in the database, and remove temporary files when they are read."
+
+
 class DifferentAnswer(Failure):
     """Your app's answer differs from the reference's."""
 

@@ -19,7 +19,7 @@ import fastapi  # noqa: F401  read now, while the grader prepares the rest
 
 from course_app.grading.answers import ANSWER_NAMES, NotAnAnswer, is_blank, make_app
 from course_app.grading.evidence import NotAttempted
-from course_app.grading.limits import Limits, enclose
+from course_app.grading.limits import Limits, enclose, give_room
 from course_app.grading.source import Loaded, NotRunnable, load_file, load_function
 from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
@@ -43,7 +43,10 @@ class Host:
         """Raise the walls. What goes wrong so far is no submission's fault."""
         self._limits = Limits(**order["limits"])
         try:
-            walls = enclose(self._limits, Path.cwd(), order["ports"])
+            give_room(self._limits, Path.cwd())
+            walls = enclose(
+                self._limits, Path.cwd(), order["ports"], [Path(file) for file in order["files"]]
+            )
         except Exception as error:
             return {"state": "refused", "text": f"{type(error).__name__}: {error}"}
         return {"state": "enclosed", "standing": walls.standing, "missing": walls.missing}

@@ -80,18 +80,20 @@ class HostProcess:
             self._channel.close()
             raise
         line.close()
-        self._watcher = Watcher(self.process, output, self._limits)
+        self._watcher = Watcher(self.process, output, work, self._limits)
 
-    def enclose(self, ports: Sequence[int]) -> Walls:
+    def enclose(self, ports: Sequence[int], files: Sequence[str] = ()) -> Walls:
         """Wait for the process, and have it raise its walls; no foreign code has run by then.
 
         Args:
             ports: the only TCP ports that it may connect to.
+            files: those of ours that it has to read.
 
         Raises:
             CouldNotCheck: it did not come so far. That is never the fault of an answer.
         """
         order = {"do": "enclose", "limits": asdict(self._limits), "ports": tuple(ports)}
+        order |= {"files": tuple(files)}
         try:
             reply = self._channel.ask(order, _CONNECT_SECONDS)
         except NoReply:

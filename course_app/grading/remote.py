@@ -118,7 +118,8 @@ class ProcessCandidate(Candidate):
         self._host.close()
 
     def _load(self) -> None:
-        self.walls = self._host.enclose(self.workspace.ports)
+        ours = self._order.get("function", {}).get("file")
+        self.walls = self._host.enclose(self.workspace.ports, [ours] if ours else [])
         reply = self._host.ask(self._order, self._limits.import_seconds)
         match reply.get("state"):
             case "loaded":

@@ -4,6 +4,7 @@ The operating system's own limits hold for single processes; this holds for all 
 """
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,13 @@ from pathlib import Path
 import psutil
 
 from course_app.grading.evidence import Failure
-from course_app.grading.failures import TookTooLong, TooManyProcesses, TooMuchMemory, TooMuchOutput
+from course_app.grading.failures import (
+    TookTooLong,
+    TooManyProcesses,
+    TooMuchMemory,
+    TooMuchOnDisk,
+    TooMuchOutput,
+)
 from course_app.grading.limits import Limits
 from course_app.processes import OwnedProcess
 from course_app.system import usage
@@ -23,15 +30,17 @@ _LOOK_SECONDS = 0.05
 _WALK_SECONDS = 0.5
 # Who is frozen starts nothing: processes that were just being started are found by the next look.
 _STOP_LOOKS = 4
+_MOST_FILES = 20_000
 
 
 class Watcher:
     """Looks after one submission until :meth:`close`; ``failure`` is set when it had to act."""
 
-    def __init__(self, process: OwnedProcess, output: Path, limits: Limits) -> None:
+    def __init__(self, process: OwnedProcess, output: Path, folder: Path, limits: Limits) -> None:
         self.failure: Failure | None = None
         self._process = process
         self._output = output
+        self._folder = folder
         self._limits = limits
         self._deadline = time.monotonic() + limits.check_seconds
         self._walked = 0.0
@@ -77,6 +86,9 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
+        if _is_fuller(self._folder, self._limits.disk_bytes):
+            most = f"{self._limits.disk_bytes // 2**20} MiB at most"
+            return TooMuchOnDisk(f"more than {most.split(' at')[0]} in its folder", most)
         used = usage.total_memory_bytes(process.pid for process in tree)
         if used is not None and used > self._limits.memory_bytes:
             return self._too_much_memory()
@@ -109,7 +121,19 @@ def stop_tree(process: OwnedProcess) -> list[psutil.Process]:
     return list(stopped.values())
 
 
+def _is_fuller(folder: Path, most_bytes: int) -> bool:
+    """Whether more than that lies there; no longer look than it takes to know."""
+    used = files = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            used += _size(Path(place, name))
+            files += 1
+            if used > most_bytes or files > _MOST_FILES:
+                return True
+    return False
+
+
 def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
-        return path.stat().st_size
+        return path.lstat().st_size
     return 0

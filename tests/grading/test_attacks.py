@@ -284,3 +284,58 @@ async def square(number: int):
         assert card.outcome is Outcome.FAILED, card
         assert time.monotonic() - began < 20
         assert_honest_answers_pass(checker, submission, exercise)
+
+
+def test_what_is_no_part_of_the_course_cannot_be_read(
+    processes: Checker, submission: Path, tmp_path: Path
+) -> None:
+    """Class mates' answers and results, homes, passwords: as root, too."""
+    secret = tmp_path / "results" / "points.json"
+    secret.parent.mkdir()
+    secret.write_text("{}")
+    places = [str(secret), "/etc/shadow", "/root/.bashrc", str(Path("pyproject.toml").absolute())]
+    code = f"""{RIGHT}
+for place in {places!r}:
+    try:
+        open(place).read()
+    except OSError:
+        continue
+    raise SystemExit(place)
+import subprocess, sys, zoneinfo, multiprocessing
+zoneinfo.ZoneInfo("UTC")
+subprocess.run([sys.executable, "-c", "import fastapi, course_app.load"], check=True)
+multiprocessing.Lock()
+seen = True
+def before():
+    assert seen
+"""
+    card = check(processes, submission, code)
+    if not any("files" in note and "refuses" not in note for note in card.notes):
+        pytest.skip("this system has no wall around files")
+    assert card.passed, card
+
+
+FILL = """
+import os
+def fill(folder):
+    for number in range(40):
+        with open(f"{folder}/full-{number}", "wb") as file:
+            file.write(bytes(10_000_000))
+for folder in (".", "/dev/shm"):
+    try:
+        fill(folder)
+    except OSError:
+        pass
+"""
+
+
+def test_room_on_disk_and_in_shared_memory_is_bounded_and_given_back(
+    processes: Checker, submission: Path
+) -> None:
+    before = set(os.listdir("/dev/shm"))
+    free = os.statvfs("/dev/shm").f_bavail
+    check(processes, submission, RIGHT + FILL)
+    left = [name for name in set(os.listdir("/dev/shm")) - before if name.startswith("full")]
+    assert not left or os.geteuid() != 0
+    assert os.statvfs("/dev/shm").f_bavail > free - 100_000_000 // 4096
+    assert_honest_answers_pass(processes, submission)
