@@ -5,7 +5,9 @@ A grading that is stopped goes on where it was; an answer that has not changed i
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -95,6 +97,21 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "results"
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def seed(self, wanted: int | None = None) -> int:
+        """The seed of this grading: the wanted one, else the last one, else a new one.
+
+        It is kept with the results, where no answer that is graded can read it. A seed that could
+        be foreseen would tell the requests.
+        """
+        path = self.folder / "seed"
+        if wanted is None:
+            with suppress(OSError, ValueError):
+                return int(path.read_text(encoding="utf-8"))
+        seed = secrets.randbits(64) if wanted is None else wanted
+        path.touch(mode=0o600)
+        path.write_text(f"{seed}\n", encoding="utf-8")
+        return seed
 
     def find(self, submission: Submission) -> Grade | None:
         """The grade of this very answer, if it is final or as final as it gets."""

@@ -21,7 +21,10 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where grades an
 Exercise = Annotated[
     str, typer.Option("--exercise", metavar="NN", help="Grade this one, whatever files are named.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Other requests for another seed.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Draws the requests; kept with the results, a new one at first."),
+]
 Again = Annotated[
     list[str] | None,
     typer.Option("--again", metavar="LEARNER", help="Grade a learner anew; may be repeated."),
@@ -43,7 +46,7 @@ def grade(
     folder: Folder,
     out: Out,
     exercise: Exercise = "",
-    seed: Seed = 0,
+    seed: Seed = None,
     again: Again = None,
     scheduler: Scheduler = "",
     overrides: Overrides = None,
@@ -58,6 +61,7 @@ def grade(
     from course_app.classroom.collect import collect
     from course_app.classroom.gradebook import gradebook_of
     from course_app.classroom.report import ClassReport, write_class
+    from course_app.classroom.twins import with_twins
 
     course = find_course()
     numbers = {lesson.number: lesson.slug for lesson in with_exercise(course)}
@@ -67,6 +71,7 @@ def grade(
         submissions = collect(folder, Path(work), numbers, only)
         _require_known(again or (), submissions)
         grades = _grades(submissions, out, seed, again or (), scheduler)
+    grades = with_twins(grades)
     _refuse_strangers(book, grades)
     report = ClassReport(tuple(grades), book)
     index = write_class(report, out)
@@ -96,12 +101,17 @@ def _refuse_strangers(book: "Gradebook", grades: "list[Grade]") -> None:
 
 
 def _grades(
-    submissions: "Sequence[Submission]", out: Path, seed: int, again: Sequence[str], scheduler: str
+    submissions: "Sequence[Submission]",
+    out: Path,
+    wanted_seed: int | None,
+    again: Sequence[str],
+    scheduler: str,
 ) -> "list[Grade]":
     from course_app.classroom.grade import Judging, grade_class
     from course_app.classroom.ledger import Ledger
 
     ledger, grades = Ledger(out), []
+    seed = ledger.seed(wanted_seed)
     with progress_bar() as bar:
         task = bar.add_task("starting", total=len(submissions))
         if scheduler:
@@ -110,18 +120,29 @@ def _grades(
             found = grade_on_cluster(scheduler, submissions, ledger, seed=seed, again=again)
             for grade in found:
                 grades.append(_told(grade))
-                bar.update(task, advance=1, description=grade.learner)
+                bar.update(task, advance=1, description=_label(grade))
             return sorted(grades, key=lambda grade: (grade.learner, grade.exercise))
         with Judging() as judge:
             for grade in grade_class(submissions, ledger, judge, seed=seed, again=again):
                 grades.append(_told(grade))
-                bar.update(task, advance=1, description=grade.learner)
+                bar.update(task, advance=1, description=_label(grade))
     return grades
+
+
+def _label(grade: "Grade") -> str:
+    from rich.markup import escape
+
+    from course_app.grading.harmless import harmless
+
+    return escape(harmless(grade.learner))
 
 
 def _told(grade: "Grade") -> "Grade":
     from rich.markup import escape
 
+    from course_app.grading.harmless import harmless
+
     points = "" if grade.points is None else f" {grade.points:g}"
-    status().print(escape(f"{grade.learner}, {grade.exercise}: {grade.status}{points}"))
+    line = harmless(f"{grade.learner}, {grade.exercise}: {grade.status}{points}")
+    status().print(escape(line))
     return grade

@@ -15,6 +15,7 @@ from course_app.grading.answers import is_blank
 from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
 from course_app.grading.evidence import CouldNotCheck
 from course_app.grading.exam import Exam, Progress
+from course_app.grading.harmless import harmless
 from course_app.grading.hosting import HostProcess
 from course_app.grading.limits import Limits
 from course_app.grading.reading import Reading, read
@@ -93,7 +94,8 @@ class Checker:
             started_at=started_at,
             seconds=time.monotonic() - began,
             notes=(str(meter.report()), *notes),
-            log=log.getvalue(),
+            log=harmless(log.getvalue()),
+            fingerprint=reading.fingerprint,
         )
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from course_app.grading.evidence import (
 )
 from course_app.grading.exam import Exam
 from course_app.grading.failures import NEVER_RAN, UnexpectedAnswer
+from course_app.grading.harmless import harmless
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Criterion, Exercise
 from course_app.grading.scorecard import CriterionResult
@@ -178,6 +179,6 @@ def _result(
         kind=criterion.kind,
         points=criterion.points,
         outcome=outcome,
-        observed=observed,
-        wanted=wanted,
+        observed=harmless(observed),
+        wanted=harmless(wanted),
     )
