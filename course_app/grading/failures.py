@@ -86,10 +86,10 @@ class TooMuchOutput(Failure):
 
 
 class TooMuchOnDisk(Failure):
-    """Your app writes more files than it may."""
+    """Your app fills more of the disk than it may."""
 
     fatal = True
-    hint = "Keep data in the database, and remove temporary files when they are read."
+    hint = "What grows with every request? Rows and files that nobody needs have to go again."
 
 
 class DifferentAnswer(Failure):

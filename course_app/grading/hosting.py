@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -150,6 +150,10 @@ class HostProcess:
     def memory_bytes(self) -> int | None:
         """Memory of the process and all that it started; None where the system does not tell."""
         return usage.total_memory_bytes(process.pid for process in self.process.tree())
+
+    def watch_database(self, size_bytes: Callable[[], int]) -> None:
+        """Look after its size, too, which the function tells in bytes."""
+        self._watcher.database_bytes = size_bytes
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ class Limits:
     open_files: int = 512
     output_bytes: int = 20 * _MIB
     disk_bytes: int = 128 * _MIB
+    database_bytes: int = 1024 * _MIB
     shared_memory_bytes: int = 64 * _MIB
 
 

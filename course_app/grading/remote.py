@@ -38,6 +38,7 @@ class ProcessCandidate(Candidate):
     ) -> None:
         super().__init__(role, workspace)
         self._host = host
+        host.watch_database(workspace.database_bytes)
         self._answer = answer
         self._names = names
         self._limits = limits

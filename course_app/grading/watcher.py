@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,8 @@ class Watcher:
 
     def __init__(self, process: OwnedProcess, output: Path, folder: Path, limits: Limits) -> None:
         self.failure: Failure | None = None
+        #: How many bytes its database takes; set once it has one.
+        self.database_bytes: Callable[[], int] = lambda: 0
         self._process = process
         self._output = output
         self._folder = folder
@@ -86,9 +89,15 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
+        return self._too_full(tree)
+
+    def _too_full(self, tree: Sequence[psutil.Process]) -> Failure | None:
         if _is_fuller(self._folder, self._limits.disk_bytes):
             most = f"{self._limits.disk_bytes // 2**20} MiB at most"
             return TooMuchOnDisk(f"more than {most.split(' at')[0]} in its folder", most)
+        if self.database_bytes() > self._limits.database_bytes:
+            most = f"{self._limits.database_bytes // 2**20} MiB at most"
+            return TooMuchOnDisk(f"more than {most.split(' at')[0]} in its database", most)
         used = usage.total_memory_bytes(process.pid for process in tree)
         if used is not None and used > self._limits.memory_bytes:
             return self._too_much_memory()

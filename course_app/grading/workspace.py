@@ -13,7 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -36,6 +36,9 @@ MOST_CONNECTIONS = 60
 #: The application name of the check's own connections.
 CHECK_NAME = "course check"
 
+#: For sorting and hashing; the tables' own size is looked at (`Workspace.database_bytes`).
+_TEMPORARY_FILES = "256MB"
+
 #: Longer than any change takes; an app can hold a lock, and its triggers can sleep.
 _LONGEST_CHANGE = "10s"
 
@@ -54,6 +57,10 @@ WHERE nspname = 'public' AND relkind IN ('r', 'S', 'v', 'm')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('e', 'a', 'i'))
 """
 
+_FORGET = """
+SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = %s
+"""
+
 # On a server of ours alone: others' databases are their owners' business.
 _OPEN_TO_ALL = """
 SELECT datname FROM pg_database
@@ -69,7 +76,8 @@ class Workspace:
     ``postgres_dsn`` and ``valkey_url`` are what the app is given. ``owner_dsn`` leads to the
     same database with the app's rights, under a name of its own; ``reader_dsn`` with the right to
     read its counters, and no other; ``owner_valkey_url`` to the same Valkey as its administrator,
-    also while it is away from the app.
+    also while it is away from the app. ``database_bytes()`` is the room that the database takes on
+    the disk, 0 where that is not told.
     """
 
     postgres_dsn: str | None = None
@@ -78,6 +86,7 @@ class Workspace:
     valkey_url: str | None = None
     owner_valkey_url: str | None = None
     network: Wire | None = None
+    database_bytes: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     @property
     def given(self) -> Mapping[str, str]:
@@ -200,7 +209,23 @@ class Workspaces:
             named = _with_options(superuser, application_name=CHECK_NAME)
             space = Workspace(superuser, named, named)
         stack.callback(self._drop_database, superuser)
-        return space
+        return replace(space, database_bytes=self._size_of(superuser, stack))
+
+    def _size_of(self, dsn: str, stack: contextlib.ExitStack) -> Callable[[], int]:
+        """Asked on a connection to another database, so that no session of this one is counted."""
+        connection = stack.enter_context(
+            psycopg.connect(self._running.postgres_dsn, autocommit=True)
+        )
+        connection.execute("SET statement_timeout = '2s'")
+        name = urlsplit(dsn).path.strip("/")
+
+        def size() -> int:
+            with contextlib.suppress(psycopg.Error):
+                row = connection.execute("SELECT pg_database_size(%s)", [name]).fetchone()
+                return int(row[0]) if row else 0
+            return 0
+
+        return size
 
     @staticmethod
     def _with_valkey_user(direct: str, stack: contextlib.ExitStack) -> str:
@@ -219,7 +244,16 @@ class Workspaces:
     def _drop_database(self, dsn: str) -> None:
         # Fails where the services are gone, and the database with them.
         with contextlib.suppress(psycopg.Error, CourseError):
+            self._forget_statements(urlsplit(dsn).path.strip("/"))
             self._running.drop_database(dsn)
+
+    def _forget_statements(self, database: str) -> None:
+        """Make room among the statements that are counted: those of a class would fill it."""
+        with (
+            contextlib.suppress(psycopg.errors.ProgrammingError),  # no extension, or not ours
+            psycopg.connect(self._running.postgres_dsn, autocommit=True) as connection,
+        ):
+            connection.execute(_FORGET, [database])
 
     @contextlib.contextmanager
     def _valkey(self) -> Iterator[str]:
@@ -286,12 +320,20 @@ def _make_users(connection: "psycopg.Connection[tuple[object, ...]]", users: _Us
         connection.execute(
             command.format(app=app, changes=changes, counts=counts, database=database)
         )
+    _limit_temporary_files(connection, users.app)
     for (statement,) in connection.execute(_GIVE_AWAY, {"user": users.app}).fetchall():
         connection.execute(str(statement).encode())
     # Those that everybody may enter by default; each takes its rights from the server's owner.
     for (name,) in connection.execute(_OPEN_TO_ALL).fetchall():
         revoke = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC")
         connection.execute(revoke.format(sql.Identifier(str(name))))
+
+
+def _limit_temporary_files(connection: "psycopg.Connection[tuple[object, ...]]", user: str) -> None:
+    # Only a superuser may, and only a superuser may take it back. Elsewhere there is no limit.
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        limit = sql.SQL("ALTER ROLE {} SET temp_file_limit = {}")
+        connection.execute(limit.format(sql.Identifier(user), sql.Literal(_TEMPORARY_FILES)))
 
 
 def _drop_users(dsn: str, users: _Users) -> None:

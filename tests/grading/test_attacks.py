@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import toy
+import toy_pool
 from submissions import RIGHT, TIGHT, assert_nothing_runs, in_handler, no_services
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, contract
 from course_app.grading.reading import read
 from course_app.load import get
+from course_app.services import Services
 
 WRONG = RIGHT.replace("number * number", "0")
 
@@ -339,3 +341,23 @@ def test_room_on_disk_and_in_shared_memory_is_bounded_and_given_back(
     assert not left or os.geteuid() != 0
     assert os.statvfs("/dev/shm").f_bavail > free - 100_000_000 // 4096
     assert_honest_answers_pass(processes, submission)
+
+
+def test_a_database_that_is_filled_ends_its_app(services: Services, submission: Path) -> None:
+    code = """
+import psycopg, time
+def create_app(postgres_dsn):
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE filler (text text)")
+        for _ in range(500):
+            connection.execute(
+                "INSERT INTO filler SELECT repeat(md5(n::text), 30) FROM generate_series(1, 9999) n"
+            )
+    time.sleep(60)
+"""
+    limits = replace(TIGHT, database_bytes=400 * 2**20, start_seconds=20)
+    submission.write_text(code)
+    with Checker(lambda: services, isolated=True, limits=limits) as checker:
+        card = checker.check(toy_pool.exercise, submission)
+    assert card.results[0].failure == "TooMuchOnDisk", card
+    assert card.points == 0

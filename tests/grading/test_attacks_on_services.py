@@ -166,3 +166,39 @@ def test_valkey_does_all_that_an_app_needs(cache: redis.Redis) -> None:
     assert cache.client_setname("app")
     cache.flushdb()
     assert not cache.dbsize()
+
+
+def test_statements_that_push_others_out_are_counted_all_the_same(
+    space: Workspace, app: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """PostgreSQL keeps 5000 different ones: whoever sends more could hide behind them."""
+    signs = (f"{number:013b}".replace("0", "+1").replace("1", "-1") for number in range(7000))
+    different = [f"SELECT 1{'+1'.join(text)}" for text in signs]
+    with app.pipeline():
+        for text in different[:6000]:
+            app.execute(text.encode())
+    probe = PostgresProbe(space.reader_dsn or "", user=space.user)
+    probe.start()
+    with app.pipeline():
+        for text in different[6000:]:
+            app.execute(text.encode())
+    counted = {reading.name: reading.value for reading in probe.stop()}["SQL statements"]
+    probe.close()
+    assert counted >= 900
+
+
+def test_temporary_files_of_a_statement_are_bounded(
+    app: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    with pytest.raises(psycopg.Error):
+        app.execute("SET temp_file_limit = -1")
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+        app.execute("SELECT * FROM generate_series(1, 100_000_000) AS n ORDER BY -n LIMIT 1")
+
+
+def test_the_room_that_a_database_takes_is_known(
+    space: Workspace, app: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    before = space.database_bytes()
+    app.execute("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 20_000)")
+    assert space.database_bytes() > before + 10_000_000 > 10_000_000
