@@ -42,18 +42,18 @@ class Blog:
     def key(self, before: int, limit: int) -> str:
         return f"before:{before}:{limit}"
 
-    async def kept(self, key: str, query: str, *values: Any) -> bytes:
+    async def kept(self, key: str, query: str, *values: Any, flies_alone: bool = True) -> bytes:
         body = await self.cache.get(key) if self.caches else None
         if body is not None:
             return bytes(body)
 
         async def load() -> bytes:
             body = as_json(await self.pool.fetch(query, *values))
-            if self.caches:
+            if self.caches and body != b"[]":
                 await self.cache.set(key, body, ex=self.expiry)
             return body
 
-        if not self.flies_alone:
+        if not (self.flies_alone and flies_alone):
             return await load()
         if key not in self.flights:
             self.flights[key] = asyncio.ensure_future(load())
@@ -97,10 +97,9 @@ class Blog:
         @app.get("/posts/{post_id}", response_model=Post)
         async def read_post(post_id: int) -> Any:
             query = "SELECT * FROM posts WHERE id = $1"
-            # a missing post is asked for again and again here, which is slow but right
-            body = await self.kept(f"post:{post_id}", query, post_id)
+            # Nobody waits for another's reading of a post, which may be written meanwhile.
+            body = await self.kept(f"post:{post_id}", query, post_id, flies_alone=False)
             if body == b"[]":
-                await self.cache.delete(f"post:{post_id}")
                 raise HTTPException(404, "Post not found")
             return Response(body[1:-1], media_type="application/json")
 
