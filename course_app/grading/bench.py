@@ -104,15 +104,27 @@ class Bench:
                 prepared_requests=prepared,
                 timeout_seconds=self.limits.request_seconds,
             )
-            try:
+        # What is found while it is connected may be another candidate's failure.
+        try:
+            with self._blaming_for_silence(candidate):
                 yield target
-            finally:
-                with contextlib.suppress(LoadError):
-                    self.generator.disconnect(target)
+        finally:
+            with contextlib.suppress(LoadError):
+                self.generator.disconnect(target)
 
     @contextlib.contextmanager
     def blaming(self, candidate: Candidate) -> Iterator[None]:
         """Turn what goes wrong with a candidate into the learner's failure, or into ours."""
+        try:
+            with self._blaming_for_silence(candidate):
+                yield
+        except (Failure, NotAttempted) as problem:
+            if candidate.role != "learner":
+                raise CouldNotCheck(f"The {candidate.role} does not run: {problem}") from problem
+            raise
+
+    @contextlib.contextmanager
+    def _blaming_for_silence(self, candidate: Candidate) -> Iterator[None]:
         try:
             yield
         except LoadError as error:
@@ -121,10 +133,6 @@ class Bench:
             candidate.check_alive()
             self.not_written_yet()
             raise StoppedAnswering(str(error), "an answer") from error
-        except (Failure, NotAttempted) as problem:
-            if candidate.role != "learner":
-                raise CouldNotCheck(f"The {candidate.role} does not run: {problem}") from problem
-            raise
 
     def refuse_errors(self, candidate: Candidate, result: LoadResult) -> None:
         """Raise WrongUnderLoad (CouldNotCheck for our own apps) if a request failed."""

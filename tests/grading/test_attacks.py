@@ -305,7 +305,7 @@ for place in {places!r}:
     raise SystemExit(place)
 import subprocess, sys, zoneinfo, multiprocessing
 zoneinfo.ZoneInfo("UTC")
-subprocess.run([sys.executable, "-c", "import fastapi, course_app.load"], check=True)
+subprocess.run([sys.executable, "-c", "import ssl, course_app.errors"], check=True)
 multiprocessing.Lock()
 seen = True
 def before():

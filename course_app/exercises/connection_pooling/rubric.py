@@ -169,7 +169,7 @@ def fresh_answers(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def no_sessions(exam: Exam) -> Evidence:
     """No request opens a connection to PostgreSQL."""
-    sessions = exam.count(exam.learner, READS)["PostgreSQL sessions"]
+    sessions = exam.count(exam.learner, READS, same=True)["PostgreSQL sessions"]
     observed, wanted = f"{sessions:.2f} sessions a request", "none"
     numbers = {"sessions_per_request": sessions}
     if sessions > 1.5:
