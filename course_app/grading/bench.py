@@ -9,10 +9,17 @@ from typing import Any, TypeVar
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from course_app.grading.candidate import Candidate
 from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
-from course_app.grading.failures import StoppedAnswering, TooManyThreads, WrongUnderLoad
+from course_app.grading.failures import (
+    BlocksValkey,
+    StoppedAnswering,
+    TooManyThreads,
+    WrongUnderLoad,
+)
 from course_app.grading.limits import Limits
 from course_app.load import Generator, LoadResult, Request, Target, Workload, as_workload
 from course_app.load.limits import LoadError
@@ -23,6 +30,9 @@ from course_app.measure.probes.valkey import ValkeyProbe
 Traffic = str | Request | Workload
 Launch = Callable[[str], Candidate]
 T = TypeVar("T")
+
+# Valkey says that it is busy after 5 s (busy-reply-threshold).
+_BUSY_SECONDS = 8.0
 
 
 class Bench:
@@ -163,7 +173,12 @@ class Bench:
         return self._probes[candidate.role]
 
     def require_services(self) -> None:
-        """Raises CouldNotCheck if a candidate's PostgreSQL or Valkey does not answer any more."""
+        """See that each candidate's PostgreSQL and Valkey still answer.
+
+        Raises:
+            BlocksValkey: a script without an end is why; none of ours is like that.
+            CouldNotCheck: they do not.
+        """
         for candidate in self._candidates.values():
             space = candidate.workspace
             try:
@@ -172,6 +187,8 @@ class Bench:
                 if space.owner_valkey_url:
                     redis.Redis.from_url(space.owner_valkey_url, socket_timeout=3).ping()
             except (psycopg.Error, redis.RedisError) as error:
+                if space.owner_valkey_url and _ended_a_script(space.owner_valkey_url):
+                    raise BlocksValkey("no answer from Valkey", "scripts that end") from error
                 raise CouldNotCheck(f"The services went away during the check: {error}") from error
 
     def require_reference(self) -> None:
@@ -195,3 +212,17 @@ class Bench:
             valkey = ValkeyProbe(space.owner_valkey_url)
             self._stack.callback(valkey.close)
             yield valkey
+
+
+def _ended_a_script(url: str) -> bool:
+    """Whether Valkey was busy with a script; it is ended, if it has not written yet."""
+    with redis.Redis.from_url(url, socket_timeout=_BUSY_SECONDS, retry=Retry(NoBackoff(), 0)) as it:
+        try:
+            it.ping()
+        except redis.ResponseError as error:
+            with contextlib.suppress(redis.RedisError):
+                it.script_kill()
+            return str(error).startswith("BUSY")
+        except redis.RedisError:
+            return False
+    return False

@@ -128,6 +128,13 @@ class UnexpectedAnswer(Failure):
     )
 
 
+class BlocksValkey(Failure):
+    """Your app keeps Valkey busy with a script that does not end."""
+
+    fatal = True
+    hint = "While a script runs Valkey answers nobody: every loop in it needs a bound."
+
+
 class RefusesChanges(Failure):
     """Your app's database does not take a change that comes from elsewhere."""
 

@@ -15,7 +15,7 @@ from course_app.grading.evidence import (
     Outcome,
 )
 from course_app.grading.exam import Exam
-from course_app.grading.failures import NEVER_RAN, UnexpectedAnswer
+from course_app.grading.failures import NEVER_RAN, BlocksValkey, UnexpectedAnswer
 from course_app.grading.harmless import harmless
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Criterion, Exercise
@@ -72,7 +72,16 @@ class Runner:
 
     def _judged(self, criterion: Criterion) -> CriterionResult:
         try:
+            return self._tried(criterion)
+        except BlocksValkey as failure:
+            self._dead = True
+            return _failed(criterion, failure)
+
+    def _tried(self, criterion: Criterion) -> CriterionResult:
+        try:
             return self._attempt(criterion)
+        except BlocksValkey:
+            raise
         except CouldNotCheck as error:
             return self._could_not_check(criterion, str(error))
         except Exception as error:

@@ -1,12 +1,18 @@
 """What an answer may try on its database and its Valkey: it changes no count and reaches nobody."""
 
+import threading
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 import redis
 
-from course_app.grading.failures import RefusesChanges
+from course_app.grading.bench import Bench
+from course_app.grading.failures import BlocksValkey, RefusesChanges
+from course_app.grading.limits import Limits
 from course_app.grading.workspace import Workspace, Workspaces
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.services import Services
@@ -202,3 +208,24 @@ def test_the_room_that_a_database_takes_is_known(
     before = space.database_bytes()
     app.execute("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 20_000)")
     assert space.database_bytes() > before + 10_000_000 > 10_000_000
+
+
+@pytest.mark.slow
+def test_a_script_without_an_end_is_the_apps_fault_and_ends(
+    space: Workspace, cache: redis.Redis
+) -> None:
+    def block() -> None:
+        with pytest.raises(redis.RedisError):
+            cache.eval("while true do end", 0)
+
+    nobody: Any = None
+    bench = Bench(lambda _: SimpleNamespace(workspace=space), nobody, Limits(), 1)  # type: ignore[arg-type,return-value]
+    bench._candidates["learner"] = bench._launch("learner")
+    bench.require_services()
+    thread = threading.Thread(target=block)
+    thread.start()
+    time.sleep(0.5)
+    with pytest.raises(BlocksValkey):
+        bench.require_services()
+    thread.join()
+    bench.require_services()
