@@ -80,7 +80,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
 
 # solution:
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import HTTPException, Query
@@ -106,10 +106,13 @@ def place_of(cursor: str | None) -> tuple[datetime | None, int | None]:
     """Where the page before ended."""
     if cursor is None:
         return None, None
-    created_at, _, number = cursor.rpartition("_")
+    text, _, number = cursor.rpartition("_")
     try:
-        return datetime.fromisoformat(created_at), int(number)
-    except ValueError:
+        created_at, post_id = datetime.fromisoformat(text).astimezone(UTC), int(number)
+        if not 0 < post_id < 2**63:
+            raise ValueError(post_id)
+        return created_at, post_id
+    except (ValueError, OverflowError):  # also a time before the year 1, once it is UTC
         raise HTTPException(422, "This cursor is not one of the report's") from None
 
 

@@ -175,8 +175,8 @@ lab.measure(slow, all_users, name="users")
 # - **Speed** (1 point). At least half of what our own solution gains.
 # - **Hygiene** (4 points). Every key expires, within an hour. When Valkey is cut off, answers stay
 #   right; when it is silent, they come within a second. A write during an outage is seen also when
-#   Valkey is back with its old entries. And a write is seen although a slow read was under way
-#   meanwhile.
+#   Valkey is back with its old entries, by the process that wrote; others may show them until they
+#   expire. And a write is seen although a slow read was under way meanwhile.
 #
 # The first two points of hygiene are daily bread, the last two are hard. Eight points without them
 # are a good result.
@@ -229,19 +229,20 @@ class Cache:
     """Entries that bear a stamp, and count only while it is the stamp of now.
 
     A write sets a new one. If Valkey is away then, that is made up for before anything else is
-    asked of it.
+    asked of it by the process that wrote. Another process cannot know: until the writer is asked
+    again it may show an old entry, for as long as entries live.
     """
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self.unsettled: dict[int, str] = {}
+        self.unsettled_here: dict[int, str] = {}
         self.away_until = 0.0
 
     async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
         """The stamp of now and the body under it; no stamp while Valkey is away."""
         await self.settle()
         keys = (f"stamp:{tag_id}", f"summary:{tag_id}")
-        found = None if self.unsettled else await self.ask(self.app.state.valkey.mget, keys)
+        found = None if self.unsettled_here else await self.ask(self.app.state.valkey.mget, keys)
         if found is None:
             return None, None
         stamp, entry = found[0] or b"none", found[1] or b""
@@ -253,7 +254,7 @@ class Cache:
 
     async def changed(self, *, tag_id: int | None = None, post_id: int | None = None) -> None:
         tags = [tag_id] if tag_id is not None else await self.tags_of(post_id)
-        self.unsettled.update((tag, secrets.token_hex(8)) for tag in tags)
+        self.unsettled_here.update((tag, secrets.token_hex(8)) for tag in tags)
         await self.settle()
 
     async def tags_of(self, post_id: int | None) -> list[int]:
@@ -262,7 +263,7 @@ class Cache:
 
     async def settle(self) -> None:
         """Stamp what was written to; a stamp lives longer than all entries from before it."""
-        pending = dict(self.unsettled)
+        pending = dict(self.unsettled_here)
         if not pending:
             return
         pipeline = self.app.state.valkey.pipeline(transaction=False)
@@ -270,8 +271,8 @@ class Cache:
             pipeline.set(f"stamp:{tag}", stamp, ex=3600)
         if await self.ask(pipeline.execute) is not None:
             for tag, stamp in pending.items():
-                if self.unsettled.get(tag) == stamp:
-                    del self.unsettled[tag]
+                if self.unsettled_here.get(tag) == stamp:
+                    del self.unsettled_here[tag]
 
     async def ask(self, command: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
         """Valkey's answer, or None while it is away; it is not asked again for half a second."""

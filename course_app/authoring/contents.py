@@ -20,6 +20,7 @@ CLAIMS_FILE = "content/claims.toml"
 LESSONS, EXERCISES, SOLUTIONS = TREES = ("notebooks", "exercises", "solutions")
 
 Text = Annotated[str, Field(min_length=1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -60,6 +61,7 @@ class Claim(_Entry):
 class _ContentsFile(_Entry):
     title: Text
     evening: list[str] = []
+    late_percent: Percent = 10
     lesson: list[Lesson]
 
 
@@ -75,6 +77,7 @@ class Course(_Entry):
 
     root: Path
     title: str
+    late_percent: int
     lessons: tuple[Lesson, ...]
     evening: tuple[Lesson, ...] = ()
 
@@ -137,7 +140,12 @@ def read_course(root: Path) -> Course:
                 f"{CONTENTS_FILE}: lesson {after} comes after lesson {before}; "
                 "give each lesson a number of its own and list them in order."
             )
-    course = Course(root=root, title=contents.title, lessons=tuple(contents.lesson))
+    course = Course(
+        root=root,
+        title=contents.title,
+        late_percent=contents.late_percent,
+        lessons=tuple(contents.lesson),
+    )
     evening = tuple(course.select(contents.evening)) if contents.evening else ()
     return course.model_copy(update={"evening": evening})
 

@@ -18,7 +18,7 @@ from typing import Any
 import course_app.exercises
 from course_app.bench import BenchResult
 from course_app.errors import CourseError
-from course_app.grading import Checker, Exercise, Outcome, Scorecard
+from course_app.grading import Changed, Checker, Exercise, Outcome, Scorecard
 from course_app.grading.engine import silent
 from course_app.grading.evidence import Kind
 from course_app.grading.exam import Progress
@@ -105,7 +105,7 @@ def _questions(exercise: Exercise) -> Iterator[Question]:
     )
     for wrong in exercise.wrong_answers:
         if issubclass(wrong.failure, TooLittleGain):
-            assert not isinstance(wrong.answer, Path), "served in a thread, too"
+            assert not isinstance(wrong.answer, Path | Changed), "served in a thread, too"
             yield Question(exercise, wrong.name, wrong.answer, wrong.values, Outcome.PASSED)
 
 

@@ -1,23 +1,25 @@
 """Find the submissions in a folder: who handed in what, and what cannot be graded at all.
 
-Learners are the entries of the folder: a folder or a zip archive each, of any nesting, or a single
-file. Links are never followed, and archives are unpacked inside of a folder of ours only.
+Learners are the entries of the folder: a folder or an archive each, of any nesting, or files as
+Moodle, Canvas and GitHub Classroom name them. Links are never followed, and archives are unpacked
+inside of a folder of ours only. What is wrong with one entry is said of that entry.
 """
 
 import hashlib
 import re
-import shutil
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from course_app.classroom.archives import KINDS, Refused, is_archive, unpack
+from course_app.classroom.names import Entry, Learner, attempt_of, common_prefix, entry_of, readable
 from course_app.errors import CourseError
+from course_app.grading.reading import read
 
-KINDS = (".ipynb", ".py")
-#: An archive that unpacks to more than this, or to more files, is no honest submission.
-MOST_BYTES, MOST_FILES = 300 * 2**20, 2000
-_HIDDEN = re.compile(r"^[.~_]|__pycache__|__MACOSX")
+_HIDDEN = re.compile(r"^[.~]|^__pycache__$|^__MACOSX$")
+#: Trees of the course that learners do not write in; their copies lie beside the answers in a
+#: repository that was made from the course.
+_NOT_ANSWERS = {"notebooks", "solutions", "content", "course_app", "tests", "docs"}
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,11 @@ class Submission:
     """One learner's answer to one exercise.
 
     Attributes:
-        learner: the name of the entry in the folder.
+        learner: the name.
         exercise: the exercise's slug.
         path: the file; None if there is none that can be read, and then ``problem`` says why.
         note: what else the instructor should know.
+        id: the number by which Moodle or Canvas know the learner; empty if there is none.
     """
 
     learner: str
@@ -36,12 +39,14 @@ class Submission:
     path: Path | None
     problem: str = ""
     note: str = ""
+    id: str = ""
 
     @property
     def key(self) -> str:
         """A name for files: readable, safe, and different for different learners."""
         readable = re.sub(r"[^A-Za-z0-9]+", "-", self.learner).strip("-")[:40] or "learner"
-        return f"{readable}-{hashlib.sha256(self.learner.encode()).hexdigest()[:8]}"
+        whole = f"{self.learner}\n{self.id}" if self.id else self.learner
+        return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
     @property
     def digest(self) -> str:
@@ -52,13 +57,23 @@ class Submission:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@dataclass
+class _Found:
+    """What the entries of one learner hold."""
+
+    files: list[Path] = field(default_factory=list)
+    called: dict[Path, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    late: bool = False
+
+
 def collect(
     folder: Path, work: Path, exercises: dict[str, str], only: str = ""
 ) -> list[Submission]:
-    """All submissions, ordered by learner and exercise.
+    """All submissions, ordered by learner and exercise; one for each learner in each exercise.
 
     Args:
-        folder: one entry per learner.
+        folder: the entries of the class.
         work: an empty folder of ours, for what comes out of archives.
         exercises: slugs by their number, such as ``{"04": "04_connection_pooling"}``.
         only: the slug of the one exercise that was set; files need not be named after it then.
@@ -69,33 +84,76 @@ def collect(
     if not folder.is_dir():
         raise CourseError(f"{folder} is not a folder. Name one that holds an entry per learner.")
     entries = sorted(entry for entry in folder.iterdir() if not hidden(entry))
-    found = [each for entry in entries for each in _of(entry, work, exercises, only)]
+    prefix = common_prefix(entry.name for entry in entries if entry.is_dir())
+    learners: dict[Learner, _Found] = {}
+    for entry in entries:
+        if not (entry.is_dir() or entry.is_symlink() or _may_be_answer(entry)):
+            continue
+        known = entry_of(entry.name, is_folder=entry.is_dir(), prefix=prefix, exercises=exercises)
+        _take(entry, known, work, learners.setdefault(known.learner, _Found()))
+    found = [each for who in learners for each in _of(who, learners[who], exercises, only)]
     if not found:
         raise CourseError(
             f"{folder} holds no submission. Put a folder, a zip archive, a notebook or a .py file "
             "into it for each learner; or name the exercise with `--exercise 04`."
         )
-    return sorted(found, key=lambda each: (each.learner, each.exercise))
+    return sorted(found, key=lambda each: (each.learner, each.id, each.exercise))
 
 
-def _of(entry: Path, work: Path, exercises: dict[str, str], only: str) -> Iterator[Submission]:
-    learner = _learner(entry, exercises)
+def _may_be_answer(entry: Path) -> bool:
+    return is_archive(entry) or entry.suffix.lower() in KINDS
+
+
+def _take(entry: Path, known: Entry, work: Path, found: _Found) -> None:
+    """Add an entry's files, or what is wrong with it."""
+    found.late |= known.late
     try:
         files = list(files_of(entry, work))
-    except UNREADABLE as error:
-        yield Submission(learner, only or "unknown", None, f"{entry.name} cannot be read: {error}")
+    except Exception as error:  # damaged archives raise whatever their compression does
+        told = str(error) or type(error).__name__
+        found.problems.append(f"{readable(entry.name)} cannot be read: {told}")
         return
+    found.files += files
+    if known.file and files == [entry]:
+        found.called[entry] = known.file
+
+
+def _of(
+    who: Learner, found: _Found, exercises: Mapping[str, str], only: str
+) -> Iterator[Submission]:
     answers: dict[str, list[Path]] = {}
-    for path in files:
-        slug = _exercise_of(path, exercises) or only
+    unnamed: list[Path] = []
+    numbered: list[Path] = []
+    for path in found.files:
+        name = found.called.get(path, readable(path.name))
+        slug = next((slug for slug in exercises.values() if slug in name), "")
+        number = re.match(r"\d\d(?!\d)", name)
+        slug = slug or (exercises.get(number[0], "") if number else "")
         if slug and slug == (only or slug):
             answers.setdefault(slug, []).append(path)
+        elif not any(each in name for each in exercises.values()):
+            (numbered if number else unnamed).append(path)
+    # A file may be called anything if one exercise was set; what has no number, rather.
+    if only and not answers and (unnamed or numbered):
+        answers[only] = unnamed or numbered
+    problem = "; ".join(found.problems)
     if not answers:
-        yield Submission(learner, only or "unknown", None, "No answer to an exercise was found.")
+        problem = problem or "No answer to an exercise was found."
+        yield Submission(who.name, only or "unknown", None, problem, id=who.id)
     for slug, paths in answers.items():
-        best, *others = sorted(paths, key=lambda path: (len(path.parts), path.suffix, path.name))
-        note = f"{len(paths)} files were handed in; graded is {best.name}." if others else ""
-        yield Submission(learner, slug, best, note=note)
+        best, *others = sorted(paths, key=_rank, reverse=True) if len(paths) > 1 else paths
+        notes = [problem, "Handed in late." if found.late else ""]
+        if others:
+            names = ", ".join(readable(path.name) for path in others)
+            notes.append(f"{len(paths)} files were handed in; graded is {best.name}, not {names}.")
+        note = " ".join(filter(None, notes))
+        yield Submission(who.name, slug, best, note=note, id=who.id)
+
+
+def _rank(path: Path) -> tuple[bool, int, float, int, str]:
+    """The newest that was attempted comes last; of the same time, the one that lies higher up."""
+    changed = path.stat().st_mtime
+    return not read(path).blank, attempt_of(path.stem), changed, -len(path.parts), path.name
 
 
 def hidden(path: Path) -> bool:
@@ -103,88 +161,35 @@ def hidden(path: Path) -> bool:
     return bool(_HIDDEN.search(path.name))
 
 
-def _exercise_of(path: Path, exercises: dict[str, str]) -> str:
-    """The exercise that a file's name tells: by a slug anywhere in it, or a number in front."""
-    for slug in exercises.values():
-        if slug in path.stem:
-            return slug
-    number = re.match(r"\d\d(?!\d)", path.stem)
-    return exercises.get(number[0], "") if number else ""
-
-
-def _learner(entry: Path, exercises: dict[str, str]) -> str:
-    """The entry's name; of a file without the exercise's name in it, if something is left."""
-    if entry.is_dir():
-        return entry.name
-    name = entry.stem
-    for slug in exercises.values():
-        name = name.replace(slug, "")
-    return name.strip(" _-.") or entry.stem
-
-
 def files_of(entry: Path, work: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[Path]:
     """An entry's files of these kinds; what an archive holds is unpacked into ``work``.
 
     Raises:
-        OSError, RuntimeError: it cannot be opened, or is not to be (see ``UNREADABLE``).
+        Refused: it is a link, or an archive that is not to be opened.
+        Exception: it cannot be read; damaged archives raise whatever their compression does.
     """
     if entry.is_symlink():
-        raise _Refused("it is a link; hand in the file itself")
+        raise Refused("it is a link; hand in the file itself")
     if entry.is_dir():
-        yield from _walk(entry, kinds)
-    elif entry.suffix == ".zip":
-        place = work / hashlib.sha256(entry.name.encode()).hexdigest()[:16]
-        place.mkdir()
-        _unpack(entry, place, kinds)
-        yield from _walk(place, kinds)
-    elif entry.suffix in kinds:
+        yield from _walk(entry, work, kinds)
+    elif is_archive(entry):
+        place = work / hashlib.sha256(bytes(entry)).hexdigest()[:16]
+        unpack(entry, place, kinds)
+        yield from _walk(place, work, kinds)
+    elif entry.suffix.lower() in kinds and entry.is_file():
         yield entry
 
 
-def _walk(folder: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
+def _walk(folder: Path, work: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
+    """Files in a folder and below it, also in archives; in a copy of the course its exercises."""
+    is_course = (folder / "course.toml").is_file() or (folder / "exercises").is_dir()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() or hidden(path):
             continue
         if path.is_dir():
-            yield from _walk(path, kinds)
-        elif path.suffix in kinds:
+            if not (is_course and path.name in _NOT_ANSWERS):
+                yield from _walk(path, work, kinds)
+        elif is_archive(path) and not path.is_relative_to(work):
+            yield from files_of(path, work, kinds)
+        elif path.suffix.lower() in kinds and path.is_file():
             yield path
-
-
-class _Refused(Exception):
-    """An entry that is not opened."""
-
-
-#: What opening a stranger's entry may end in.
-UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, _Refused)
-
-
-def _unpack(archive: Path, place: Path, kinds: tuple[str, ...]) -> None:
-    """Unpack files of these kinds; nothing else, and nothing to anywhere else."""
-    with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
-        if len(members) > MOST_FILES or sum(member.file_size for member in members) > MOST_BYTES:
-            raise _Refused("the archive is far too large")
-        for member in members:
-            name = PurePosixPath(member.filename.replace("\\", "/"))
-            if name.is_absolute() or ".." in name.parts:
-                raise _Refused(f"the archive names a file outside of itself ({member.filename!r})")
-            if name.suffix in kinds:
-                target = place / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(member) as source, target.open("wb") as copy:
-                    shutil.copyfileobj(_Bounded(source, MOST_BYTES), copy)
-
-
-class _Bounded:
-    """Reads no more than an archive's index promised: the index may lie."""
-
-    def __init__(self, source: object, most: int) -> None:
-        self._source, self._left = source, most
-
-    def read(self, size: int = -1) -> bytes:
-        block: bytes = self._source.read(size)  # type: ignore[attr-defined]
-        self._left -= len(block)
-        if self._left < 0:
-            raise _Refused("the archive is far too large")
-        return block

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from course_app.classroom.collect import Submission
@@ -103,7 +104,11 @@ def grade_class(
     for submission in submissions:
         grade = None if submission.learner in again else ledger.find(submission)
         if grade is None:
-            grade = _graded(submission, judge, seed)
+            try:
+                grade = _graded(submission, judge, seed)
+            except Exception as error:  # one answer's trouble is that answer's remark
+                told = f"It could not be checked ({type(error).__name__}: {error})."
+                grade = grade_of(replace(submission, problem=told))
             ledger.keep(submission, grade)
         yield grade
 

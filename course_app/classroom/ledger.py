@@ -5,7 +5,9 @@ A grading that is stopped goes on where it was; an answer that has not changed i
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +39,7 @@ class Grade:
 
     Attributes:
         digest: of the file that was graded.
+        id: the number by which Moodle or Canvas know the learner.
         card: the scorecard; None if there was nothing to check, and then ``problem`` says why.
     """
 
@@ -47,6 +50,7 @@ class Grade:
     card: Scorecard | None
     problem: str = ""
     note: str = ""
+    id: str = ""
 
     @property
     def status(self) -> Status:
@@ -67,6 +71,7 @@ class Grade:
         """For grades.json and for the ledger."""
         return {
             "learner": self.learner,
+            "id": self.id,
             "exercise": self.exercise,
             "key": self.key,
             "digest": self.digest,
@@ -82,7 +87,7 @@ class Grade:
     def from_dict(cls, data: Mapping[str, Any]) -> "Grade":
         """Raises KeyError, TypeError or ValueError if the data is not a grade's."""
         card = Scorecard.from_dict(data["card"]) if data["card"] else None
-        names = ("learner", "exercise", "key", "digest", "problem", "note")
+        names = ("learner", "exercise", "key", "digest", "problem", "note", "id")
         return cls(**{name: str(data[name]) for name in names}, card=card)
 
 
@@ -93,6 +98,21 @@ class Ledger:
         self.folder = folder / "results"
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def seed(self, wanted: int | None = None) -> int:
+        """The seed of this grading: the wanted one, else the last one, else a new one.
+
+        It is kept with the results, where no answer that is graded can read it. A seed that could
+        be foreseen would tell the requests.
+        """
+        path = self.folder / "seed"
+        if wanted is None:
+            with suppress(OSError, ValueError):
+                return int(path.read_text(encoding="utf-8"))
+        seed = secrets.randbits(64) if wanted is None else wanted
+        path.touch(mode=0o600)
+        path.write_text(f"{seed}\n", encoding="utf-8")
+        return seed
+
     def find(self, submission: Submission) -> Grade | None:
         """The grade of this very answer, if it is final or as final as it gets."""
         try:
@@ -101,7 +121,8 @@ class Ledger:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         same = grade.digest == submission.digest and grade.learner == submission.learner
-        settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or grade.card is None
+        given_up = grade.card is None and submission.path is None
+        settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or given_up
         return grade if same and settled else None
 
     def keep(self, submission: Submission, grade: Grade) -> None:
@@ -127,4 +148,5 @@ def grade_of(submission: Submission, card: Scorecard | None = None) -> Grade:
         card=card,
         problem=submission.problem,
         note=submission.note,
+        id=submission.id,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course_app.authoring.contents import Claim, Course, read_claims
 from course_app.authoring.results import ClaimResult, Noise, Results, read_results
-from course_app.classroom.collect import UNREADABLE, files_of, hidden
+from course_app.classroom.collect import files_of, hidden
 from course_app.errors import CourseError
 from course_app.measure.claim import CANNOT_TELL
 from course_app.measure.statistics import significant
@@ -148,8 +148,9 @@ def _read(entry: Path, work: Path) -> Iterator[Entry | str]:
     name = entry.name if entry.is_dir() else entry.stem
     try:
         files = list(files_of(entry, work, _KINDS))
-    except UNREADABLE as error:
-        yield f"{name}: {entry.name} cannot be read: {error}"
+    except Exception as error:  # damaged archives raise whatever their compression does
+        told = str(error) or type(error).__name__
+        yield f"{name}: {entry.name} cannot be read: {told}"
         return
     for path in files:
         try:

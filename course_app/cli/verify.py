@@ -26,8 +26,9 @@ Only = Annotated[
 def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None:
     """Prove exercises, built from content/ as it is now.
 
-    The blank is not attempted, the solution and other right answers get full points, each known
-    wrong answer fails in its own way with its own hint. Takes about ten seconds an answer.
+    The blank is not attempted, the solution and all other right answers get full points, each
+    known wrong answer fails in its own way with its own hint, and nothing could not be checked.
+    All are run to the end, which takes about ten seconds an answer.
     """
     from course_app.authoring.contents import find_course
 
@@ -58,7 +59,7 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
         services = cache(lambda: stack.enter_context(start_services(dataset=False)))
         checker = stack.enter_context(Checker(services, isolated=True))
         bar = stack.enter_context(progress_bar())
-        task = bar.add_task("", total=sum(map(_answers, exercises)))
+        task = bar.add_task("", total=sum(_answers(x) for x in exercises))
         for lesson, exercise in zip(lessons, exercises, strict=True):
             bar.update(task, description=lesson.slug)
             for proof in _proofs(course, lesson, exercise, checker, only):
@@ -69,7 +70,7 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
 
 
 def _answers(exercise: "Exercise") -> int:
-    """How many are checked: the blank, the solution, and the known ones."""
+    """The blank, the solution, and all that it declares."""
     return 2 + len(exercise.right_answers) + len(exercise.wrong_answers)
 
 

@@ -38,12 +38,13 @@ An exercise is a module of :mod:`course_app.exercises` that declares ``exercise`
         rubric=(same_answers, no_sessions, faster),
         hints=("...", "..."),
         wrong_answers=(WrongAnswer("pool per request", create_many_pools, OpensConnections),),
-        right_answers=(RightAnswer("SQLAlchemy", create_with_engine),),
+        right_answers=(RightAnswer("psycopg", create_psycopg_pool),),
     )
 
 Factories are plain functions of a module; they ask for ``postgres_dsn`` and ``valkey_url`` by name.
-A criterion returns :class:`Evidence` or raises a :class:`Failure`; whatever else it raises counts
-as our fault, *could not check*. It sends requests, whose values are new for each call, by
+A criterion returns :class:`Evidence` or raises a :class:`Failure`. Whatever else it raises is the
+answer's fault if our own answer gets through the same criterion, else *could not check*. It
+sends requests, whose values are new for each call, by
 
 * ``exam.same_answers(traffic, count)``: equal to the reference's (``same=`` compares your way);
 * ``exam.ask(candidate, traffic, count)``: whole responses, one request after another;
@@ -53,6 +54,7 @@ as our fault, *could not check*. It sends requests, whose values are new for eac
 * ``exam.overlap(candidate, requests, gap_seconds)``: whole answers and what each client waited;
 * ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
 * ``exam.workers(candidate, count)``: more instances of the app on the same services;
+* ``exam.far_worker(candidate)``: one more, and the wire that delays its PostgreSQL;
 * ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``.
 
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
@@ -76,6 +78,7 @@ from course_app.grading.evidence import (
     Outcome,
 )
 from course_app.grading.rubric import (
+    Changed,
     Criterion,
     Exercise,
     RightAnswer,
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Candidate",
     "CannotTell",
+    "Changed",
     "Checker",
     "CouldNotCheck",
     "Criterion",

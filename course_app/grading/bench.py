@@ -9,10 +9,17 @@ from typing import Any, TypeVar
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from course_app.grading.candidate import Candidate
 from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
-from course_app.grading.failures import StoppedAnswering, WrongUnderLoad
+from course_app.grading.failures import (
+    BlocksValkey,
+    StoppedAnswering,
+    TooManyThreads,
+    WrongUnderLoad,
+)
 from course_app.grading.limits import Limits
 from course_app.load import Generator, LoadResult, Request, Target, Workload, as_workload
 from course_app.load.limits import LoadError
@@ -23,6 +30,9 @@ from course_app.measure.probes.valkey import ValkeyProbe
 Traffic = str | Request | Workload
 Launch = Callable[[str], Candidate]
 T = TypeVar("T")
+
+# Valkey says that it is busy after 5 s (busy-reply-threshold).
+_BUSY_SECONDS = 8.0
 
 
 class Bench:
@@ -104,15 +114,27 @@ class Bench:
                 prepared_requests=prepared,
                 timeout_seconds=self.limits.request_seconds,
             )
-            try:
+        # What is found while it is connected may be another candidate's failure.
+        try:
+            with self._blaming_for_silence(candidate):
                 yield target
-            finally:
-                with contextlib.suppress(LoadError):
-                    self.generator.disconnect(target)
+        finally:
+            with contextlib.suppress(LoadError):
+                self.generator.disconnect(target)
 
     @contextlib.contextmanager
     def blaming(self, candidate: Candidate) -> Iterator[None]:
         """Turn what goes wrong with a candidate into the learner's failure, or into ours."""
+        try:
+            with self._blaming_for_silence(candidate):
+                yield
+        except (Failure, NotAttempted) as problem:
+            if candidate.role != "learner":
+                raise CouldNotCheck(f"The {candidate.role} does not run: {problem}") from problem
+            raise
+
+    @contextlib.contextmanager
+    def _blaming_for_silence(self, candidate: Candidate) -> Iterator[None]:
         try:
             yield
         except LoadError as error:
@@ -121,10 +143,6 @@ class Bench:
             candidate.check_alive()
             self.not_written_yet()
             raise StoppedAnswering(str(error), "an answer") from error
-        except (Failure, NotAttempted) as problem:
-            if candidate.role != "learner":
-                raise CouldNotCheck(f"The {candidate.role} does not run: {problem}") from problem
-            raise
 
     def refuse_errors(self, candidate: Candidate, result: LoadResult) -> None:
         """Raise WrongUnderLoad (CouldNotCheck for our own apps) if a request failed."""
@@ -135,6 +153,9 @@ class Bench:
             raise CouldNotCheck(f"The {candidate.role} itself answers wrongly: {example}")
         candidate.check_alive()
         self.not_written_yet()
+        if "can't start new thread" in candidate.log_tail():
+            most = f"{self.limits.threads} threads"
+            raise TooManyThreads(f"{example}: more than {most}", f"{most} at most")
         if not result.completed and set(result.errors_by_kind) == {"timeout"}:
             raise StoppedAnswering(example, f"an answer within {self.limits.request_seconds:g} s")
         share = f"{result.error_count} of {result.error_count + result.completed} requests"
@@ -152,15 +173,22 @@ class Bench:
         return self._probes[candidate.role]
 
     def require_services(self) -> None:
-        """Raises CouldNotCheck if a candidate's PostgreSQL or Valkey does not answer any more."""
+        """See that each candidate's PostgreSQL and Valkey still answer.
+
+        Raises:
+            BlocksValkey: a script without an end is why; none of ours is like that.
+            CouldNotCheck: they do not.
+        """
         for candidate in self._candidates.values():
             space = candidate.workspace
             try:
-                if space.owner_dsn:
-                    psycopg.connect(space.owner_dsn, connect_timeout=3).close()
+                if space.reader_dsn:
+                    psycopg.connect(space.reader_dsn, connect_timeout=3).close()
                 if space.owner_valkey_url:
                     redis.Redis.from_url(space.owner_valkey_url, socket_timeout=3).ping()
             except (psycopg.Error, redis.RedisError) as error:
+                if space.owner_valkey_url and _ended_a_script(space.owner_valkey_url):
+                    raise BlocksValkey("no answer from Valkey", "scripts that end") from error
                 raise CouldNotCheck(f"The services went away during the check: {error}") from error
 
     def require_reference(self) -> None:
@@ -174,11 +202,27 @@ class Bench:
 
     def _make_probes(self, candidate: Candidate) -> Iterator[Any]:
         space = candidate.workspace
-        if space.owner_dsn:
-            postgres = PostgresProbe(space.owner_dsn)
+        if space.reader_dsn:
+            # Where the check has no user of its own, its statements are known by their text.
+            user = space.user if space.reader_dsn_is_apart else ""
+            postgres = PostgresProbe(space.reader_dsn, user=user, count_control=False)
             self._stack.callback(postgres.close)
             yield postgres
         if space.owner_valkey_url:
             valkey = ValkeyProbe(space.owner_valkey_url)
             self._stack.callback(valkey.close)
             yield valkey
+
+
+def _ended_a_script(url: str) -> bool:
+    """Whether Valkey was busy with a script; it is ended, if it has not written yet."""
+    with redis.Redis.from_url(url, socket_timeout=_BUSY_SECONDS, retry=Retry(NoBackoff(), 0)) as it:
+        try:
+            it.ping()
+        except redis.ResponseError as error:
+            with contextlib.suppress(redis.RedisError):
+                it.script_kill()
+            return str(error).startswith("BUSY")
+        except redis.RedisError:
+            return False
+    return False

@@ -9,21 +9,20 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TypeVar
 
 import psycopg
 
-from course_app.grading.answers import ASGIApp, NotAnAnswer, make_app
-from course_app.grading.evidence import CouldNotCheck, NotAttempted
-from course_app.grading.failures import DoesNotStart, WrongKindOfAnswer
+from course_app.grading.answers import NotAnAnswer, make_app
+from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
+from course_app.grading.failures import DoesNotStart, OnAnotherLoop, WrongKindOfAnswer
 from course_app.grading.limits import Limits
 from course_app.grading.workspace import CHECK_NAME, Workspace
 from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
 from course_app.system import usage
 
-T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 
 # By user, because the check has connections to the same database, too. Where both are the same
@@ -36,6 +35,10 @@ WHERE datname = current_database() AND usename = %(user)s AND pid <> pg_backend_
 _LOST_SESSIONS = """
 SELECT sessions_abandoned FROM pg_stat_database WHERE datname = current_database()
 """
+
+
+#: What asyncio and its libraries say of an object that another event loop has made.
+_ANOTHER_LOOP = ("different loop", "different event loop", "another event loop")
 
 
 class Candidate(ABC):
@@ -116,9 +119,17 @@ class Candidate(ABC):
     def check_alive(self) -> None:
         """Raises the failure that explains why nothing answers any more, if there is one."""
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """While another app is measured: nothing of this one runs, where it has its own process."""
+        return nullcontext()
+
     @abstractmethod
-    def another(self) -> "Candidate":
-        """A further instance of the app on the same services, as another worker would be."""
+    def another(self, workspace: Workspace | None = None) -> "Candidate":
+        """A further instance of the app on the same services, as another worker would be.
+
+        Args:
+            workspace: the same services by other addresses.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -175,7 +186,7 @@ class Candidate(ABC):
     def _asking(self) -> Iterator[Callable[[str], int]]:
         values = {"user": self.workspace.user, "check": CHECK_NAME}
         with _postgres_answers():
-            connection = psycopg.connect(self.workspace.owner_dsn or "", autocommit=True)
+            connection = psycopg.connect(self.workspace.reader_dsn or "", autocommit=True)
 
         def ask(query: str) -> int:
             with _postgres_answers():
@@ -215,15 +226,15 @@ class ThreadCandidate(Candidate):
         """The notebook has run it."""
 
     def start(self) -> None:
-        app = self._made()
         try:
+            # A function, so that the server calls create_app on its own loop, as uvicorn does.
             self._server = ThreadServer(
-                app, name=self.role, startup_timeout_seconds=self._limits.start_seconds
+                lambda: make_app(self._answer, self.workspace.given),
+                name=self.role,
+                startup_timeout_seconds=self._limits.start_seconds,
             )
         except AppFailedToStart as error:
-            if isinstance(error.original, NotImplementedError):
-                raise NotAttempted from error
-            raise DoesNotStart(str(error), "an app that starts") from error
+            raise not_started(str(error), error.original) from error
 
     def stop(self) -> float:
         began = time.monotonic()
@@ -250,8 +261,9 @@ class ThreadCandidate(Candidate):
     def check_alive(self) -> None:
         """A thread that ended cannot say why: the requests that failed do."""
 
-    def another(self) -> Candidate:
-        return ThreadCandidate(self.role, self.workspace, self._answer, self._limits, self._log)
+    def another(self, workspace: Workspace | None = None) -> Candidate:
+        workspace = workspace or self.workspace
+        return ThreadCandidate(self.role, workspace, self._answer, self._limits, self._log)
 
     def close(self) -> None:
         self.stop()
@@ -261,9 +273,6 @@ class ThreadCandidate(Candidate):
             self.start()
         assert self._server is not None
         return self._server
-
-    def _made(self) -> ASGIApp:
-        return explained(lambda: make_app(self._answer, self.workspace.given))
 
 
 def known(reading: Number | None, what: str) -> Number:
@@ -280,18 +289,15 @@ def known(reading: Number | None, what: str) -> Number:
     return reading
 
 
-def explained(make: Callable[[], T]) -> T:
-    """Call ``make``, turning what it raises into what a learner can act on."""
-    try:
-        return make()
-    except NotAnAnswer as error:
-        raise WrongKindOfAnswer(str(error), "an ASGI app, or create_app") from error
-    except NotAttempted:
-        raise
-    except Exception as error:
-        raise DoesNotStart(
-            f"create_app raised {type(error).__name__}: {error}", "an app"
-        ) from error
+def not_started(text: str, error: BaseException | None = None) -> Failure | NotAttempted:
+    """What a learner can act on, of an app that did not start."""
+    if isinstance(error, NotAttempted | NotImplementedError):
+        return NotAttempted()
+    if isinstance(error, NotAnAnswer):
+        return WrongKindOfAnswer(str(error), "an ASGI app, or create_app")
+    if any(words in text for words in _ANOTHER_LOOP):
+        return OnAnotherLoop(text, "an app that makes what it needs itself")
+    return DoesNotStart(text, "an app that starts")
 
 
 class TailBuffer(io.TextIOBase):

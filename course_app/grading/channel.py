@@ -8,12 +8,10 @@ import json
 import select
 import socket
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST_REPLY_BYTES = 2**20
-_LOOK_SECONDS = 0.2
 
 
 class NoReply(Exception):
@@ -25,45 +23,25 @@ class NoReply(Exception):
 
 
 class Channel:
-    """Listens at ``path`` for one process, then asks it and reads its answers."""
+    """One end of a line whose other end a process inherits: nobody else can get hold of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        path.chmod(0o666)  # the folder around it decides who gets here
-        self._listener.listen(1)
-        self._connection: socket.socket | None = None
+    def __init__(self) -> None:
+        self._connection, self.other_end = socket.socketpair(socket.AF_UNIX)
 
-    def accept(self, seconds: float, is_alive: Callable[[], bool]) -> None:
-        """Wait for the process to connect.
-
-        Args:
-            is_alive: whether it is worth while to go on waiting.
-
-        Raises:
-            NoReply: it did not within ``seconds``.
-        """
-        deadline = time.monotonic() + seconds
-        self._listener.settimeout(_LOOK_SECONDS)
-        while self._connection is None:
-            try:
-                self._connection, _ = self._listener.accept()
-            except TimeoutError as error:
-                if time.monotonic() > deadline or not is_alive():
-                    raise NoReply(closed=False) from error
-
-    def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Send an order and wait for the reply.
+    def ask(
+        self, order: Mapping[str, Any], seconds: float, descriptors: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """Send an order, with descriptors if it needs some, and wait for the reply.
 
         Raises:
             NoReply: none came within ``seconds``, or none that can be read.
         """
-        if self._connection is None:
-            raise NoReply(closed=True)
         deadline = time.monotonic() + seconds
         try:
             self._connection.settimeout(seconds)
-            self._connection.sendall(json.dumps(order).encode() + b"\n")
+            line = json.dumps(order).encode() + b"\n"
+            sent = socket.send_fds(self._connection, [line], descriptors)
+            self._connection.sendall(line[sent:])
             reply = json.loads(self._line(self._connection, deadline))
         except (OSError, ValueError, RecursionError) as error:
             raise NoReply(closed=isinstance(error, ConnectionError)) from error
@@ -73,8 +51,6 @@ class Channel:
 
     def hung_up(self) -> bool:
         """Has the process closed its end? Only of meaning between orders."""
-        if self._connection is None:
-            return True
         readable, _, _ = select.select([self._connection], [], [], 0)
         try:
             return bool(readable) and not self._connection.recv(1, socket.MSG_PEEK)
@@ -83,9 +59,8 @@ class Channel:
 
     def close(self) -> None:
         """Hang up."""
-        self._listener.close()
-        if self._connection is not None:
-            self._connection.close()
+        self.other_end.close()
+        self._connection.close()
 
     @staticmethod
     def _line(connection: socket.socket, deadline: float) -> bytes:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from course_app.grading.answers import is_blank
-from course_app.grading.blanks import looks_blank
 from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
 from course_app.grading.evidence import CouldNotCheck
 from course_app.grading.exam import Exam, Progress
+from course_app.grading.harmless import harmless
 from course_app.grading.hosting import HostProcess
 from course_app.grading.limits import Limits
+from course_app.grading.reading import Reading, read
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Exercise
 from course_app.grading.running import Runner, not_attempted
@@ -77,12 +78,13 @@ class Checker:
         meter.resume()
         log = TailBuffer()
         notes: tuple[str, ...] = ()
-        if is_blank(answer) or (isinstance(answer, Path) and looks_blank(answer)):
+        reading = read(answer) if isinstance(answer, Path) else Reading()
+        if is_blank(answer) or reading.blank:
             results = not_attempted(exercise)
         else:
             with self._exam(exercise, answer, values or {}, seed, progress, log) as exam:
                 results = Runner(exercise, exam, first_failure_only).run()
-                notes = _notes(exam, log)
+                notes = (*_notes(exam, log), *_remarks(reading))
         meter.pause()
         return Scorecard(
             exercise=exercise.slug,
@@ -92,7 +94,8 @@ class Checker:
             started_at=started_at,
             seconds=time.monotonic() - began,
             notes=(str(meter.report()), *notes),
-            log=log.getvalue(),
+            log=harmless(log.getvalue()),
+            fingerprint=reading.fingerprint,
         )
 
     def close(self) -> None:
@@ -168,6 +171,13 @@ def _notes(exam: Exam, log: TailBuffer) -> tuple[str, ...]:
     if walls.missing:
         return *notes, f"Walls that this system refuses: {', '.join(walls.missing)}."
     return notes
+
+
+def _remarks(reading: Reading) -> tuple[str, ...]:
+    """What an instructor should know, though it costs no point."""
+    if not reading.names_our_answers:
+        return ()
+    return ("Remark: the file names the course's own answers (course_app.exercises, solutions).",)
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

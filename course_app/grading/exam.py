@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from course_app.grading.bench import Bench, Launch, Traffic
@@ -11,10 +12,15 @@ from course_app.grading.evidence import CouldNotCheck, Evidence
 from course_app.grading.failures import DifferentAnswer
 from course_app.grading.limits import Limits
 from course_app.grading.overlap import Timed, overlap
-from course_app.load import Generator, LoadResult, Response, Workload, as_workload
+from course_app.load import Generator, LoadResult, Response, Target, Workload, as_workload
 from course_app.load.limits import loopback_address
 from course_app.measure.answers import Same, excerpt, same_answer
 from course_app.measure.probes import Counts, Reading
+from course_app.network import Wire
+
+#: Of the answers that are counted so many are looked at: one invented in ten is found in half of
+#: the checks, half of them in all.
+_COUNTED_AND_COMPARED = 8
 
 Progress = Callable[[str], None]
 
@@ -44,6 +50,32 @@ class Exam(Bench):
         self.values = values
         self.progress = progress
         self._workers: dict[str, list[Candidate]] = {}
+        self._last: Response | None = None
+
+    @contextlib.contextmanager
+    def of_reference(self, values: Mapping[str, Any]) -> Iterator["Exam"]:
+        """An exam of its own in which the reference stands in the learner's place."""
+
+        def launch(role: str) -> Candidate:
+            return self._launch("reference" if role == "learner" else role)
+
+        exam = Exam(
+            launch,
+            self.generator,
+            limits=self.limits,
+            seed=self.new_seed(),
+            values=values,
+            progress=self.progress,
+        )
+        with contextlib.closing(exam):
+            yield exam
+
+    def last_answer(self) -> str:
+        """The learner's last answer of which the whole was asked for, in words."""
+        if self._last is None:
+            return "no answer"
+        line = self._last.request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")
+        return f"{line}: {excerpt(self._last)}"
 
     def workers(self, candidate: Candidate, count: int) -> list[Candidate]:
         """The candidate and more instances of its app on the same services, ``count`` in all.
@@ -56,6 +88,26 @@ class Exam(Bench):
             others.append(candidate.another())
             self._stack.callback(others[-1].close)
         return [candidate, *others[: count - 1]]
+
+    @contextlib.contextmanager
+    def learner_frozen(self) -> Iterator[None]:
+        """Nothing that was started for the learner's app runs, where it has its own process."""
+        with contextlib.ExitStack() as stack:
+            for candidate in (self.learner, *self._workers.get("learner", ())):
+                stack.enter_context(candidate.frozen())
+            yield
+
+    def far_worker(self, candidate: Candidate) -> tuple[Candidate, Wire]:
+        """One more instance of the app, and the wire by which it reaches its PostgreSQL.
+
+        With ``wire.delay_ms`` its statements are carried out late, and their answers come later
+        still: so it reads what is no longer true when it has read it.
+        """
+        name = "postgres"
+        wire = self.enter(Wire({name: candidate.workspace.postgres_dsn or ""}))
+        far = candidate.another(replace(candidate.workspace, postgres_dsn=wire.url(name)))
+        self._stack.callback(far.close)
+        return far, wire
 
     def write(self, query: str, *values: object) -> None:
         """The same change in the learner's and in the reference's database, behind their backs.
@@ -113,6 +165,18 @@ class Exam(Bench):
                 line = mine.request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")
                 raise DifferentAnswer(f"{line}: {excerpt(mine)}", excerpt(theirs))
 
+    def compare_kept(self, result: LoadResult, reference: Target, same: Same) -> None:
+        """Compare the answers that a window kept with the reference's to the same requests.
+
+        Raises:
+            DifferentAnswer: with the first that differs.
+        """
+        if result.kept and not reference.workload.endless:
+            numbers = [answer.number for answer in result.kept]
+            with self.blaming(self.reference):
+                wanted = self.generator.sample(reference, numbers=numbers)
+            self.compare(result.kept, wanted, same)
+
     def load(
         self,
         candidate: Candidate,
@@ -141,6 +205,7 @@ class Exam(Bench):
         requests: int = 200,
         concurrency: int = 8,
         warmup_requests: int | None = None,
+        same: Same = False,
     ) -> Counts:
         """Count what requests cause, per request.
 
@@ -153,22 +218,30 @@ class Exam(Bench):
         Args:
             warmup_requests: sent before counting, so that pools are open and caches are warm;
                 two for each connection if not given.
+            same: as for :meth:`same_answers`; where given, some of the answers that were counted
+                are compared with the reference's, drawn so that no app can know which.
 
         Raises:
             WrongUnderLoad: as for :meth:`load`.
+            DifferentAnswer: as for :meth:`same_answers`.
         """
         warmup = 2 * concurrency if warmup_requests is None else warmup_requests
         probes = self.probes(candidate)
-        with self.target(candidate, traffic, concurrency, self.new_seed()) as target:
+        keep = 0 if same is False or candidate is self.reference else _COUNTED_AND_COMPARED
+        seed = self.new_seed()
+        with self.target(candidate, traffic, concurrency, seed) as target:
             if warmup:
                 self.refuse_errors(candidate, self.generator.closed(target, requests=warmup))
             for probe in probes:
                 probe.start()
             cpu_before = _cpu_seconds(candidate)
-            result = self.generator.closed(target, requests=requests)
+            result = self.generator.closed(target, requests=requests, keep=keep)
             cpu_after = _cpu_seconds(candidate)
             readings = [reading for probe in reversed(probes) for reading in probe.stop()]
         self.refuse_errors(candidate, result)
+        if keep:
+            with self.target(self.reference, traffic, 1, seed) as reference:
+                self.compare_kept(result, reference, same)
         readings.append(Reading("HTTP bytes received", float(result.bytes_received), unit="B"))
         if cpu_before is not None and cpu_after is not None and cpu_after > cpu_before:
             readings.append(Reading("CPU", (cpu_after - cpu_before) * 1e6, unit="µs"))
@@ -249,7 +322,10 @@ class Exam(Bench):
         self, candidate: Candidate, workload: Workload, count: int, seed: int
     ) -> list[Response]:
         with self.target(candidate, workload, 1, seed, prepared=count) as target:
-            return list(self.generator.sample(target, count))
+            answers = list(self.generator.sample(target, count))
+        if candidate.role == "learner" and answers:
+            self._last = answers[-1]
+        return answers
 
 
 def _cpu_seconds(candidate: Candidate) -> float | None:

@@ -20,6 +20,16 @@ class DoesNotStart(Failure):
     )
 
 
+class OnAnotherLoop(Failure):
+    """Your app uses something that was made before it, on the event loop of your notebook."""
+
+    fatal = True
+    hint = (
+        "A pool, a lock or a client belongs to the event loop on which it was made. Make it in "
+        "create_app or in the lifespan, not in a cell: both run on the loop that serves the app."
+    )
+
+
 class WrongKindOfAnswer(Failure):
     """What you handed in is not what the exercise asks for."""
 
@@ -75,6 +85,13 @@ class TooMuchOutput(Failure):
     hint = "Remove the print from the path of a request; it costs more than most handlers do."
 
 
+class TooMuchOnDisk(Failure):
+    """Your app fills more of the disk than it may."""
+
+    fatal = True
+    hint = "What grows with every request? Rows and files that nobody needs have to go again."
+
+
 class DifferentAnswer(Failure):
     """Your app's answer differs from the reference's."""
 
@@ -90,6 +107,40 @@ class WrongUnderLoad(Failure):
     hint = (
         "Alone the requests are answered well. Look for what requests share: a connection, a "
         "variable of the module, a limit that is smaller than the number of requests."
+    )
+
+
+class TooManyThreads(Failure):
+    """Your app needs more threads than it may have."""
+
+    hint = (
+        "`def` handlers run in threads, and your app asks for one more than a check allows. "
+        "Look for a thread limit in the hundreds, or for threads that are started and never end."
+    )
+
+
+class UnexpectedAnswer(Failure):
+    """An answer of your app has not the form that the exercise asks for."""
+
+    hint = (
+        "Send the request shown here to the app you started from and to your own: the status, the "
+        "names in the JSON and the types of their values have to be the same."
+    )
+
+
+class BlocksValkey(Failure):
+    """Your app keeps Valkey busy with a script that does not end."""
+
+    fatal = True
+    hint = "While a script runs Valkey answers nobody: every loop in it needs a bound."
+
+
+class RefusesChanges(Failure):
+    """Your app's database does not take a change that comes from elsewhere."""
+
+    hint = (
+        "The check changes rows as another program would. Look for locks that are held, and for "
+        "triggers, rules and columns of your own that stand in its way."
     )
 
 
@@ -112,4 +163,4 @@ class TooLittleGain(Failure):
 
 #: What an answer meets before it has answered anything. A machine on which nothing can be served
 #: looks the same.
-NEVER_RAN = (DoesNotRun, DoesNotStart, Ended)
+NEVER_RAN = (DoesNotRun, DoesNotStart, OnAnotherLoop, Ended)

@@ -1,8 +1,8 @@
 """Runs one submission: the program inside of the walls.
 
-Started as ``python -c "..." SOCKET``, which calls ``main``. It takes orders from the grader over
-that socket, one JSON object a line, and answers each in the same way. It holds nothing that
-is worth stealing: points are given on the other side, from what can be seen there.
+Started as ``python -c "..." FD``, which calls ``main``. It takes orders from the grader over a
+socket that it inherits, one JSON object a line, and answers each in the same way. It holds nothing
+that is worth stealing: points are given on the other side, from what can be seen there.
 """
 
 import json
@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import fastapi  # noqa: F401  read now, while the grader prepares the rest
 
 from course_app.grading.answers import ANSWER_NAMES, NotAnAnswer, is_blank, make_app
 from course_app.grading.evidence import NotAttempted
-from course_app.grading.limits import Limits, enclose
+from course_app.grading.limits import Limits, enclose, give_room
 from course_app.grading.source import Loaded, NotRunnable, load_file, load_function
 from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
@@ -43,7 +43,10 @@ class Host:
         """Raise the walls. What goes wrong so far is no submission's fault."""
         self._limits = Limits(**order["limits"])
         try:
-            walls = enclose(self._limits, Path.cwd(), order["ports"])
+            give_room(self._limits, Path.cwd())
+            walls = enclose(
+                self._limits, Path.cwd(), order["ports"], [Path(file) for file in order["files"]]
+            )
         except Exception as error:
             return {"state": "refused", "text": f"{type(error).__name__}: {error}"}
         return {"state": "enclosed", "standing": walls.standing, "missing": walls.missing}
@@ -57,23 +60,24 @@ class Host:
             return {"state": "broken", "text": str(error)}
         return self._found(loaded, order["values"])
 
-    def start(self, _order: Mapping[str, Any]) -> Reply:
-        """Make the app and serve it."""
+    def start(self, listener: socket.socket) -> Reply:
+        """Make the app and serve it where the grader listens."""
         try:
-            app = make_app(self._answer, self._given)
+            # A function, so that the server calls create_app on its own loop, as uvicorn does.
             self._server = ThreadServer(
-                app, name="app", startup_timeout_seconds=self._limits.start_seconds
+                lambda: make_app(self._answer, self._given),
+                name="app",
+                listener=listener,
+                startup_timeout_seconds=self._limits.start_seconds,
             )
-        except NotAttempted:
-            return {"state": "blank"}
-        except NotAnAnswer as error:
-            return {"state": "no answer", "text": str(error)}
         except AppFailedToStart as error:
-            blank = isinstance(error.original, NotImplementedError)
+            if isinstance(error.original, NotAnAnswer):
+                return {"state": "no answer", "text": str(error.original)}
+            blank = isinstance(error.original, NotAttempted | NotImplementedError)
             return {"state": "blank" if blank else "failed", "text": str(error)}
         except Exception:
             return {"state": "failed", "text": _shortened(traceback.format_exc())}
-        return {"state": "started", "url": self._server.url}
+        return {"state": "started"}
 
     def stop(self, _order: Mapping[str, Any]) -> Reply:
         """Shut the app down; this process stays."""
@@ -123,25 +127,44 @@ def _shortened(text: str) -> str:
 def serve(connection: socket.socket) -> None:
     """Answer orders until the grader hangs up."""
     host = Host()
-    orders = {
+    orders: dict[str, Callable[[Mapping[str, Any]], Reply]] = {
         "enclose": host.enclose,
         "load": host.load,
-        "start": host.start,
         "stop": host.stop,
         "start counting": host.start_counting,
         "stop counting": host.stop_counting,
     }
-    with connection.makefile("rwb") as lines:
-        for line in lines:
-            order = json.loads(line)
-            reply = orders[order["do"]](order)
-            lines.write(json.dumps(reply).encode() + b"\n")
-            lines.flush()
+    while (order := _next_order(connection)) is not None:
+        text, descriptors = order
+        wanted = json.loads(text)
+        if wanted["do"] == "start":
+            reply = host.start(_listener(descriptors[0]))
+        else:
+            reply = orders[wanted["do"]](wanted)
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def _next_order(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+    """A line, and the descriptors that came with it; None at the end."""
+    text, descriptors = b"", list[int]()
+    while not text.endswith(b"\n"):
+        part, found, _, _ = socket.recv_fds(connection, 65536, 1)
+        if not part:
+            return None
+        text += part
+        descriptors += found
+    return text, descriptors
+
+
+def _listener(descriptor: int) -> socket.socket:
+    # The protocol is named for asyncio: see `course_app.serving.listener`.
+    os.set_inheritable(descriptor, False)
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
 
 
 def main() -> None:
-    """Connect to the grader and serve it; then end at once, whatever threads still do."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(sys.argv[1])
-    serve(connection)
+    """Serve the grader; then end at once, whatever threads still do."""
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)  # programs that a submission starts have no part in it
+    serve(socket.socket(fileno=descriptor))
     os._exit(0)

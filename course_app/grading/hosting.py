@@ -1,22 +1,28 @@
 """The process around a submission: started, asked, watched and ended."""
 
+import contextlib
 import os
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from course_app.grading.channel import Channel, NoReply
 from course_app.grading.evidence import CouldNotCheck, Failure
 from course_app.grading.failures import Ended, StoppedAnswering, TookTooLong
 from course_app.grading.limits import Limits, Walls
-from course_app.grading.watcher import Watcher, end_tree
+from course_app.grading.source import is_readable
+from course_app.grading.watcher import Watcher, end_tree, stop_tree
 from course_app.processes import OwnedProcess
+from course_app.serving.listener import open_listener
 from course_app.system import usage
-from course_app.system.private_folders import folder_for_a_socket
 
 # Python and the packages have to be read from the disk, perhaps beside a busy neighbour.
 _CONNECT_SECONDS = 20.0
@@ -40,7 +46,7 @@ class HostProcess:
     def __init__(self, answer: object, limits: Limits) -> None:
         self._limits = limits
         try:
-            self._folder = folder_for_a_socket("course-")
+            self._folder = Path(tempfile.mkdtemp(prefix="course-"))
             try:
                 self._start(answer)
             except BaseException:
@@ -56,34 +62,39 @@ class HostProcess:
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
         work, output = self._folder / "work", self._folder / "output"
         work.mkdir()
-        if isinstance(answer, Path) and answer.is_file():
+        # Anything else (a pipe, a device, gigabytes) is missing from the folder, and told so.
+        if isinstance(answer, Path) and is_readable(answer):
             shutil.copyfile(answer, work / file_name(answer))
-        self._channel = Channel(self._folder / "line")
+        self._channel = Channel()
+        line = self._channel.other_end
         try:
             self.process = OwnedProcess(
-                [sys.executable, "-c", _PROGRAM, str(self._folder / "line")],
+                [sys.executable, "-c", _PROGRAM, str(line.fileno())],
                 env=_environment(work),
                 cwd=work,
                 output=output,
+                pass_fds=[line.fileno()],
                 remove=[self._folder],
             )
         except BaseException:
             self._channel.close()
             raise
-        self._watcher = Watcher(self.process, output, self._limits)
+        line.close()
+        self._watcher = Watcher(self.process, output, work, self._limits)
 
-    def enclose(self, ports: Sequence[int]) -> Walls:
+    def enclose(self, ports: Sequence[int], files: Sequence[str] = ()) -> Walls:
         """Wait for the process, and have it raise its walls; no foreign code has run by then.
 
         Args:
             ports: the only TCP ports that it may connect to.
+            files: those of ours that it has to read.
 
         Raises:
             CouldNotCheck: it did not come so far. That is never the fault of an answer.
         """
         order = {"do": "enclose", "limits": asdict(self._limits), "ports": tuple(ports)}
+        order |= {"files": tuple(files)}
         try:
-            self._channel.accept(_CONNECT_SECONDS, lambda: self.process.running)
             reply = self._channel.ask(order, _CONNECT_SECONDS)
         except NoReply:
             reply = {"text": self._last_words()}
@@ -94,14 +105,27 @@ class HostProcess:
             )
         return Walls(tuple(reply["standing"]), tuple(reply["missing"]))
 
-    def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    def start(self, seconds: float) -> tuple[dict[str, Any], str]:
+        """Have the app made and served on a socket that we opened: its reply, and its address.
+
+        Raises:
+            Failure: why there is no reply.
+        """
+        with open_listener() as listener:
+            host, port = listener.getsockname()
+            reply = self.ask({"do": "start"}, seconds, [listener.fileno()])
+        return reply, f"http://{host}:{port}"
+
+    def ask(
+        self, order: Mapping[str, Any], seconds: float, descriptors: Sequence[int] = ()
+    ) -> dict[str, Any]:
         """Send an order and wait for the reply.
 
         Raises:
             Failure: why there is none.
         """
         try:
-            return self._channel.ask(order, seconds)
+            return self._channel.ask(order, seconds, descriptors)
         except NoReply as silence:
             raise self._explain(silence, str(order["do"]), seconds) from silence
 
@@ -113,12 +137,34 @@ class HostProcess:
             raise Ended(self._last_words(), "a process that lives as long as the check")
 
     def cpu_seconds(self) -> float | None:
-        """CPU of the process and all that it started; None where the system does not tell."""
-        return usage.total_cpu_seconds(process.pid for process in self.process.tree())
+        """CPU of the process and all that it started; None where the system does not tell.
+
+        What has ended is counted, too, with whoever waited for it: orphans with their guard. It
+        is read first, so that what ends in between is not counted twice.
+        """
+        living = [process.pid for process in self.process.tree()]
+        ended = usage.reaped_cpu_seconds([*living, self.process.guard_pid])
+        now = usage.total_cpu_seconds(living)
+        return None if now is None else now + ended
 
     def memory_bytes(self) -> int | None:
         """Memory of the process and all that it started; None where the system does not tell."""
         return usage.total_memory_bytes(process.pid for process in self.process.tree())
+
+    def watch_database(self, size_bytes: Callable[[], int]) -> None:
+        """Look after its size, too, which the function tells in bytes."""
+        self._watcher.database_bytes = size_bytes
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing that was started for the answer runs until the context is left."""
+        stopped = stop_tree(self.process)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                with contextlib.suppress(psutil.Error):
+                    process.resume()
 
     def close(self) -> None:
         """End the process and all that it started, and remove its folder."""
@@ -150,7 +196,7 @@ class HostProcess:
 
 def file_name(answer: Path) -> str:
     """What a submission's file is called in its folder."""
-    return f"submission{answer.suffix}"
+    return f"submission{answer.suffix.lower()}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from course_app.system import landlock, platforms, users
 from course_app.system import limits as bounding
+from course_app.system.mounts import private_folders
+from course_app.system.readable import readable
 
 _MIB = 2**20
 
@@ -26,8 +28,12 @@ class Limits:
     cpu_seconds: int = 120
     memory_bytes: int = 1024 * _MIB
     processes: int = 32
+    threads: int = 400
     open_files: int = 512
     output_bytes: int = 20 * _MIB
+    disk_bytes: int = 128 * _MIB
+    database_bytes: int = 1024 * _MIB
+    shared_memory_bytes: int = 64 * _MIB
 
 
 # Ids that belong to nobody on common systems. A submission graded by root gets one of its own:
@@ -48,17 +54,20 @@ class Walls:
     missing: tuple[str, ...] = ()
 
 
-def enclose(limits: Limits, folder: Path, ports: Sequence[int]) -> Walls:
+def enclose(
+    limits: Limits, folder: Path, ports: Sequence[int], files: Sequence[Path] = ()
+) -> Walls:
     """Put this process behind walls for good. What the system refuses is left out.
 
     Args:
         limits: the bounds.
         folder: the only place where it may write.
         ports: the only TCP ports that it may connect to.
+        files: what it has to read beside Python, the course and public files of the system.
     """
     user, no_user = _as_another_user(folder)
     bounds, no_bounds = _limit(limits)
-    others = landlock.confine(folder, ports)
+    others = landlock.confine(folder, ports, [*readable(), *files])
     no_others = tuple(wall for wall in landlock.WALLS if wall not in others)
     return Walls((*bounds, *user, *others), (*no_user, *no_bounds, *no_others))
 
@@ -68,11 +77,26 @@ def _as_another_user(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if os.geteuid() != 0 or not platforms.is_linux():
         return (), ()
     uid = _FIRST_FREE_UID + os.getpid() % _FREE_UIDS
-    if _give(folder, uid) and users.can_work_as(uid, folder):
-        users.become(uid)
+    # To read all that root can needs a wall around what is to be read.
+    reads_all = landlock.available()
+    if _give(folder, uid) and users.can_work_as(uid, folder, reads_all=reads_all):
+        users.become(uid, reads_all=reads_all)
         return ("user",), ()
     _give(folder, os.geteuid())
     return (), ("a user of its own",)
+
+
+def give_room(limits: Limits, folder: Path) -> None:
+    """Replace the folder and shared memory by bounded ones of this process, where it may.
+
+    Elsewhere the watcher outside looks after the folder's size.
+    """
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    rooms = {folder: limits.disk_bytes, Path("/dev/shm"): limits.shared_memory_bytes}
+    if private_folders(rooms):
+        os.chdir(folder)  # until now this process stands in the folder below
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
 
 
 def _give(folder: Path, uid: int) -> bool:
@@ -96,7 +120,7 @@ def _limit(limits: Limits) -> tuple[tuple[str, ...], tuple[str, ...]]:
     }
     # The system's limit counts all threads of the user, a desktop's included.
     if (running := bounding.threads_of_this_user()) is not None:
-        bounds["threads of this user"] = running + 4 * limits.processes
+        bounds["threads of this user"] = running + limits.threads
     held = [bounding.lower(what, bound) for what, bound in bounds.items()]
     refused = [what for what, holds in zip(bounds, held, strict=True) if not holds]
     return ("limits",) if any(held) else (), tuple(refused)

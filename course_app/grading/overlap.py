@@ -14,7 +14,10 @@ from http.client import HTTPException, HTTPResponse
 from time import perf_counter, sleep
 
 from course_app.load import Response
+from course_app.load.engine.answer import MOST_KEPT_BYTES
 from course_app.load.limits import NoAnswer
+
+_PART_BYTES = 65_536
 
 Address = tuple[str, int]
 
@@ -48,7 +51,7 @@ def overlap(
             with socket.create_connection(address, timeout_seconds) as connection:
                 ready.wait(timeout_seconds)
                 sleep(number * gap_seconds)
-                return _exchange(connection, payloads[number])
+                return _exchange(connection, payloads[number], timeout_seconds)
         except (OSError, HTTPException, threading.BrokenBarrierError) as error:
             ready.abort()
             line = payloads[number].partition(b"\r\n")[0].decode("latin-1")
@@ -58,14 +61,25 @@ def overlap(
         return list(pool.map(send, range(len(payloads))))
 
 
-def _exchange(connection: socket.socket, payload: bytes) -> Timed:
+def _whole_body(answer: HTTPResponse, deadline: float) -> bytes:
+    """The body, if it has an end: one that always has another byte would never time out."""
+    parts, size_bytes = [], 0
+    while part := answer.read1(_PART_BYTES):
+        parts.append(part)
+        size_bytes += len(part)
+        if perf_counter() > deadline or size_bytes > MOST_KEPT_BYTES:
+            raise TimeoutError(f"no end of the body after {size_bytes} bytes")
+    return b"".join(parts)
+
+
+def _exchange(connection: socket.socket, payload: bytes, timeout_seconds: float) -> Timed:
     start = perf_counter()
     connection.sendall(payload)
     connection.recv(1, socket.MSG_PEEK)
     first_byte = perf_counter()
     with HTTPResponse(connection, method=payload.partition(b" ")[0].decode()) as answer:
         answer.begin()
-        body = answer.read()
+        body = _whole_body(answer, start + timeout_seconds)
         end = perf_counter()
         headers = tuple((name.lower(), value) for name, value in answer.getheaders())
     response = Response(answer.status, headers, body, payload.decode("latin-1"))

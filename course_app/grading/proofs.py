@@ -10,7 +10,7 @@ from typing import Any
 
 from course_app.grading.engine import Checker
 from course_app.grading.evidence import Failure, Kind, Outcome
-from course_app.grading.rubric import Exercise
+from course_app.grading.rubric import Changed, Exercise
 from course_app.grading.scorecard import Scorecard
 
 #: A busy machine may say "cannot tell"; then the same answer is checked again.
@@ -73,7 +73,6 @@ class _Claim:
     answer: Any
     judge: Callable[[Scorecard], str]
     values: Mapping[str, Any] | None = None
-    first_failure_only: bool = False
 
 
 def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
@@ -88,7 +87,6 @@ def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
             wrong.answer,
             _fails_with(wrong.failure),
             wrong.values,
-            first_failure_only=True,
         )
 
 
@@ -131,16 +129,31 @@ def _missing(failure: type[Failure], what: str) -> str:
 
 
 def _proof(checker: Checker, exercise: Exercise, claim: _Claim) -> Proof:
-    for _ in range(TRIES):
-        card = checker.check(
-            exercise,
-            claim.answer,
-            values=claim.values,
-            first_failure_only=claim.first_failure_only,
-        )
-        if not card.open_points:
-            break
-    return Proof(exercise.slug, claim.what, claim.judge(card), card)
+    with _handed_in(claim.answer) as answer:
+        for _ in range(TRIES):
+            card = checker.check(exercise, answer, values=claim.values)
+            problem = _not_checked(card) or claim.judge(card)
+            if not (problem and card.open_points):
+                break
+    return Proof(exercise.slug, claim.what, problem, card)
+
+
+def _not_checked(card: Scorecard) -> str:
+    """Whatever an answer does, the check must be able to judge it."""
+    for result in card.results:
+        if result.outcome is Outcome.COULD_NOT_CHECK:
+            return f"{result.name} could not be checked: {result.observed}"
+    return ""
+
+
+@contextmanager
+def _handed_in(answer: Any) -> Iterator[Any]:
+    """The answer as a learner would hand it in: what was changed in a file is a file again."""
+    if isinstance(answer, Changed):
+        with _file(None, answer.text()) as path:
+            yield path
+    else:
+        yield answer
 
 
 def _is_not_attempted(card: Scorecard) -> str:
@@ -175,6 +188,6 @@ def _file(path: Path | None, text: str) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        written = Path(folder) / "blank.py"
+        written = Path(folder) / "answer.py"
         written.write_text(text, encoding="utf-8")
         yield written

@@ -5,8 +5,7 @@ always in the middle, so that a machine that gets slower or faster in the course
 round changes both halves of the contrast alike; in every other round the order is reversed.
 """
 
-import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from course_app.grading.evidence import CannotTell, CouldNotCheck, Evidence, Num
 from course_app.grading.exam import Exam
 from course_app.grading.failures import TooLittleGain
 from course_app.grading.share import BAR, GainShare
-from course_app.load import Generator, LoadResult, Target, Workload
+from course_app.load import Target, Workload
 from course_app.measure.answers import Same
 from course_app.measure.collector import small_collections
 from course_app.measure.noise import NoiseMeter
@@ -35,8 +34,8 @@ _LONGEST_WINDOW_SECONDS = 1.0
 # A machine that stands still for a whole window says nothing about the app: look again.
 _LOOKS = 3
 
-_ANSWERS_UNDER_LOAD = 16
-_SPOT_CHECKS = 2
+# Of each window's answers so many are compared with the reference's.
+_COMPARED = 3
 _ROLES = ("baseline", "learner", "reference")
 
 
@@ -65,7 +64,6 @@ class Race:
             DifferentAnswer, WrongUnderLoad: fast, but wrong.
         """
         bar = BAR if bar is None else bar
-        self._check_under_load()
         seed = self._exam.new_seed()
         with ExitStack() as stack:
             targets = {
@@ -89,37 +87,6 @@ class Race:
     def _candidates(self) -> dict[str, Candidate]:
         return {role: self._exam.candidate(role) for role in _ROLES}
 
-    def _check_under_load(self) -> None:
-        """Answers must be right while there is load, too: an app could tell the difference."""
-        if self._same is False:
-            return
-        exam, seed = self._exam, self._exam.new_seed()
-        with exam.target(exam.reference, self._workload, 1, seed) as target:
-            wanted = exam.generator.sample(target, _ANSWERS_UNDER_LOAD)
-        with (
-            Generator() as side,
-            exam.target(exam.learner, self._workload, self._concurrency, exam.new_seed()) as busy,
-            exam.blaming(exam.learner),
-        ):
-            target = side.connect(
-                exam.learner.url,
-                self._workload,
-                seed=seed,
-                timeout_seconds=exam.limits.request_seconds,
-            )
-            results: list[LoadResult] = []
-            load = threading.Thread(
-                target=lambda: results.append(exam.generator.closed(busy, seconds=0.4))
-            )
-            load.start()
-            try:
-                got = side.sample(target, _ANSWERS_UNDER_LOAD)
-            finally:
-                load.join()
-        for result in results:
-            exam.refuse_errors(exam.learner, result)
-        exam.compare(got, wanted, self._same)
-
     def _warm_up(self, targets: dict[str, Target]) -> dict[str, float]:
         """Let pools open and caches fill; returns each side's length of a window in seconds.
 
@@ -136,34 +103,44 @@ class Race:
 
     def _round(self, targets: dict[str, Target], seconds: dict[str, float], number: int) -> None:
         for role in _ROLES if number % 2 == 0 else reversed(_ROLES):
-            self._values[role].append(self._window(role, targets[role], seconds[role]))
-        if self._same is not False:
-            # Between the windows, so that an app cannot know when its answers are looked at.
-            self._exam.same_answers(self._workload, _SPOT_CHECKS, same=self._same)
+            self._values[role].append(self._window(role, targets, seconds[role]))
 
-    def _window(self, role: str, target: Target, seconds: float) -> float:
+    def _window(self, role: str, targets: dict[str, Target], seconds: float) -> float:
         for _ in range(_LOOKS):
-            if (value := self._look(role, target, seconds)) is not None:
+            if (value := self._look(role, targets, seconds)) is not None:
                 return value
         what = "answered nothing" if self._metric == "p50" else "answered nothing or used no CPU"
         raise CouldNotCheck(f"The {role} {what} within {seconds:g} s, {_LOOKS} times.")
 
-    def _look(self, role: str, target: Target, seconds: float) -> float | None:
-        """What the metric is in one window; None if no request fell into it."""
+    def _look(self, role: str, targets: dict[str, Target], seconds: float) -> float | None:
+        """What the metric is in one window; None if no request fell into it.
+
+        Some of the learner's answers in it are compared, and an app cannot know which.
+        """
         candidate = self._exam.candidate(role)
+        keep = _COMPARED if role == "learner" and self._same is not False else 0
         before = self._cpu_seconds(candidate)
-        with self._exam.blaming(candidate):
+        with self._exam.blaming(candidate), self._alone(role):
             result = self._exam.generator.closed(
-                target, seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS
+                targets[role], seconds=seconds, warmup_seconds=WINDOW_WARMUP_SECONDS, keep=keep
             )
         cpu_seconds = self._cpu_seconds(candidate) - before
         self._exam.refuse_errors(candidate, result)
+        if keep:
+            self._exam.compare_kept(result, targets["reference"], self._same)
         if not result.completed:
             return None
         if self._metric == "p50":
             return result.percentile(50)
         # No request is free: a clock that did not move in a window was read too coarsely.
         return cpu_seconds / result.completed * 1e6 if cpu_seconds > 0 else None
+
+    def _alone(self, role: str) -> AbstractContextManager[None]:
+        """Keep the learner's app from working in the windows of others: it would slow them down.
+
+        Ours have no reason to, and freezing takes some milliseconds.
+        """
+        return nullcontext() if role == "learner" else self._exam.learner_frozen()
 
     def _cpu_seconds(self, candidate: Candidate) -> float:
         return candidate.cpu_seconds() if self._metric == "cpu" else 0.0

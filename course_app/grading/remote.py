@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from course_app.grading.candidate import Candidate, known
+from course_app.grading.candidate import Candidate, known, not_started
 from course_app.grading.evidence import CouldNotCheck, Failure, NotAttempted
-from course_app.grading.failures import DoesNotRun, DoesNotStart, WrongKindOfAnswer
+from course_app.grading.failures import DoesNotRun, WrongKindOfAnswer
 from course_app.grading.hosting import HostProcess, file_name
 from course_app.grading.limits import Limits, Walls
 from course_app.grading.source import describe_function
@@ -37,6 +38,7 @@ class ProcessCandidate(Candidate):
     ) -> None:
         super().__init__(role, workspace)
         self._host = host
+        host.watch_database(workspace.database_bytes)
         self._answer = answer
         self._names = names
         self._limits = limits
@@ -60,16 +62,16 @@ class ProcessCandidate(Candidate):
 
     def start(self) -> None:
         self.load()
-        reply = self._host.ask({"do": "start"}, self._limits.start_seconds + 5)
+        reply, url = self._host.start(self._limits.start_seconds + 5)
         match reply.get("state"):
             case "started":
-                self._url = str(reply.get("url"))
+                self._url = url
             case "blank":
                 raise NotAttempted
             case "no answer":
                 raise WrongKindOfAnswer(_text(reply), "an ASGI app, or create_app")
             case _:
-                raise DoesNotStart(_text(reply), "an app that starts")
+                raise not_started(_text(reply))
 
     def load(self) -> None:
         if not self._loaded:
@@ -106,17 +108,19 @@ class ProcessCandidate(Candidate):
     def check_alive(self) -> None:
         self._host.check_alive()
 
-    def another(self) -> Candidate:
-        host = HostProcess(self._answer, self._limits)
-        return ProcessCandidate(
-            self.role, self.workspace, host, self._answer, self._limits, self._names
-        )
+    def frozen(self) -> AbstractContextManager[None]:
+        return self._host.frozen()
+
+    def another(self, workspace: Workspace | None = None) -> Candidate:
+        workspace, host = workspace or self.workspace, HostProcess(self._answer, self._limits)
+        return ProcessCandidate(self.role, workspace, host, self._answer, self._limits, self._names)
 
     def close(self) -> None:
         self._host.close()
 
     def _load(self) -> None:
-        self.walls = self._host.enclose(self.workspace.ports)
+        ours = self._order.get("function", {}).get("file")
+        self.walls = self._host.enclose(self.workspace.ports, [ours] if ours else [])
         reply = self._host.ask(self._order, self._limits.import_seconds)
         match reply.get("state"):
             case "loaded":

@@ -84,17 +84,17 @@ def _row(result: "CriterionResult") -> str:
         'style="padding:.35em .8em;text-align:left;vertical-align:top;border-top:1px solid #8884"'
     )
     body = "".join(
-        f'<div style="font-size:.9em;opacity:.85;white-space:pre-wrap">{_marked(line)}</div>'
+        f'<div style="font-size:.9em;opacity:.85;white-space:pre-wrap">{marked(line)}</div>'
         for line in details(result)
     )
     points = f'<span style="white-space:nowrap">{_points(result)}</span>'
     return (
         f"<tr><td {cell}>{_badge(result.outcome)}</td><td {cell}>{points}</td>"
-        f"<td {cell}>{_marked(result.title)}{body}</td></tr>"
+        f"<td {cell}>{marked(result.title)}{body}</td></tr>"
     )
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """What authors write between backticks, as code."""
     return _CODE.sub(r"<code>\1</code>", html.escape(text))
 

@@ -65,34 +65,60 @@ def _kind(kind: Kind, points: float) -> Callable[[Check], Criterion]:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A file with an answer, of which a few lines are others: handed in as a learner would.
+
+    Args:
+        path: a Python file that is whole.
+        changes: pairs of an old text, which is found exactly once, and the new one.
+    """
+
+    path: Path
+    changes: Sequence[tuple[str, str]]
+
+    def text(self) -> str:
+        """The changed file.
+
+        Raises:
+            ValueError: an old text is not there, or not only once.
+        """
+        text = self.path.read_text(encoding="utf-8")
+        for old, new in self.changes:
+            if (times := text.count(old)) != 1:
+                raise ValueError(f"{self.path.name} has this {times} times instead of once: {old}")
+            text = text.replace(old, new)
+        return text
+
+
+@dataclass(frozen=True)
+class RightAnswer:
+    """An answer that is made in another way than the reference, and must get full points.
+
+    Args:
+        name: what is other about it, in a few words.
+        answer: a factory like the exercise's ``reference``, or a file with one.
+        values: what it hands in beside the app; a file does so by itself.
+    """
+
+    name: str
+    answer: Factory | Path | Changed
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class WrongAnswer:
     """A tempting answer that must fail, and how.
 
     Args:
         name: what is wrong with it, in a few words.
-        answer: a factory like the exercise's ``reference``, or the path of a file with one.
+        answer: a factory like the exercise's ``reference``, or a file with one.
         failure: the failure that it must earn, before any other.
         values: what it hands in beside the app.
     """
 
     name: str
-    answer: Factory | Path
+    answer: Factory | Path | Changed
     failure: type[Failure]
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RightAnswer:
-    """A right answer made in another way than the reference, which gets full points, too.
-
-    Args:
-        name: what is different about it, in a few words.
-        answer: a factory like the exercise's ``reference``, or the path of a file with one.
-        values: what it hands in beside the app.
-    """
-
-    name: str
-    answer: Factory | Path
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -108,7 +134,7 @@ class Exercise:
         rubric: criteria, contract first.
         hints: from a nudge to nearly the answer.
         wrong_answers: known wrong answers; ``course verify`` holds that each fails its way.
-        right_answers: others that are right, made in other ways; they get full points.
+        right_answers: right ones that are made in other ways; it holds that each gets all points.
         values: names of what is handed in beside the app (``check(slug, app, table=...)``).
         reference_values: those values as the reference would hand them in.
         valkey_can_go_away: criteria take Valkey away (``workspace.valkey_away()``).

@@ -15,7 +15,8 @@ from course_app.grading.evidence import (
     Outcome,
 )
 from course_app.grading.exam import Exam
-from course_app.grading.failures import NEVER_RAN
+from course_app.grading.failures import NEVER_RAN, BlocksValkey, UnexpectedAnswer
+from course_app.grading.harmless import harmless
 from course_app.grading.remote import ProcessCandidate
 from course_app.grading.rubric import Criterion, Exercise
 from course_app.grading.scorecard import CriterionResult
@@ -71,12 +72,42 @@ class Runner:
 
     def _judged(self, criterion: Criterion) -> CriterionResult:
         try:
+            return self._tried(criterion)
+        except BlocksValkey as failure:
+            self._dead = True
+            return _failed(criterion, failure)
+
+    def _tried(self, criterion: Criterion) -> CriterionResult:
+        try:
             return self._attempt(criterion)
-        except CourseError as error:
+        except BlocksValkey:
+            raise
+        except CouldNotCheck as error:
             return self._could_not_check(criterion, str(error))
         except Exception as error:
-            # A mistake in the criterion or in the grader is not the learner's.
-            return self._could_not_check(criterion, f"{type(error).__name__}: {error}")
+            return self._surprised(criterion, error)
+
+    def _surprised(self, criterion: Criterion, error: Exception) -> CriterionResult:
+        """The criterion has met what its author did not think of: whose fault is it?
+
+        The answer's, if the same criterion gets through with our own answer in its place.
+        """
+        told = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
+        unchecked = self._could_not_check(criterion, told)
+        if self._broken or not self._passes_with_reference(criterion):
+            return unchecked
+        observed = f"{self._exam.last_answer()} ({told[:200]})"
+        return _failed(criterion, UnexpectedAnswer(observed, "an answer like the reference's"))
+
+    def _passes_with_reference(self, criterion: Criterion) -> bool:
+        with self._exam.of_reference(self._exercise.reference_values) as exam:
+            try:
+                criterion.check(exam)
+            except CannotTell:
+                return True
+            except Exception:
+                return False
+        return True
 
     def _attempt(self, criterion: Criterion) -> CriterionResult:
         try:
@@ -89,6 +120,13 @@ class Runner:
             self._exam.require_services()
             result = _result(criterion, Outcome.CANNOT_TELL, doubt.observed, doubt.wanted)
             return replace(result, numbers=doubt.numbers)
+        except CouldNotCheck:
+            # A process that has ended cannot be asked either, and that is the answer's fault.
+            self._exam.require_services()
+            if (ended := self._end_of_learner()) is None:
+                raise
+            self._dead = True
+            return _failed(criterion, ended)
         except Failure as failure:
             # With a database gone every answer is wrong, and it is not the learner's fault.
             self._exam.require_services()
@@ -99,6 +137,13 @@ class Runner:
             return _failed(criterion, failure)
         result = _result(criterion, Outcome.PASSED, evidence.observed, evidence.wanted)
         return replace(result, earned=criterion.points, numbers=dict(evidence.numbers))
+
+    def _end_of_learner(self) -> Failure | None:
+        try:
+            self._exam.learner.check_alive()
+        except Failure as failure:
+            return failure
+        return None
 
     def _could_not_check(self, criterion: Criterion, why: str) -> CriterionResult:
         try:
@@ -143,6 +188,6 @@ def _result(
         kind=criterion.kind,
         points=criterion.points,
         outcome=outcome,
-        observed=observed,
-        wanted=wanted,
+        observed=harmless(observed),
+        wanted=harmless(wanted),
     )

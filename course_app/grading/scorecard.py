@@ -54,7 +54,8 @@ class Scorecard:
     """All criteria of one check.
 
     ``seed`` repeats the same values in the requests; ``notes`` say how noisy the machine was
-    and what else one should know; ``log`` is the end of what the app printed.
+    and what else one should know; ``log`` is the end of what the app printed. Files
+    with the same ``fingerprint`` hold the same code.
     """
 
     exercise: str
@@ -65,6 +66,7 @@ class Scorecard:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     log: str = ""
+    fingerprint: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -146,6 +148,7 @@ class Scorecard:
             seconds=data["seconds"],
             notes=tuple(data["notes"]),
             log=data["log"],
+            fingerprint=data.get("fingerprint", ""),
         )
 
     def __str__(self) -> str:

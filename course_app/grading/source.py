@@ -6,13 +6,16 @@ and a cell that fails is only of interest if there is no answer without it.
 
 import ast
 import asyncio
+import codecs
 import importlib
 import importlib.util
 import inspect
+import io
 import json
 import linecache
 import re
 import sys
+import tokenize
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ from course_app.grading.inert import silence_the_lab
 #: A submission's module is called so, in tracebacks too.
 MODULE_NAME = "submission"
 _MOST_FILE_BYTES = 50_000_000
-_MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 
 
 class NotRunnable(Exception):
@@ -93,15 +96,34 @@ def read_cells(path: Path) -> Iterable[str]:
     Raises:
         NotRunnable: see :func:`load_file`.
     """
+    most = f"{_MOST_FILE_BYTES // 10**6} MB"
     try:
-        if path.stat().st_size > _MOST_FILE_BYTES:
-            raise NotRunnable(f"{path.name} is larger than {_MOST_FILE_BYTES // 10**6} MB.")
-        text = path.read_text(encoding="utf-8")
-        return [text] if path.suffix == ".py" else _notebook_cells(text)
+        if path.exists() and not is_readable(path):
+            raise NotRunnable(f"{path.name} is no file, or larger than {most}.")
+        text = decoded(path.read_bytes())
+        return [text] if path.suffix.lower() == ".py" else _notebook_cells(text)
     except OSError as error:
         raise NotRunnable(f"{path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NotRunnable(f"{path.name} is not a notebook.") from error
+
+
+def decoded(content: bytes) -> str:
+    """A file as text, whatever editor and system it comes from; lines end as Python's do."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16")
+    else:
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+            text = content.decode(encoding)
+        except (SyntaxError, ValueError):  # not UTF-8, and no comment says what it is
+            text = content.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_readable(path: Path) -> bool:
+    """Whether it is a file that can be copied and read: no pipe, no device, not too big."""
+    return path.is_file() and path.stat().st_size <= _MOST_FILE_BYTES
 
 
 def plain(code: str) -> str:
@@ -110,8 +132,11 @@ def plain(code: str) -> str:
 
 
 def _notebook_cells(text: str) -> list[str]:
-    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    sources = [cell["source"] for cell in cells]
+    notebook = json.loads(text)
+    # Until version 3 of the format, cells lay in worksheets and their text was their input.
+    sheets = notebook.get("worksheets", [notebook])
+    cells = [cell for sheet in sheets for cell in sheet["cells"] if cell["cell_type"] == "code"]
+    sources = [cell["source"] if "source" in cell else cell["input"] for cell in cells]
     return [source if isinstance(source, str) else "".join(source) for source in sources]
 
 

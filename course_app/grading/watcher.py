@@ -4,15 +4,22 @@ The operating system's own limits hold for single processes; this holds for all 
 """
 
 import contextlib
-import signal
+import os
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
 from course_app.grading.evidence import Failure
-from course_app.grading.failures import TookTooLong, TooManyProcesses, TooMuchMemory, TooMuchOutput
+from course_app.grading.failures import (
+    TookTooLong,
+    TooManyProcesses,
+    TooMuchMemory,
+    TooMuchOnDisk,
+    TooMuchOutput,
+)
 from course_app.grading.limits import Limits
 from course_app.processes import OwnedProcess
 from course_app.system import usage
@@ -22,15 +29,21 @@ from course_app.system import usage
 # number has grown, and once in a while.
 _LOOK_SECONDS = 0.05
 _WALK_SECONDS = 0.5
+# Who is frozen starts nothing: processes that were just being started are found by the next look.
+_STOP_LOOKS = 4
+_MOST_FILES = 20_000
 
 
 class Watcher:
     """Looks after one submission until :meth:`close`; ``failure`` is set when it had to act."""
 
-    def __init__(self, process: OwnedProcess, output: Path, limits: Limits) -> None:
+    def __init__(self, process: OwnedProcess, output: Path, folder: Path, limits: Limits) -> None:
         self.failure: Failure | None = None
+        #: How many bytes its database takes; set once it has one.
+        self.database_bytes: Callable[[], int] = lambda: 0
         self._process = process
         self._output = output
+        self._folder = folder
         self._limits = limits
         self._deadline = time.monotonic() + limits.check_seconds
         self._walked = 0.0
@@ -76,6 +89,15 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
+        return self._too_full(tree)
+
+    def _too_full(self, tree: Sequence[psutil.Process]) -> Failure | None:
+        if _is_fuller(self._folder, self._limits.disk_bytes):
+            most = f"{self._limits.disk_bytes // 2**20} MiB at most"
+            return TooMuchOnDisk(f"more than {most.split(' at')[0]} in its folder", most)
+        if self.database_bytes() > self._limits.database_bytes:
+            most = f"{self._limits.database_bytes // 2**20} MiB at most"
+            return TooMuchOnDisk(f"more than {most.split(' at')[0]} in its database", most)
         used = usage.total_memory_bytes(process.pid for process in tree)
         if used is not None and used > self._limits.memory_bytes:
             return self._too_much_memory()
@@ -88,15 +110,39 @@ class Watcher:
 
 def end_tree(process: OwnedProcess) -> None:
     """End a submission that must not get any time to react: freeze all of it, then kill."""
-    tree = process.tree()
-    for step in (signal.SIGSTOP, signal.SIGKILL):
-        for each in tree:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.send_signal(step)
+    for each in stop_tree(process):
+        with contextlib.suppress(psutil.Error):
+            each.kill()
     process.stop(grace_seconds=0)
+
+
+def stop_tree(process: OwnedProcess) -> list[psutil.Process]:
+    """Freeze a submission's processes, also those that it starts in the meantime."""
+    stopped: dict[int, psutil.Process] = {}
+    for _ in range(_STOP_LOOKS):
+        new = [each for each in process.tree() if each.pid not in stopped]
+        if not new:
+            break
+        for each in new:
+            stopped[each.pid] = each
+            with contextlib.suppress(psutil.Error):
+                each.suspend()
+    return list(stopped.values())
+
+
+def _is_fuller(folder: Path, most_bytes: int) -> bool:
+    """Whether more than that lies there; no longer look than it takes to know."""
+    used = files = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            used += _size(Path(place, name))
+            files += 1
+            if used > most_bytes or files > _MOST_FILES:
+                return True
+    return False
 
 
 def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
-        return path.stat().st_size
+        return path.lstat().st_size
     return 0

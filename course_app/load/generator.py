@@ -17,7 +17,7 @@ from course_app.load import limits
 from course_app.load.child import Child
 from course_app.load.description import describe_workload
 from course_app.load.limits import GeneratorEnded, OutOfBounds, within
-from course_app.load.result import LoadResult, Response, result_of
+from course_app.load.result import LoadResult, Response, responses_of, result_of
 from course_app.load.visits import NEVER, Retries, Visits, visits_of
 from course_app.load.workload import Request, Workload, as_workload
 
@@ -112,10 +112,12 @@ class Generator:
         seconds: float | None = None,
         requests: int | None = None,
         warmup_seconds: float = 0.0,
+        keep: int = 0,
     ) -> LoadResult:
         """Closed model: the target's ``concurrency`` requests are in flight at any time.
 
         Lasts for ``seconds`` after the warm-up, or until ``requests`` were answered (at most 60 s).
+        ``keep`` answers, or fewer, are kept whole, drawn at random (``LoadResult.kept``).
         Raises OutOfBounds, NobodyListens, GeneratorEnded.
         """
         if (seconds is None) == (requests is None):
@@ -125,7 +127,13 @@ class Generator:
         if requests is not None:
             within("requests", requests, 1, limits.MOST_REQUESTS)
         within("warmup_seconds", warmup_seconds, 0, MOST_WARMUP_SECONDS)
-        options = {"seconds": seconds, "requests": requests, "warmup_seconds": warmup_seconds}
+        within("keep", keep, 0, MOST_SAMPLES)
+        options = {
+            "seconds": seconds,
+            "requests": requests,
+            "warmup_seconds": warmup_seconds,
+            "keep": keep,
+        }
         length_seconds = warmup_seconds + (seconds or limits.MOST_SECONDS)
         return self._window("closed", target, options, length_seconds)
 
@@ -192,26 +200,24 @@ class Generator:
             for position in range(len(targets))
         ]
 
-    def sample(self, target: Target, count: int = 1) -> list[Response]:
+    def sample(
+        self, target: Target, count: int = 1, *, numbers: Sequence[int] | None = None
+    ) -> list[Response]:
         """The whole answers to the first ``count`` requests of the stream, sent one by one.
 
-        A workload that holds a `sequence` repeats no request: its next ones are sent. Statuses and
+        With ``numbers`` to those requests of the stream (see ``LoadResult.kept``) instead. A
+        workload that holds a `sequence` repeats no request: its next ones are sent. Statuses and
         bodies are not judged. Raises OutOfBounds, NobodyListens, NoAnswer, GeneratorEnded.
         """
+        count = count if numbers is None else len(numbers)
         within("count", count, 1, MOST_SAMPLES)
         with self._lock:
-            asked = {"target": self._connected(target), "count": int(count)}
+            asked: dict[str, Any] = {"target": self._connected(target), "count": int(count)}
+            if numbers is not None:
+                asked |= {"numbers": list(numbers)}
             length_seconds = count * target.timeout_seconds
             reply, bodies = self._ask("sample", asked, [target], length_seconds)
-        return [
-            Response(
-                status=each["status"],
-                headers=tuple((name, value) for name, value in each["headers"]),
-                body=bodies[str(index)],
-                request_text=each["request_text"],
-            )
-            for index, each in enumerate(reply["responses"])
-        ]
+        return list(responses_of(reply, bodies))
 
     def disconnect(self, target: Target) -> None:
         """Close a target's connections; it connects again if it is used again."""

@@ -20,12 +20,16 @@ SHOWN_PERCENTILES = (50.0, 90.0, 99.0)
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, whole. Header names are in lower case; ``request_text`` is what was sent."""
+    """One answer, whole. Header names are in lower case; ``request_text`` is what was sent.
+
+    ``number`` is the request's in its target's stream.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     request_text: str
+    number: int = 0
 
     @property
     def text(self) -> str:
@@ -74,6 +78,7 @@ class LoadResult:
     request_number: int64, its number in the target's stream (the ``x-request-number`` header)
     request_index: int64, which of the workload's requests it was
     status: int64, the answer's status
+    kept: whole answers, as many as were asked for at most
     missed: arrivals of the open model that were never sent, because the backlog was full or the
         server gone
     """
@@ -99,6 +104,7 @@ class LoadResult:
     missed: int = 0
     max_backlog: int = 0
     generator_cpu_seconds: float = 0.0
+    kept: tuple[Response, ...] = ()
 
     @property
     def completed(self) -> int:
@@ -167,6 +173,20 @@ class LoadResult:
         return {**named, "max": float(values_ms.max())}
 
 
+def responses_of(reply: dict[str, Any], bodies: dict[str, bytes]) -> tuple[Response, ...]:
+    """The whole answers in a generator process's reply."""
+    return tuple(
+        Response(
+            status=each["status"],
+            headers=tuple((name, value) for name, value in each["headers"]),
+            body=bodies[str(index)],
+            request_text=each["request_text"],
+            number=each["number"],
+        )
+        for index, each in enumerate(reply.get("responses", ()))
+    )
+
+
 def result_of(
     reply: dict[str, Any],
     arrays: dict[str, bytes],
@@ -207,4 +227,5 @@ def result_of(
         missed=summary["missed"],
         max_backlog=summary["max_backlog"],
         generator_cpu_seconds=summary["cpu_seconds"],
+        kept=responses_of(reply, arrays),
     )

@@ -1,6 +1,6 @@
 """The keeper: runs one command, and ends it with everything it ever started.
 
-A program of its own, ``python -I -S keeper.py OWNER_PID GRACE_SECONDS COUNT FOLDER...
+A program of its own, ``python -I -S keeper.py OWNER_PID GRACE_SECONDS FDS COUNT FOLDER...
 COMMAND...``, made of a few standard modules only, because each server start waits for it. It runs
 as two processes, keeper and guard; each does the other's work when the other is killed:
 
@@ -8,7 +8,8 @@ as two processes, keeper and guard; each does the other's work when the other is
 
 Protocol: a line ``SECONDS`` on standard input asks to stop with that much patience; its end means
 that the owner is gone. Standard output tells ``pid COMMAND GUARD`` or ``error ERRNO`` first, and
-``exit CODE`` (negative: the signal) last. Standard error becomes the command's output.
+``exit CODE`` (negative: the signal) last. Standard error becomes the command's output. FDS are
+descriptors for the command alone (numbers with commas): their other ends see its end at once.
 """
 
 import contextlib
@@ -155,7 +156,7 @@ def start(command: list[str], output: int) -> int:
     return pid
 
 
-def guard(watch: Watch, report: int, command: list[str]) -> None:
+def guard(watch: Watch, report: int, handed: list[int], command: list[str]) -> None:
     """The inner process: runs the command and tells the owner about it."""
     os.setsid()  # what is sent to the keeper's process group must not end its guard too
     adopt_orphans()
@@ -164,6 +165,7 @@ def guard(watch: Watch, report: int, command: list[str]) -> None:
     except OSError as error:
         os.write(report, f"error {error.errno}\n".encode())
         return
+    close(handed)
     with contextlib.suppress(BrokenPipeError):
         os.write(report, f"pid {child.pid} {os.getpid()}\n".encode())
 
@@ -177,6 +179,12 @@ def guard(watch: Watch, report: int, command: list[str]) -> None:
         os.write(report, f"exit {code}\n".encode())
 
 
+def close(descriptors: list[int]) -> None:
+    """Keep no end of a line that belongs to the command."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
 def remove(folders: list[str]) -> None:
     """Remove the folders the owner named, as far as they exist."""
     if any(os.path.lexists(folder) for folder in folders):
@@ -187,8 +195,9 @@ def remove(folders: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    owner_pid, grace_seconds, count = int(arguments[0]), float(arguments[1]), int(arguments[2])
-    folders, command = arguments[3 : 3 + count], arguments[3 + count :]
+    owner_pid, grace_seconds, count = int(arguments[0]), float(arguments[1]), int(arguments[3])
+    handed = [int(number) for number in arguments[2].split(",") if number]
+    folders, command = arguments[4 : 4 + count], arguments[4 + count :]
     report = os.dup(1)
     os.dup2(2, 1)
     adopt_orphans()
@@ -198,11 +207,10 @@ def main(arguments: list[str]) -> None:
     if pid == 0:
         os.close(ask)
         os.close(0)
-        guard(Watch(keeper_pid, control, grace_seconds), report, command)
+        guard(Watch(keeper_pid, control, grace_seconds), report, handed, command)
         remove(folders)
         os._exit(0)
-    os.close(report)
-    os.close(control)
+    close([report, control, *handed])
 
     def ask_to_stop(grace_seconds: float) -> float:
         with contextlib.suppress(BrokenPipeError):

@@ -42,6 +42,7 @@ class OwnedProcess:
         cwd: the command's working directory; this process's by default.
         output: file for standard output and error, written anew, for this user's eyes only if it
             is new; an unnamed temporary file by default. Either way `output_tail` reads it.
+        pass_fds: open descriptors that the command is to have, too, under the same numbers.
         remove: folders the keeper removes after the end, whatever the end was.
         orphaned_grace_seconds: time between SIGTERM and SIGKILL when this process has ended.
 
@@ -57,6 +58,7 @@ class OwnedProcess:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         output: Path | None = None,
+        pass_fds: Sequence[int] = (),
         remove: Sequence[Path] = (),
         orphaned_grace_seconds: float = 1.0,
     ) -> None:
@@ -67,12 +69,13 @@ class OwnedProcess:
             open(output, "w+b", opener=_private) if output else tempfile.TemporaryFile()  # noqa: SIM115
         )
         self._keeper = subprocess.Popen(
-            self._keeper_command(remove, orphaned_grace_seconds),
+            self._keeper_command(remove, orphaned_grace_seconds, pass_fds),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
             cwd=cwd,
             env=env,
+            pass_fds=tuple(pass_fds),
             start_new_session=True,
         )
         assert self._keeper.stdin is not None
@@ -81,10 +84,13 @@ class OwnedProcess:
         self._returncode: int | None = None
         self.pid, self._guard_pid = self._await_start()
 
-    def _keeper_command(self, remove: Sequence[Path], grace_seconds: float) -> list[str]:
+    def _keeper_command(
+        self, remove: Sequence[Path], grace_seconds: float, pass_fds: Sequence[int]
+    ) -> list[str]:
         folders = [os.fspath(folder.absolute()) for folder in remove]
         program = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__)]
-        numbers = [str(os.getpid()), str(grace_seconds), str(len(folders))]
+        handed = ",".join(map(str, pass_fds))
+        numbers = [str(os.getpid()), str(grace_seconds), handed, str(len(folders))]
         return [*program, *numbers, *folders, *self.command]
 
     def _await_start(self) -> tuple[int, int]:
@@ -104,6 +110,11 @@ class OwnedProcess:
     def keeper_pid(self) -> int:
         """Process id of the keeper, this process's direct child."""
         return self._keeper.pid
+
+    @property
+    def guard_pid(self) -> int:
+        """Process id of the command's parent, which waits for all that it leaves behind (Linux)."""
+        return self._guard_pid
 
     @property
     def returncode(self) -> int | None:

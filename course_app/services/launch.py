@@ -1,11 +1,14 @@
 """The owner's side of the supervisor: give it a job in a lab's folder, wait for what it reports."""
 
 import json
+import os
+import select
 import shutil
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from course_app.processes import OwnedProcess
 from course_app.services import supervisor
@@ -19,8 +22,6 @@ from course_app.services.errors import (
 from course_app.services.folders import LabFolder, make_lab_folder, write_private
 from course_app.services.supervisor import Job, Report
 from course_app.system.users import Account
-
-POLL_SECONDS = 0.003
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,33 @@ def start_job(job: Job, account: Account | None, timeout_seconds: float) -> Runn
     Raises:
         ServicesError: in the kind that the supervisor reports.
     """
-    folder, process = _launch(job, account)
-    path = folder.path / supervisor.REPORT
-    deadline = time.monotonic() + timeout_seconds
-    try:
-        while not path.exists():
-            if not process.running:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as pipe:
+        try:
+            folder, process = _launch(replace(job, report=writer), account, [writer])
+        finally:
+            os.close(writer)
+        try:
+            text = _read_all(pipe, timeout_seconds)
+            if not text:
+                process.wait()
                 raise _reported(folder.path, process)
-            if time.monotonic() > deadline:
-                raise ServicesDidNotStart(
-                    f"The lab's servers were not ready within {timeout_seconds:.0f} seconds. "
-                    "End other programs that use the disk or the processor, and try again."
-                )
-            time.sleep(POLL_SECONDS)
-        return Running(folder, process, Report(**json.loads(path.read_text())))
-    except BaseException:
-        process.stop()
-        folder.release()
-        raise
+            return Running(folder, process, Report(**json.loads(text)))
+        except BaseException:
+            process.stop()
+            folder.release()
+            raise
+
+
+def _read_all(pipe: IO[bytes], timeout_seconds: float) -> bytes:
+    """All that is written into it until its other end closes; nothing if its owner failed."""
+    ready, _, _ = select.select([pipe], [], [], timeout_seconds)
+    if not ready:
+        raise ServicesDidNotStart(
+            f"The lab's servers were not ready within {timeout_seconds:.0f} seconds. "
+            "End other programs that use the disk or the processor, and try again."
+        )
+    return pipe.read()
 
 
 def run_job(job: Job, account: Account | None, timeout_seconds: float) -> None:
@@ -84,12 +94,15 @@ def run_job(job: Job, account: Account | None, timeout_seconds: float) -> None:
         raise _reported(folder.path, process)
 
 
-def _launch(job: Job, account: Account | None) -> tuple[LabFolder, OwnedProcess]:
+def _launch(
+    job: Job, account: Account | None, pass_fds: Sequence[int] = ()
+) -> tuple[LabFolder, OwnedProcess]:
     folder = make_lab_folder(account)
     try:
         write_private(folder.path / supervisor.JOB, job.to_json())
         command, output = program(supervisor.__name__, folder.path), folder.path / "output"
-        return folder, OwnedProcess(command, output=output, remove=[folder.path])
+        process = OwnedProcess(command, output=output, remove=[folder.path], pass_fds=pass_fds)
+        return folder, process
     except BaseException as error:
         shutil.rmtree(folder.path, ignore_errors=True)
         folder.release()

@@ -2,8 +2,8 @@
 
 A program of its own, run on a lab's folder as an `OwnedProcess`, whose keeper ends everything and
 removes the folder in every case. The job is either "serve" (copy the prepared cluster, start both
-servers, report, wait) or "prepare" (make the prepared cluster). The report is a file in the lab's
-folder, because passwords belong into no command line and no output.
+servers, report, wait) or "prepare" (make the prepared cluster). The report goes through a pipe,
+because passwords belong into no file, no command line and no output.
 """
 
 import json
@@ -30,13 +30,11 @@ from course_app.services.errors import (
     is_no_room,
     no_room,
 )
-from course_app.services.folders import write_private
 from course_app.services.postgres import USER, PostgresServer
 from course_app.services.valkey import ValkeyServer
 from course_app.system.users import Account
 
 JOB = "job.json"
-REPORT = "report.json"
 # Before an error as JSON in the output: the folder is removed by the time the owner looks.
 ERROR_MARK = "supervisor-error: "
 # Told by the exit code as well: a full disk may have no room for the output either.
@@ -45,7 +43,7 @@ NO_ROOM_EXIT_CODE = 28
 
 @dataclass(frozen=True)
 class Job:
-    """What the supervisor is to do; travels as JSON."""
+    """What the supervisor is to do; travels as JSON. ``report`` is the pipe's descriptor."""
 
     mode: str
     prepared: str
@@ -55,6 +53,7 @@ class Job:
     valkey: bool = True
     dataset: bool = True
     account: tuple[int, int] | None = None
+    report: int = -1
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -187,7 +186,8 @@ def _work(folder: Path, job: Job) -> None:
         if job.mode == "prepare":
             supervisor.prepare()
             return
-        write_private(folder / REPORT, json.dumps(asdict(supervisor.serve())))
+        with os.fdopen(job.report, "w") as pipe:
+            json.dump(asdict(supervisor.serve()), pipe)
         threading.Thread(target=supervisor.write_back, daemon=True).start()
         while True:
             signal.pause()

@@ -48,6 +48,7 @@ class ThreadServer:
     Args:
         access_log: ``True`` logs requests to standard output, a path to that file.
         port: 0 takes any free port.
+        listener: a socket that listens already, instead of a port; it becomes the server's.
 
     Raises:
         AppFailedToStart: the app is no ASGI app, its lifespan raised, or it took too long.
@@ -62,6 +63,7 @@ class ThreadServer:
         loop: LoopName = "uvloop",
         access_log: bool | Path = False,
         port: int = 0,
+        listener: socket.socket | None = None,
         startup_timeout_seconds: float = 10.0,
         shutdown_timeout_seconds: float = 5.0,
     ) -> None:
@@ -74,7 +76,7 @@ class ThreadServer:
         self._config = EmbeddedConfig(
             app, access_log=access_log, grace_seconds=shutdown_timeout_seconds / 5
         )
-        self._listener = self._listen(port)
+        self._listener = listener or self._listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._server: EmbeddedServer | None = None

@@ -81,6 +81,23 @@ def _cpu_seconds_with_children(process: psutil.Process) -> float | None:
     return float(own + times.children_user + times.children_system)
 
 
+def reaped_cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU time of children that have ended and were waited for by these processes.
+
+    0 where the system does not tell. Linux tells it in steps of 10 ms, and does not tell of the
+    children of a process that ignores SIGCHLD.
+    """
+    total = 0.0
+    for pid in pids:
+        if (found := libproc.usage_of(pid)) is not None:
+            total += found.children_cpu_seconds
+            continue
+        with contextlib.suppress(psutil.Error):
+            times = psutil.Process(pid).cpu_times()
+            total += times.children_user + times.children_system
+    return total
+
+
 def run_queue_wait_seconds(thread_id: int) -> float | None:
     """For how long a thread of this process was ready to run and had no core (Linux only)."""
     if not platforms.is_linux():

@@ -87,17 +87,19 @@ def passing_for(account: Account) -> Callable[[], None]:
     return enter
 
 
-def can_work_as(uid: int, folder: Path) -> bool:
+def can_work_as(uid: int, folder: Path, *, reads_all: bool = True) -> bool:
     """Whether Python would still run for that user, and could use ``folder``.
+
+    ``reads_all`` is meant as in ``become``.
 
     Tried in a copy of this process, because permissions, access lists and capabilities all have
     a say in it: it becomes the user, looks at everything that Python has loaded so far and could
     load later, and writes a file.
     """
-    places = _needed()
+    places = needed()
 
     def work() -> None:
-        become(uid)
+        become(uid, reads_all=reads_all)
         for place in places:
             _read(place)
         trial = folder / f"trial-{os.getpid()}"
@@ -109,10 +111,12 @@ def can_work_as(uid: int, folder: Path) -> bool:
     return _in_a_copy(work)
 
 
-def become(uid: int) -> None:
-    """Root becomes another user for good, who can still read all that root can, where possible.
+def become(uid: int, *, reads_all: bool = True) -> None:
+    """Root becomes another user for good. Linux only.
 
-    Linux only.
+    Args:
+        reads_all: who can still read all that root can, where possible: Python may lie in a
+            folder of root's own. Another wall has to stand around what is to be read.
 
     Raises:
         OSError: this process may not.
@@ -122,7 +126,7 @@ def become(uid: int) -> None:
     _change_user(uid, uid)
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
     sets = struct.pack("=6I", *(3 * (_READ_SEARCH,)), 0, 0, 0)
-    if libc.capset(header, sets) == 0:
+    if reads_all and libc.capset(header, sets) == 0:
         libc.prctl(_AMBIENT, 2, 2, 0, 0)  # also for the programs that it starts
     else:  # in containers root has no such capability; the others must not stay either
         libc.capset(header, struct.pack("=6I", 0, 0, 0, 0, 0, 0))
@@ -134,7 +138,7 @@ def _change_user(uid: int, gid: int) -> None:
     os.setuid(uid)  # root's change is one of the saved ids too, so there is no way back
 
 
-def _needed() -> list[str]:
+def needed() -> list[str]:
     """Files and folders that a Python which starts anew, or imports more, has to read."""
     loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     folders = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path]

@@ -11,7 +11,8 @@ import pytest
 from course_app.classroom.collect import Submission
 from course_app.classroom.grade import grade_class, seed_of
 from course_app.classroom.ledger import Grade, Ledger, Status
-from course_app.classroom.report import ClassReport, harmless, write_class
+from course_app.classroom.report import ClassReport, write_class
+from course_app.classroom.tables import harmless
 from course_app.grading import CriterionResult, Kind, Outcome, Scorecard
 
 NAMES = ["Ada", "=SUM(A1)", 'Bob "Bobby", the 2nd', "Zoë <b>"]

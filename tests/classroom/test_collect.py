@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course_app.classroom import collect as collecting
+from course_app.classroom import archives
 from course_app.classroom.collect import Submission, collect
 from course_app.errors import CourseError
 
@@ -94,7 +94,7 @@ def test_an_archive_cannot_write_outside(folder: Path, name: str) -> None:
 def test_an_archive_that_is_far_too_large_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
     with zipfile.ZipFile(folder / "Bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(NOTEBOOK, "0" * 5000)
     assert "too large" in found(folder)["Bomb"].problem

@@ -7,6 +7,7 @@ import pytest
 import toy as squares
 
 from course_app.grading import (
+    Changed,
     Checker,
     Evidence,
     Exam,
@@ -57,31 +58,18 @@ def test_a_wrong_answer_must_fail_its_own_way(processes: Checker) -> None:
     assert "passed" in problems[1]
 
 
-def test_other_right_answers_must_get_full_points(processes: Checker) -> None:
-    others = (
-        RightAnswer("the same", squares.create_reference),
-        RightAnswer("no square", squares.create_wrong),
-    )
-    exercise = replace(QUICK, right_answers=others)
-    same, wrong = verify(processes, exercise, only="right answer")
-    assert same.held
-    assert "DifferentAnswer" in wrong.problem
-
-
 def test_only_the_named_proofs_are_tried(processes: Checker) -> None:
     (proof,) = verify(processes, QUICK, only="takes anything")
     assert proof.held
     assert "takes anything" in proof.what
 
 
-def test_of_a_wrong_answer_nothing_is_measured_after_its_first_failure(
-    processes: Checker,
-) -> None:
+def test_a_wrong_answer_is_judged_to_the_end(processes: Checker) -> None:
     exercise = replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.refuses))
     (proof,) = verify(processes, exercise, only="takes anything")
     assert proof.card
     outcomes = [result.outcome for result in proof.card.results]
-    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.NOT_RUN]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.FAILED]
 
 
 def test_a_blank_with_an_answer_in_it_is_found(processes: Checker, tmp_path: Path) -> None:
@@ -111,3 +99,34 @@ def test_incomplete_declarations_are_refused(exercise: Exercise, problem: str) -
 
 def test_a_complete_declaration_has_no_defects() -> None:
     assert defects(squares.exercise) == []
+
+
+def test_other_right_answers_must_get_full_points(processes: Checker) -> None:
+    right = (
+        RightAnswer("the same", squares.create_reference),
+        RightAnswer("loose", squares.create_loose),
+    )
+    exercise = replace(QUICK, right_answers=right)
+    same, loose = verify(processes, exercise, only="right answer")
+    assert same.held
+    assert "NoRefusal" in loose.problem
+
+
+def test_an_answer_that_could_not_be_checked_is_refused(processes: Checker) -> None:
+    @contract(points=1)
+    def broken(_exam: Exam) -> Evidence:
+        """It breaks, whatever is handed in."""
+        raise LookupError("of the author")
+
+    exercise = replace(QUICK, rubric=(*QUICK.rubric, broken))
+    *_, proof = verify(processes, exercise, only="no square")
+    assert "broken could not be checked" in proof.problem
+
+
+def test_a_changed_file_is_handed_in_with_each_old_text_found_once(tmp_path: Path) -> None:
+    path = tmp_path / "answer.py"
+    path.write_text("a = 1\nb = 1\n")
+    assert Changed(path, [("a = 1", "a = 2")]).text() == "a = 2\nb = 1\n"
+    for old, times in (("= 1", 2), ("c = 1", 0)):
+        with pytest.raises(ValueError, match=f"this {times} times"):
+            Changed(path, [(old, "")]).text()

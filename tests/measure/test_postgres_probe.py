@@ -29,3 +29,20 @@ def test_connections_of_others_that_rest_are_not_counted(services: Services) -> 
         seen = Counts(1, tuple(probe.stop()))
     probe.close()
     assert seen["PostgreSQL connections open"] == 1
+
+
+def test_transaction_control_and_settings_need_not_be_counted(services: Services) -> None:
+    seen = {}
+    for count_control in (True, False):
+        probe = PostgresProbe(services.postgres_dsn, count_control=count_control)
+        with psycopg.connect(services.postgres_dsn) as connection:
+            probe.start()
+            connection.execute("SET statement_timeout = 1000")
+            connection.execute("SAVEPOINT before")
+            connection.execute("SELECT 1")
+            connection.execute("ROLLBACK TO before")
+            connection.execute("RELEASE before")
+            connection.rollback()
+            seen[count_control] = Counts(1, tuple(probe.stop()))["SQL statements"]
+        probe.close()
+    assert seen == {True: 7, False: 1}

@@ -7,6 +7,7 @@ from course_app.grading.failures import DifferentAnswer
 from . import rubric, wrong_answers
 from .baseline import shop_that_blocks
 from .reference import create_app
+from .right_answers import RIGHT_ANSWERS
 
 exercise = Exercise(
     slug="02_async",
@@ -32,6 +33,7 @@ exercise = Exercise(
         'mp_context=get_context("spawn"): a fork copies the server\'s threads and locks, too. Put '
         "an asyncio.Semaphore(40) around the call to the partner.",
     ),
+    right_answers=RIGHT_ANSWERS,
     wrong_answers=(
         WrongAnswer("as it was", shop_that_blocks, rubric.BlocksInHandler),
         WrongAnswer(

@@ -3,6 +3,7 @@
 from course_app.exercises.background_tasks import rubric
 from course_app.exercises.background_tasks.baseline import shop_that_waits
 from course_app.exercises.background_tasks.reference import create_app
+from course_app.exercises.background_tasks.right_answers import RIGHT_ANSWERS
 from course_app.exercises.background_tasks.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -32,5 +33,6 @@ exercise = Exercise(
         "Write a plain `def notify(order, address)` with the `try` and the `deliver` of the slow "
         "shop, and add it as a task once for each address.",
     ),
+    right_answers=RIGHT_ANSWERS,
     wrong_answers=WRONG_ANSWERS,
 )

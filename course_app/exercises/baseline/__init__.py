@@ -3,6 +3,7 @@
 from course_app.exercises.baseline import rubric
 from course_app.exercises.baseline.baseline import timed_by_the_guide
 from course_app.exercises.baseline.reference import create_app
+from course_app.exercises.baseline.right_answers import RIGHT_ANSWERS
 from course_app.exercises.baseline.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -30,5 +31,6 @@ exercise = Exercise(
         "`try: await app(scope, receive, send_timed)` and `finally:` append the note. Anything "
         'whose `scope["type"]` is not "http" (the lifespan!) goes to the app unchanged.',
     ),
+    right_answers=RIGHT_ANSWERS,
     wrong_answers=WRONG_ANSWERS,
 )

@@ -3,6 +3,7 @@
 from course_app.exercises.blog_api import rubric
 from course_app.exercises.blog_api.baseline import slow_blog
 from course_app.exercises.blog_api.reference import create_app
+from course_app.exercises.blog_api.right_answers import RIGHT_ANSWERS
 from course_app.exercises.blog_api.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -33,4 +34,5 @@ exercise = Exercise(
         "in a dictionary, and let the others await the same task (asyncio.shield).",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

@@ -1,17 +1,32 @@
 """How answers are judged: right after each write first, then statements, buffers, and hits."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import redis
 
 from course_app.apps.blog.replay import Auditor, by_cursor
-from course_app.grading import Evidence, Exam, Failure, contract, hygiene, mechanism, speed
+from course_app.grading import (
+    Candidate,
+    Evidence,
+    Exam,
+    Failure,
+    contract,
+    hygiene,
+    mechanism,
+    speed,
+)
 from course_app.grading.failures import DifferentAnswer
 from course_app.load import choice, get, mix, post, uniform
 from course_app.measure.answers import excerpt
+from course_app.network import Wire
 
 _POSTS = 100_000
-_WRITES, _REPLAYED, _AT_ONCE = 4, 3000, 300
+_WRITES, _REPLAYED, _AT_ONCE = 2, 3000, 300
+_WORKERS = 2
+#: A round trip to PostgreSQL for a late reader, and when the write overtakes its answer.
+_FAR_MS, _OVERTAKES_SECONDS = 300.0, 0.22
 _NEWEST = "SELECT created_at, id FROM posts ORDER BY created_at DESC, id DESC"
 
 #: A page by the index takes a good answer some 20 buffers; sorting the table takes 14 000.
@@ -31,6 +46,9 @@ READS = mix(
     # Often enough for an answer that mixes pages up to be caught at it.
     get("/posts?before={id}&limit=10", id=uniform(1, _POSTS), weight=4),
 )
+_UNREAD = mix(
+    get("/posts/{id}", id=uniform(1, _POSTS)), get("/posts?limit={limit}", limit=uniform(50, 100))
+)
 PAGES = get("/posts?before={id}&limit=10", id=uniform(1, _POSTS))
 LONG_PAGES = get("/posts?before={id}&limit=50", id=choice(list(range(50_000, 50_020))))
 BAD = (
@@ -48,6 +66,33 @@ class StaleList(Failure):
     hint = (
         "Which lists change when a post is added, with which limits? Every one of them has to be "
         "refused from the cache from the moment at which the writer gets its answer."
+    )
+
+
+class StaleElsewhere(Failure):
+    """After a write, another worker's lists do not show it."""
+
+    hint = (
+        "Two workers are two processes, and each has a memory of its own. What tells one of them "
+        "that the other has written? Both see Valkey."
+    )
+
+
+class LateReader(Failure):
+    """A slow reader brings back what was there before the write."""
+
+    hint = (
+        "It asked PostgreSQL before the write and stored its entry after it, or others waited for "
+        "its result. An entry, and a read that is under way, count only for the version that "
+        "held when the read began."
+    )
+
+
+class StaysMissing(Failure):
+    """A post that was asked for before it existed stays missing."""
+
+    hint = (
+        "A 404 and an empty page can be kept, too. Which write makes them wrong, and who says so?"
     )
 
 
@@ -111,12 +156,13 @@ class NeverExpires(Failure):
 @contract(points=1)
 def same_answers(exam: Exam) -> Evidence:
     """Posts and pages are as before, also for posts that do not exist."""
+    exam.workers(exam.learner, _WORKERS)  # they get ready in the meantime
     return exam.same_answers(READS, 40)
 
 
 @contract(points=2)
 def never_stale(exam: Exam) -> Evidence:
-    """In 3000 requests with 5 % writes no list is stale, and no post is lost or made twice."""
+    """In 3000 requests with 5 % writes, and with two workers, no list is ever stale."""
     space = exam.learner.workspace
     ((posts_before,),) = space.execute("SELECT count(*) FROM posts")
     written = sum(_write_and_read(exam) for _ in range(_WRITES))
@@ -135,16 +181,48 @@ def never_stale(exam: Exam) -> Evidence:
         raise LosesPosts(observed, wanted)
     if posts - posts_before > written + len(audit.created):
         raise DuplicatesPosts(observed, wanted)
+    _with_late_readers(exam)
     return Evidence(str(audit), "no stale list", {"lists": audit.lists, "stale": audit.stale})
 
 
 def _write_and_read(exam: Exam) -> int:
-    """A write, and at once readers of the post and of the newest pages; 1 for the post made."""
+    """A write, and at once readers of the post and of the newest pages; 1 for the post made.
+
+    The writer is one worker; both are asked before and after.
+    """
+    workers = exam.workers(exam.learner, _WORKERS)
+    coming = _coming(exam)
+    below = f"/posts?before={coming}&limit=5"
+    lists = [f"/posts?limit={size}" for size in (1, 10, 20)]
+    for worker in workers:
+        for path in (f"/posts/{coming}", below, *lists):
+            exam.ask(worker, get(path))  # so that whatever is kept is kept from before
+    post_id, title = _write(exam)
+    for worker in workers:
+        (read,) = exam.ask(worker, get(f"/posts/{post_id}"))
+        if title not in read.text:
+            kind = StaysMissing if read.status == 404 else NotThereYet
+            raise kind(f"GET /posts/{post_id}: {excerpt(read)}", "the new post")
+        for path in lists:
+            (page,) = exam.ask(worker, get(path))
+            if title not in page.text:
+                stale = StaleList if worker is exam.learner else StaleElsewhere
+                raise stale(f"{path} lacks the newest post", "no stale list")
+        (page,) = exam.ask(worker, get(below))
+        if post_id == coming and page.json() == []:
+            raise StaysMissing(f"{below} is empty", f"the posts below {coming}")
+    return 1
+
+
+def _coming(exam: Exam) -> int:
+    """The number that the next post will have."""
+    ((coming,),) = exam.learner.workspace.execute("SELECT max(id) + 1 FROM posts")
+    return int(coming)
+
+
+def _write(exam: Exam) -> tuple[int, str]:
+    """A new post, which has to be in the database; its number and title."""
     space, title = exam.learner.workspace, secrets.token_hex(8)
-    ((coming,),) = space.execute("SELECT max(id) + 1 FROM posts")
-    sizes = (1, 5, 10, 20)
-    for path in (f"/posts/{coming}", *(f"/posts?limit={size}" for size in sizes)):
-        exam.ask(exam.learner, get(path))  # so that whatever is kept is kept from before
     new = post("/posts", json={"author_id": 1, "title": title, "body": "..."})
     (answer,) = exam.ask(exam.learner, new)
     if answer.status != 200 or title not in answer.text:
@@ -152,14 +230,39 @@ def _write_and_read(exam: Exam) -> int:
     post_id = answer.json()["id"]
     if not space.execute("SELECT 1 FROM posts WHERE id = %s AND title = %s", post_id, title):
         raise NotThereYet(f"POST gave number {post_id}, which is not in the database", "the post")
-    (read,) = exam.ask(exam.learner, get(f"/posts/{post_id}"))
-    if title not in read.text:
-        raise NotThereYet(f"GET /posts/{post_id}: {excerpt(read)}", "the new post")
-    for size in sizes:
-        (page,) = exam.ask(exam.learner, get(f"/posts?limit={size}"))
-        if title not in page.text:
-            raise StaleList(f"/posts?limit={size} lacks the newest post", "no stale list")
-    return 1
+    return post_id, title
+
+
+def _with_late_readers(exam: Exam) -> None:
+    """A write overtakes the answer to a reader, whose worker is far away from PostgreSQL."""
+    far, wire = exam.far_worker(exam.learner)
+    # Opens connections and prepares statements, each of which would take several long ways.
+    exam.load(far, _UNREAD, requests=40, concurrency=4)
+    for path in ("/posts?limit=14", "/posts/{coming}"):
+        # The first time somebody asks who may wait for what the late reader brings; the second
+        # time nobody does, and what it brings stays.
+        for joined in (True, False):
+            _overtaken(exam, far, wire, path.replace("{coming}", str(_coming(exam))), joined)
+
+
+def _overtaken(exam: Exam, far: Candidate, wire: Wire, path: str, joined: bool) -> None:
+    wire.delay_ms = _FAR_MS
+    with ThreadPoolExecutor(1) as aside:
+        late = aside.submit(exam.overlap, far, [get(path)])
+        sleep(_OVERTAKES_SECONDS)
+        _, title = _write(exam)
+        if joined:
+            _require_shown(exam, far, path, title)
+        late.result()
+    wire.delay_ms = 0.0
+    for worker in (exam.learner, far):
+        _require_shown(exam, worker, path, title)
+
+
+def _require_shown(exam: Exam, worker: Candidate, path: str, title: str) -> None:
+    (answer,) = exam.ask(worker, get(path))
+    if title not in answer.text:
+        raise LateReader(f"{path} lacks the post that was written before: {excerpt(answer)}", title)
 
 
 @contract(points=1)

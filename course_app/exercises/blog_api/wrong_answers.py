@@ -14,7 +14,8 @@ from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Response
 from course_app.exercises.blog_api import rubric
 from course_app.exercises.blog_api.baseline import NewPost, Post, slow_blog
 from course_app.exercises.blog_api.reference import INDEX, NEWEST, OLDER, as_json, create_app
-from course_app.grading import WrongAnswer
+from course_app.exercises.blog_api.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 INSERT = "INSERT INTO posts (author_id, title, body) VALUES ($1, $2, $3) RETURNING *"
@@ -41,18 +42,18 @@ class Blog:
     def key(self, before: int, limit: int) -> str:
         return f"before:{before}:{limit}"
 
-    async def kept(self, key: str, query: str, *values: Any) -> bytes:
+    async def kept(self, key: str, query: str, *values: Any, flies_alone: bool = True) -> bytes:
         body = await self.cache.get(key) if self.caches else None
         if body is not None:
             return bytes(body)
 
         async def load() -> bytes:
             body = as_json(await self.pool.fetch(query, *values))
-            if self.caches:
+            if self.caches and body != b"[]":
                 await self.cache.set(key, body, ex=self.expiry)
             return body
 
-        if not self.flies_alone:
+        if not (self.flies_alone and flies_alone):
             return await load()
         if key not in self.flights:
             self.flights[key] = asyncio.ensure_future(load())
@@ -96,10 +97,9 @@ class Blog:
         @app.get("/posts/{post_id}", response_model=Post)
         async def read_post(post_id: int) -> Any:
             query = "SELECT * FROM posts WHERE id = $1"
-            # a missing post is asked for again and again here, which is slow but right
-            body = await self.kept(f"post:{post_id}", query, post_id)
+            # Nobody waits for another's reading of a post, which may be written meanwhile.
+            body = await self.kept(f"post:{post_id}", query, post_id, flies_alone=False)
             if body == b"[]":
-                await self.cache.delete(f"post:{post_id}")
                 raise HTTPException(404, "Post not found")
             return Response(body[1:-1], media_type="application/json")
 
@@ -276,6 +276,33 @@ def null_instead_of_404(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return app
 
 
+_IN_PROCESS, _EMPTY_PAGE = "wrong_in_process_memory.py", "wrong_empty_page_kept.py"
+_GENERATIONS = ANSWERS / "generations.py"
+_DELETING = [
+    (
+        'await app.state.cache.set("generation", secrets.token_hex(8), ex=600)\n\n',
+        'keys = [key async for key in app.state.cache.scan_iter("posts:*")]\n'
+        "        await app.state.cache.delete(*keys, 'none')\n\n",
+    ),
+    ("{await generation()}", "now"),
+]
+#: As the exercise's own answer once did.
+_KEEPING_404 = [
+    (
+        "        if row is None:\n",
+        "        if row is None:\n            await app.state.cache.set(key, b'-', ex=5)\n",
+    ),
+    (
+        "            return answer(body)\n        row",
+        "            if body == b'-':\n                raise HTTPException(404)\n"
+        "            return answer(body)\n        row",
+    ),
+    (
+        "        await changed()\n",
+        "        await changed()\n        await app.state.cache.delete(f\"post:{row['id']}\")\n",
+    ),
+]
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", slow_blog, rubric.StaleList),
     WrongAnswer("one key deleted", one_key_deleted, rubric.StaleList),
@@ -292,4 +319,8 @@ WRONG_ANSWERS = (
     WrongAnswer("everyone loads", no_flight, rubric.AllAskAtOnce),
     WrongAnswer("right but each hit is validated", validates, TooLittleGain),
     WrongAnswer("entries for ever", for_ever, rubric.NeverExpires),
+    WrongAnswer("everything in the process", ANSWERS / _IN_PROCESS, rubric.StaleElsewhere),
+    WrongAnswer("an empty page kept", ANSWERS / _EMPTY_PAGE, rubric.StaysMissing),
+    WrongAnswer("lists deleted, late readers", Changed(_GENERATIONS, _DELETING), rubric.LateReader),
+    WrongAnswer("a 404 kept, late readers", Changed(_GENERATIONS, _KEEPING_404), rubric.LateReader),
 )

@@ -288,7 +288,7 @@ def _turns(exam: Exam) -> Iterator[list[int]]:
     space = exam.learner.workspace
 
     def watch() -> None:
-        with psycopg.connect(space.owner_dsn or "", autocommit=True) as connection:
+        with psycopg.connect(space.reader_dsn or "", autocommit=True) as connection:
             while not done.wait(_WATCH_SECONDS):
                 row = connection.execute(_WHO_WORKS, [space.user]).fetchone()
                 if row:

@@ -3,6 +3,7 @@
 from course_app.exercises.compression import rubric
 from course_app.exercises.compression.baseline import guides_line
 from course_app.exercises.compression.reference import create_app, levels
+from course_app.exercises.compression.right_answers import RIGHT_ANSWERS
 from course_app.exercises.compression.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -34,6 +35,7 @@ exercise = Exercise(
         "For `levels`: compress one list with each level, measure `time.thread_time()` and `len`, "
         "and for each link add up CPU and bits / speed. The last client's best level is none.",
     ),
+    right_answers=RIGHT_ANSWERS,
     wrong_answers=WRONG_ANSWERS,
     values=("levels",),
     reference_values={"levels": levels},

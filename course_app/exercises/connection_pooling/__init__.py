@@ -3,6 +3,7 @@
 from course_app.exercises.connection_pooling import rubric
 from course_app.exercises.connection_pooling.baseline import connect_per_request
 from course_app.exercises.connection_pooling.reference import create_app
+from course_app.exercises.connection_pooling.right_answers import RIGHT_ANSWERS
 from course_app.exercises.connection_pooling.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -33,4 +34,5 @@ exercise = Exercise(
         "HTTPException(503), then yield the connection inside of try ... finally: release.",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

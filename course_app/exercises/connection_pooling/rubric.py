@@ -12,7 +12,9 @@ from course_app.grading import (
     mechanism,
     speed,
 )
-from course_app.load import LoadResult, Workload, choice, get, mix, uniform
+from course_app.grading.failures import StoppedAnswering
+from course_app.load import LoadResult, Request, Workload, choice, get, mix, uniform
+from course_app.measure.answers import excerpt
 
 #: What the text of the exercise allows.
 MOST_CONNECTIONS = 10
@@ -20,6 +22,10 @@ _FEWEST_AT_ONCE = 4
 
 _USERS, _POSTS = 100_000, 100_000
 _CLIENTS = 200
+
+#: Enough for connections that are made anew from time to time to show, beyond those by which a
+#: pool may still grow.
+_MANY_READS = 1500
 
 
 def _reads(*also: int) -> Workload:
@@ -37,6 +43,15 @@ READS_OR_BUSY = _reads(503)
 BAD_REQUESTS = get(
     "/{kind}/{word}", kind=choice(["users", "posts"]), word="many", expect_status=422
 )
+
+
+class KeepsConnections(Failure):
+    """A request that ends with an error does not give its connection back."""
+
+    hint = (
+        "A 404 leaves the handler by an exception, and a dependency gets it at its `yield`. What "
+        "stands behind the yield is skipped then, unless it is in a `finally` or an `async with`."
+    )
 
 
 class StaleAnswer(Failure):
@@ -83,7 +98,9 @@ class Deadlocks(Failure):
 
     hint = (
         "Does a request ask for a second connection while it holds one? When every connection "
-        "is held by a request that waits for another, none gets any further."
+        "is held by a request that waits for another, none gets any further. With `def` handlers "
+        "it may be threads that are missing: giving back takes one, too, and those that wait for "
+        "a connection have them all."
     )
 
 
@@ -99,6 +116,15 @@ class FailsWhenBusy(Failure):
     hint = (
         "Waiting has an end, and then asyncpg raises TimeoutError. FastAPI makes a 500 of an "
         "exception that nobody catches; 503 says that it is worth to try again."
+    )
+
+
+class RefusesThoseInside(Failure):
+    """Who holds a connection is turned away as well when a query takes longer than a second."""
+
+    hint = (
+        "The second is for waiting for a connection. Around what does your time limit stand: "
+        "around `acquire`, or around the query, too?"
     )
 
 
@@ -118,7 +144,10 @@ class LeavesConnections(Failure):
 def same_answers(exam: Exam) -> Evidence:
     """Every answer is as before, also for users and posts that do not exist."""
     exam.same_answers(BAD_REQUESTS, 4)
-    return exam.same_answers(READS)
+    evidence = exam.same_answers(READS)
+    for kind in ("users", "posts"):
+        _require_given_back(exam, get(f"/{kind}/{{id}}", id=uniform(200_000, 900_000)))
+    return evidence
 
 
 @contract(points=1)
@@ -140,13 +169,19 @@ def fresh_answers(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def no_sessions(exam: Exam) -> Evidence:
     """No request opens a connection to PostgreSQL."""
-    sessions = exam.count(exam.learner, READS)["PostgreSQL sessions"]
+    sessions = exam.count(exam.learner, READS, same=True)["PostgreSQL sessions"]
     observed, wanted = f"{sessions:.2f} sessions a request", "none"
     numbers = {"sessions_per_request": sessions}
     if sessions > 1.5:
         raise OpensPools(observed, wanted, numbers=numbers)
     # A pool may still grow by a few connections while it is counted.
     if sessions > 0.05:
+        raise OpensConnections(observed, wanted, numbers=numbers)
+    opened = exam.count(exam.learner, READS, requests=_MANY_READS)["PostgreSQL sessions"]
+    opened *= _MANY_READS
+    numbers["sessions_of_many_requests"] = opened
+    if opened > MOST_CONNECTIONS:
+        observed = f"{opened:.0f} sessions in {_MANY_READS} requests"
         raise OpensConnections(observed, wanted, numbers=numbers)
     return Evidence(observed, wanted, numbers)
 
@@ -189,11 +224,14 @@ def says_busy(exam: Exam) -> Evidence:
     """Who gets no connection within a second is told so: 503 (users is locked for two seconds)."""
     _, result = _while_users_are_locked(exam, clients=60, seconds=2.0)
     wanted = "503 while every connection is in use, right answers afterwards"
-    refused = int((result.status == 503).sum())
+    refused, served = (int((result.status == status).sum()) for status in (503, 200))
     if result.errors_by_kind.get("status"):
         raise FailsWhenBusy(str(result.errors[0]), wanted)
     if not refused:
         raise WaitsTooLong("nobody was told within 2 s", wanted)
+    if served < _FEWEST_AT_ONCE:
+        observed = f"{refused} of 60 were told, {served} were served"
+        raise RefusesThoseInside(observed, f"{_FEWEST_AT_ONCE} or more served, the others told")
     again = exam.ask(exam.learner, get("/users/{id}", id=uniform(1, _USERS)), 20)
     if wrong := [answer for answer in again if answer.status != 200]:
         raise DoesNotRecover(f"{len(wrong)} of 20: {wrong[0].status}", wanted)
@@ -208,6 +246,19 @@ def closes(exam: Exam) -> Evidence:
     if left:
         raise LeavesConnections(f"{left} connections", "none")
     return Evidence("none", "none")
+
+
+def _require_given_back(exam: Exam, missing: Request) -> None:
+    """More requests that end with a 404 than there are connections; they come one by one."""
+    wanted = "404 each time"
+    try:
+        answers = exam.ask(exam.learner, missing, MOST_CONNECTIONS + 2)
+    except StoppedAnswering as silence:
+        raise KeepsConnections(silence.observed, wanted) from silence
+    for number, answer in enumerate(answers, start=1):
+        if answer.status != 404:
+            observed = f"{missing.path}: {excerpt(answer)} for the {number}th that is missing"
+            raise KeepsConnections(observed, wanted)
 
 
 def _while_users_are_locked(exam: Exam, clients: int, seconds: float) -> tuple[int, LoadResult]:

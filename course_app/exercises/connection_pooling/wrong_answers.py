@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 
 from course_app.exercises.connection_pooling import rubric
 from course_app.exercises.connection_pooling.baseline import connect_per_request
-from course_app.grading import WrongAnswer
+from course_app.exercises.connection_pooling.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain, WrongUnderLoad
 
 Connect = Callable[[], AbstractAsyncContextManager[Any]]
@@ -278,6 +279,12 @@ def checker_replaced(postgres_dsn: str) -> FastAPI:
     return connect_per_request(postgres_dsn)
 
 
+_GIVES_BACK = """        try:
+            yield conn
+        finally:
+            await app.state.pool.release(conn)
+"""
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", connect_per_request, rubric.OpensConnections),
     WrongAnswer("the checker replaced", checker_replaced, rubric.OpensConnections),
@@ -297,4 +304,25 @@ WRONG_ANSWERS = (
     WrongAnswer("never closed", never_closed, rubric.LeavesConnections),
     WrongAnswer("answers read at the start", read_once_at_the_start, rubric.StaleAnswer),
     WrongAnswer("null instead of 404", missing_users_are_null, DifferentAnswer),
+    WrongAnswer(
+        "connections made anew after a hundred queries",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [("max_inactive_connection_lifetime=0", "max_queries=100")],
+        ),
+        rubric.OpensConnections,
+    ),
+    WrongAnswer(
+        "a connection kept after a 404",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [(_GIVES_BACK, "        yield conn\n        await app.state.pool.release(conn)\n")],
+        ),
+        rubric.KeepsConnections,
+    ),
+    WrongAnswer(
+        "a time limit around the query",
+        ANSWERS / "wrong_timeout_around_the_query.py",
+        rubric.RefusesThoseInside,
+    ),
 )

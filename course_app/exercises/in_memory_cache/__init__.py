@@ -3,6 +3,7 @@
 from course_app.exercises.in_memory_cache import rubric
 from course_app.exercises.in_memory_cache.baseline import report_for_each_request
 from course_app.exercises.in_memory_cache.reference import create_app
+from course_app.exercises.in_memory_cache.right_answers import RIGHT_ANSWERS
 from course_app.exercises.in_memory_cache.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -34,4 +35,5 @@ exercise = Exercise(
         'dictionary for the one author that is marked: `{**author, "you": True}`.',
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

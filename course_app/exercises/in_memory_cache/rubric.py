@@ -119,7 +119,10 @@ class KeepsErrors(Failure):
 class HidesErrors(Failure):
     """When PostgreSQL refuses a statement, the answer is no longer 503."""
 
-    hint = "`load` turns the error of the database into a 503. Let it pass to all who wait."
+    hint = (
+        "`load` turns the error of the database into a 503. Let it pass to all who wait. A report "
+        "that is too old is no answer either: nobody can see that it is old."
+    )
 
 
 class KeepsEverything(Failure):
@@ -225,12 +228,15 @@ def errors_are_not_kept(exam: Exam) -> Evidence:
     missing = path_of(number := exam.random.randint(10_000, 99_999), 5)
     exam.same_answers(get(missing, expect_status=404), 1)
     exam.write("INSERT INTO tags (id, name) VALUES (%s, 'new')", number)
-    path = path_of(exam.random.choice(TAGS), exam.random.randint(41, 50))
+    new, known = (path_of(tag, exam.random.randint(41, 50)) for tag in exam.random.sample(TAGS, 2))
+    exam.ask(exam.learner, known)
+    time.sleep(MOST_SECONDS + 0.1)
     with without_table(exam, "post_tags"):
-        (refused,) = exam.ask(exam.learner, path)
-    if refused.status != 503:
-        raise HidesErrors(f"{refused.status}", "503")
-    for each in (missing, path):
+        for path, what in ((new, "a new report"), (known, "a report that has expired")):
+            (refused,) = exam.ask(exam.learner, path)
+            if refused.status != 503:
+                raise HidesErrors(f"{refused.status} for {what}", "503")
+    for each in (missing, new, known):
         (mine,), (theirs,) = exam.ask(exam.learner, each), exam.ask(exam.reference, each)
         if mine.status != theirs.status:
             raise KeepsErrors(f"still {mine.status} at {each}", f"{theirs.status}")

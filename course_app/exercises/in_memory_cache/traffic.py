@@ -13,6 +13,8 @@ REPORT = "/tags/{tag}/authors?limit={limit}"
 #: Tags of some hundred posts each: a report on them costs enough, and not a check's time.
 TAGS = range(101, 141)
 _CLIENTS = 4
+#: So many reports of the same tag are asked for, when it is counted how many are kept.
+_LIMITS = 6
 
 
 def path_of(tag: int, limit: int) -> str:
@@ -92,21 +94,28 @@ def fetches_side_by_side(exam: Exam, clients: int = 8) -> int:
 def kept(exam: Exam, reports: int, patience_seconds: float) -> int | None:
     """Ask for so many reports, twice: how many are not fetched again? None if it took too long.
 
-    The second time in the same order, so whatever a cache throws out has to be fetched.
+    The second time from the last to the first: what a cache still holds then is found before
+    what it does not hold takes its place. Each tag comes with several limits.
     """
-    first_tag, limit = exam.random.randint(1, 200 - reports), exam.random.randint(1, 50)
-    traffic = get(REPORT, tag=sequence(first_tag), limit=limit)
+    tags = reports // _LIMITS
+    first, limit = exam.random.randint(1, 200 - tags), exam.random.randint(1, 50 - _LIMITS)
+    limits = range(limit, limit + _LIMITS)
+    there = [get(REPORT, tag=sequence(first), limit=each) for each in limits]
+    last = first + tags - 1
+    back = [get(REPORT, tag=sequence(last, -1), limit=each) for each in reversed(limits)]
     began = time.monotonic()
-    first, second = (_statements(exam, traffic, reports) for _ in range(2))
+    before, after = (_statements(exam, each, tags) for each in (there, back))
     if time.monotonic() - began > patience_seconds:
         return None
-    return round(reports * (1 - second / first)) if first else reports
+    return round(reports * (1 - after / before)) if before else reports
 
 
-def _statements(exam: Exam, traffic: Request, count: int) -> float:
+def _statements(exam: Exam, traffic: list[Request], count: int) -> float:
+    """How many there are while each kind of request is sent so many times."""
     probes = exam.probes(exam.learner)
     for probe in probes:
         probe.start()
-    exam.ask(exam.learner, traffic, count)
+    for each in traffic:
+        exam.ask(exam.learner, each, count)
     readings = [reading for probe in probes for reading in probe.stop()]
     return sum(reading.value for reading in readings if reading.name == "SQL statements")

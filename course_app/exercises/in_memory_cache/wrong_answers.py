@@ -19,6 +19,7 @@ from course_app.exercises.in_memory_cache.baseline import (
     Report,
     report_for_each_request,
 )
+from course_app.exercises.in_memory_cache.right_answers import ANSWERS
 from course_app.exercises.in_memory_cache.wrong_stores import (
     CopiesAll,
     Expiring,
@@ -26,7 +27,7 @@ from course_app.exercises.in_memory_cache.wrong_stores import (
     Key,
     Sliding,
 )
-from course_app.grading import WrongAnswer
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 #: Makes a report.
@@ -272,6 +273,20 @@ def copies_everything(postgres_dsn: str) -> FastAPI:
     return _app(postgres_dsn, _single_flight(CopiesAll()))
 
 
+_LOCKS = ANSWERS / "locks.py"
+_BY_TAG = [
+    (
+        "(found := cache.get(key)) is not None",
+        "(found := cache.get(tag_id, {}).get(limit)) is not None",
+    ),
+    ("(found := cache.get(key)) is None", "(found := cache.get(tag_id, {}).get(limit)) is None"),
+    (
+        "found = cache[key] = await load(tag_id, limit)",
+        "found = await load(tag_id, limit)\n"
+        "                cache.setdefault(tag_id, {})[limit] = found",
+    ),
+]
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", report_for_each_request, rubric.FetchesAgain),
     WrongAnswer("the reader in the key", key_with_reader, rubric.FetchesAgain),
@@ -291,4 +306,13 @@ WRONG_ANSWERS = (
     WrongAnswer("trouble looks empty", trouble_looks_empty, rubric.HidesErrors),
     WrongAnswer("never removed", never_removed, rubric.KeepsEverything),
     WrongAnswer("full for ever", full_for_ever, rubric.StopsCaching),
+    WrongAnswer(
+        "fifty reports", Changed(_LOCKS, [("maxsize=20", "maxsize=50")]), rubric.KeepsEverything
+    ),
+    WrongAnswer("twenty tags, any limits", Changed(_LOCKS, _BY_TAG), rubric.KeepsEverything),
+    WrongAnswer(
+        "the old report when the database fails",
+        ANSWERS / "wrong_stale_if_error.py",
+        rubric.HidesErrors,
+    ),
 )

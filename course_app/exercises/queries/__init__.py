@@ -3,6 +3,7 @@
 from course_app.exercises.queries import rubric
 from course_app.exercises.queries.baseline import slow_report
 from course_app.exercises.queries.reference import create_app
+from course_app.exercises.queries.right_answers import RIGHT_ANSWERS
 from course_app.exercises.queries.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -34,4 +35,5 @@ exercise = Exercise(
         "function that turns ValueError into HTTPException(422).",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

@@ -1,5 +1,6 @@
 """How answers are judged: same posts, stable pages, few statements, few buffers, no bodies."""
 
+import re
 import secrets
 
 from course_app.exercises.queries.pages import (
@@ -31,7 +32,12 @@ _RENAME = "UPDATE users SET name = %s WHERE id = (SELECT author_id FROM posts WH
 _NEW_POSTS = """
 INSERT INTO posts (author_id, title, body, created_at)
 SELECT n, 'New ' || n, '', %s::timestamptz + (n / 10) * interval '1 s'
+    + (n %% 10 / 2) * interval '137 us'
 FROM generate_series(1, %s) AS n
+"""
+_COMMA = "INSERT INTO tags (id, name) VALUES (1001, 'salt, pepper')"
+_TAG_THE_NEWEST = """
+INSERT INTO post_tags SELECT id, 1001 FROM posts ORDER BY created_at DESC, id DESC LIMIT 5
 """
 
 FIRST_PAGES = get("/report?limit={limit}", limit=uniform(1, MOST_POSTS))
@@ -56,6 +62,15 @@ class LosesPosts(Failure):
     """Posts with the same time are lost, or repeated, between two pages."""
 
     hint = "Several posts can have the same `created_at`. What else is in the ORDER BY?"
+
+
+class AsksTooOften(Failure):
+    """A page takes more statements than it may, however many posts are on it."""
+
+    hint = (
+        "Which of the statements could bring what another one asks for, too? Authors come by "
+        "JOIN, tags by a subquery that makes an ARRAY, or by one query for the whole page."
+    )
 
 
 class TooManyStatements(Failure):
@@ -106,6 +121,8 @@ class TakesAnyCursor(Failure):
 @contract(points=1)
 def same_answers(exam: Exam) -> Evidence:
     """The same posts, authors and tags as before, page by page."""
+    exam.write(_COMMA)
+    exam.write(_TAG_THE_NEWEST)
     evidence = exam.same_answers(FIRST_PAGES, 20, same=same_posts)
     mine, _ = walk(exam, exam.learner, pages=4, limit=15)
     theirs, _ = walk(exam, exam.reference, pages=4, limit=15)
@@ -153,11 +170,14 @@ def stable_pages(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def few_statements(exam: Exam) -> Evidence:
     """At most 2 statements a request, however many posts are on the page."""
-    count = exam.count(exam.learner, request(_USUAL), requests=60)["SQL statements"]
+    count = _statements(exam, _USUAL)
     observed, wanted = f"{count:.1f} statements for {_USUAL} posts", f"{MOST_STATEMENTS} or fewer"
+    numbers = {"statements": count}
     if count > MOST_STATEMENTS + 0.1:
-        raise TooManyStatements(observed, wanted, numbers={"statements": count})
-    return Evidence(observed, wanted, {"statements": count})
+        few = numbers["statements_of_a_short_page"] = _statements(exam, _FEW)
+        kind = TooManyStatements if count > few + 1 else AsksTooOften
+        raise kind(f"{observed}, {few:.1f} for {_FEW}", wanted, numbers=numbers)
+    return Evidence(observed, wanted, numbers)
 
 
 @mechanism(points=1)
@@ -204,7 +224,22 @@ def refuses(exam: Exam) -> Evidence:
         (answer,) = exam.ask(exam.learner, get(f"/report?cursor={cursor}", expect_status=422))
         if answer.status != 422:
             raise TakesAnyCursor(f"cursor={cursor}: {answer.status}", "422")
-    return Evidence("7 of 7 refused", "422")
+    _, following = page(exam, exam.learner, _FEW)
+    for odd in _odd_cursors(following or ""):
+        (answer,) = exam.ask(exam.learner, request(_FEW, odd))
+        # Whatever it means to this app: it may be a place in the list after all.
+        if answer.status not in (200, 422):
+            raise TakesAnyCursor(f"cursor={odd}: {answer.status}", "422")
+    return Evidence("all refused", "422")
+
+
+def _odd_cursors(cursor: str) -> list[str]:
+    """The app's own cursor and one of ours, with an id that no bigint holds."""
+    return [re.sub(r"\d+(?=\D*$)", "9" * 20, cursor), "2024-01-01T00:00:00+00:00_" + "9" * 20]
+
+
+def _statements(exam: Exam, limit: int) -> float:
+    return exam.count(exam.learner, request(limit), requests=60, same=True)["SQL statements"]
 
 
 def _buffers(exam: Exam, limit: int, cursor: str | None = None) -> float:

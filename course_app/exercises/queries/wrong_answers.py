@@ -12,7 +12,8 @@ from fastapi import FastAPI, Query
 from course_app.exercises.queries import rubric
 from course_app.exercises.queries.baseline import AUTHOR, PAGE, TAGS, slow_report
 from course_app.exercises.queries.reference import INDEX, place_of
-from course_app.grading import WrongAnswer
+from course_app.exercises.queries.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -191,6 +192,16 @@ def any_cursor(postgres_dsn: str) -> FastAPI:
     return _app(postgres_dsn, _one_query(_with_names(PAGE_AFTER), place))
 
 
+_LATERAL = ANSWERS / "lateral_join.py"
+_SECONDS = [
+    ("{row['created_at'].isoformat()}", "{int(row['created_at'].timestamp())}"),
+    ("datetime.fromisoformat(stamp)", "datetime.fromtimestamp(int(stamp), UTC)"),
+]
+_COMMAS = [
+    ("coalesce(array_agg(tags.name ORDER BY tags.name), '{}')", "string_agg(tags.name, ',')"),
+    ('r["tags"]', '(r["tags"] or "").split(",") if r["tags"] else []'),
+]
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", slow_report, rubric.UnstablePages),
     WrongAnswer("an index, one query, and OFFSET", offset_with_index, rubric.UnstablePages),
@@ -207,4 +218,11 @@ WRONG_ANSWERS = (
     WrongAnswer("a pool for each request", a_pool_for_each_request, TooLittleGain),
     WrongAnswer("any limit", any_limit, rubric.NoLimit),
     WrongAnswer("any cursor", any_cursor, rubric.TakesAnyCursor),
+    WrongAnswer("a cursor in whole seconds", Changed(_LATERAL, _SECONDS), rubric.LosesPosts),
+    WrongAnswer(
+        "an id beyond bigint is a 500",
+        Changed(_LATERAL, [("is None or not 0 < number < 2**63", "is None")]),
+        rubric.TakesAnyCursor,
+    ),
+    WrongAnswer("tags parted at commas", Changed(_LATERAL, _COMMAS), DifferentAnswer),
 )

@@ -3,6 +3,7 @@
 from course_app.exercises.rate_limiting import rubric
 from course_app.exercises.rate_limiting.baseline import limited_in_memory
 from course_app.exercises.rate_limiting.reference import create_app
+from course_app.exercises.rate_limiting.right_answers import RIGHT_ANSWERS
 from course_app.exercises.rate_limiting.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -33,4 +34,5 @@ exercise = Exercise(
         "a clock that all workers share.",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

@@ -76,7 +76,10 @@ class FalseRetryAfter(Failure):
 class PassesTooMany(Failure):
     """More requests of one client pass than it may send."""
 
-    hint = "All paths together have one limit. What is the key under which requests are counted?"
+    hint = (
+        "All paths together have one limit. What is the key under which requests are counted, and "
+        "does each of them leave an entry of its own there? Two with the same name are one."
+    )
 
 
 class RefusesTooMany(Failure):
@@ -99,7 +102,8 @@ class CrowdSlipsThrough(Failure):
 
     hint = (
         "Between asking how many there are and adding one, other requests are served. Asking and "
-        "adding have to be one step: Valkey runs a script as a whole."
+        "adding have to be one step: Valkey runs a script as a whole. If it is a script, look at "
+        "what it adds: entries of the same name are one."
     )
 
 
@@ -176,14 +180,20 @@ def refuses(exam: Exam) -> Evidence:
 @contract(points=1)
 def tells_when(exam: Exam) -> Evidence:
     """Retry-After is the time that is left, in whole seconds."""
-    client, told = new_client(exam), []
-    made = decisions([send(exam, exam.learner, client, LIMIT, 1)])
-    for pause in (0.0, 0.6 * WINDOW_SECONDS):
-        sleep(pause)
+    at_once, in_two, told = new_client(exam), new_client(exam), []
+    made = {
+        each: decisions([send(exam, exam.learner, each, LIMIT // 2, 1)])
+        for each in (at_once, in_two)
+    }
+    for client in (at_once, in_two):
+        # The second client's last requests leave the window long after its first ones.
+        made[client] += decisions([send(exam, exam.learner, client, LIMIT - LIMIT // 2, 1)])
         answer, decision = ask_one(exam, client)
-        bounds = wait_bounds(made, decision, LIMIT, WINDOW_SECONDS)
+        bounds = wait_bounds(made[client], decision, LIMIT, WINDOW_SECONDS)
         if answer.status == REFUSED and bounds is not None:
             told.append(_judged_wait(answer, *bounds))
+        if client == at_once:
+            sleep(0.6 * WINDOW_SECONDS)
     wanted = "at least the seconds that are left, and less than one more"
     if len(told) < 2:
         raise CannotTell("the window was over before the client was refused", wanted)

@@ -21,7 +21,8 @@ from course_app.exercises.rate_limiting.baseline import (
     WINDOW_SECONDS,
     limited_in_memory,
 )
-from course_app.grading import WrongAnswer
+from course_app.exercises.rate_limiting.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer
 
 #: How long the client of a request has to wait, in seconds; 0 or less if not at all.
@@ -259,4 +260,14 @@ WRONG_ANSWERS = (
     WrongAnswer("the library, asked twice", library_asked_twice, rubric.SeveralRoundTrips),
     WrongAnswer("a connection for each request", connection_per_request, rubric.ConnectsPerRequest),
     WrongAnswer("keys stay", never_expires, rubric.KeysStay),
+    WrongAnswer(
+        "entries of the same name",
+        Changed(ANSWERS / "sorted_set.py", [("uuid.uuid4().hex", "client")]),
+        rubric.PassesTooMany,
+    ),
+    WrongAnswer(
+        "Retry-After from the newest request",
+        Changed(ANSWERS / "sorted_set.py", [("KEYS[1], 0, 0", "KEYS[1], -1, -1")]),
+        rubric.FalseRetryAfter,
+    ),
 )

@@ -3,6 +3,7 @@
 from course_app.exercises.redis_cache import rubric
 from course_app.exercises.redis_cache.baseline import as_it_is
 from course_app.exercises.redis_cache.reference import MEASURED, create_app
+from course_app.exercises.redis_cache.right_answers import RIGHT_ANSWERS
 from course_app.exercises.redis_cache.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -37,6 +38,7 @@ exercise = Exercise(
         "it sets a new random stamp, which lives longer than any entry.",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
     values=("measured",),
     reference_values={"measured": MEASURED},
     valkey_can_go_away=True,

@@ -70,8 +70,9 @@ class HangsWithoutValkey(Failure):
     """Requests hang while Valkey is silent."""
 
     hint = (
-        "A client that was told nothing waits five seconds. Look for `socket_timeout` and "
-        "`socket_connect_timeout`; new_app passes them on."
+        "A client that was told nothing waits five seconds, and one that is made with "
+        "Redis(host, port) tries again ten times. Look for `socket_timeout` and "
+        "`socket_connect_timeout`, and for `retry`; new_app passes them on."
     )
 
 

@@ -19,7 +19,8 @@ from course_app.exercises.redis_cache.baseline import (
     tell_nobody,
 )
 from course_app.exercises.redis_cache.reference import MEASURED, Cache, create_app
-from course_app.grading import Failure, WrongAnswer
+from course_app.exercises.redis_cache.right_answers import ANSWERS
+from course_app.grading import Changed, Failure, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 SHORT = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
@@ -58,17 +59,17 @@ class Deleting(Cache):
 
     async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
         await self.settle()
-        if self.unsettled:
+        if self.unsettled_here:
             return None, None
         return b"", await self.ask(self.app.state.valkey.get, f"summary:{tag_id}")
 
     async def settle(self) -> None:
-        pending = dict(self.unsettled)
+        pending = dict(self.unsettled_here)
         keys = [f"summary:{tag}" for tag in pending]
         if keys and await self.ask(self.app.state.valkey.delete, *keys) is not None:
             for tag, stamp in pending.items():
-                if self.unsettled.get(tag) == stamp:
-                    del self.unsettled[tag]
+                if self.unsettled_here.get(tag) == stamp:
+                    del self.unsettled_here[tag]
 
 
 class Forgetting(Cache):
@@ -76,7 +77,7 @@ class Forgetting(Cache):
 
     async def settle(self) -> None:
         await super().settle()
-        self.unsettled.clear()
+        self.unsettled_here.clear()
 
 
 class OnlyExpiring(Cache):
@@ -245,6 +246,9 @@ def _measured(
 
 _INVENTED = {"hits_per_request": 0.9, "times_as_fast_without": [0.4, 0.5, 0.6]}
 
+_STEPS = ["                await forget([tag_id])\n", "                owed.discard(tag_id)\n"]
+_PAID, _FORGOTTEN = "".join(_STEPS), "".join(reversed(_STEPS))
+
 WRONG_ANSWERS = (
     _measured("as it was", as_it_is, failures.NotCached),
     _measured("as in the guide", as_in_the_guide, DifferentAnswer),
@@ -262,4 +266,14 @@ WRONG_ANSWERS = (
     _measured("five seconds of patience", patient, failures.HangsWithoutValkey),
     _measured("outages are forgotten", forgetting, failures.StaleAfterOutage),
     _measured("entries deleted, late readers", deleting, failures.LateReader),
+    WrongAnswer(
+        "percent in place of times",
+        Changed(ANSWERS / "versions.py", [("[1.3, 1.5, 1.7]", "[30, 50, 70]")]),
+        failures.NotMeasured,
+    ),
+    WrongAnswer(
+        "a debt forgotten before it is paid",
+        Changed(ANSWERS / "watching.py", [(_PAID, _FORGOTTEN)]),
+        failures.StaleAfterOutage,
+    ),
 )

@@ -3,6 +3,7 @@
 from course_app.exercises.response_models import odd_rows, rubric
 from course_app.exercises.response_models.baseline import telling_directory
 from course_app.exercises.response_models.reference import create_app
+from course_app.exercises.response_models.right_answers import RIGHT_ANSWERS
 from course_app.exercises.response_models.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -33,4 +34,5 @@ exercise = Exercise(
         "queries name the four columns.",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
 )

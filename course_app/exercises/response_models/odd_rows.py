@@ -6,6 +6,9 @@ from course_app.load import get
 from course_app.measure.answers import excerpt
 
 _MEMBERS = 100_000
+_PARTS_OF_A_SECOND = """
+UPDATE users SET created_at = created_at + interval '137 us' WHERE id BETWEEN %s AND %s
+"""
 
 
 class RefusesEmptyBio(Failure):
@@ -51,7 +54,9 @@ def odd_rows(exam: Exam) -> Evidence:
     answer = page(exam, exam.learner, start, 5)
     if answer.status != 200 or no_bio not in _ids(exam, start, 5):
         raise RefusesEmptyBio(excerpt(answer), f"member {no_bio} with bio null")
-    exam.write("UPDATE users SET name = '' WHERE id = %s", no_name)
+    # The second is not on the page, and does not count there.
+    exam.write("UPDATE users SET name = '' WHERE id = ANY(%s)", [no_name, start + 60])
+    exam.write(_PARTS_OF_A_SECOND, start, start + 12)
     _require_left_out(exam, start, no_name)
     exam.same_answers(get(f"/members?after={start}&limit=12"), 1, same=same_public)
     return Evidence("one shown with null, one left out and counted", "the same")

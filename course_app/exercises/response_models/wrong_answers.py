@@ -22,7 +22,8 @@ from course_app.exercises.response_models.reference import (
     create_app,
     member_of,
 )
-from course_app.grading import WrongAnswer
+from course_app.exercises.response_models.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import TooLittleGain
 
 Fit = Callable[[asyncpg.Record], Any]
@@ -257,6 +258,8 @@ def read_at_the_start(postgres_dsn: str) -> FastAPI:
     return app
 
 
+_NAMELESS = "SELECT count(*) FROM users WHERE name = ''"
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", telling_directory, rubric.Leaks),
     WrongAnswer("a type that allows everything", typed_as_any_dict, rubric.Leaks),
@@ -279,4 +282,12 @@ WRONG_ANSWERS = (
     WrongAnswer("SELECT * kept", all_columns, rubric.FetchesWhatNobodySees),
     WrongAnswer("right but slow", index_not_used, TooLittleGain),
     WrongAnswer("bytes made by hand", bytes_without_a_type, rubric.NotDocumented),
+    WrongAnswer(
+        "nameless rows of the whole table counted",
+        Changed(
+            ANSWERS / "members_by_hand.py",
+            [("len(rows) - len(members)", f"await app.state.pool.fetchval({_NAMELESS!r})")],
+        ),
+        odd_rows.HidesBadRows,
+    ),
 )

@@ -135,6 +135,11 @@ class AnswerReader:
         self._left: int | None = None
         self._chunks: _ChunkParser | None = None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the whole body is kept."""
+        return self._expectation.keep
+
     def feed(self, data: bytes) -> bool:
         """Take a segment; whether the answer is complete now. Raises BadAnswer."""
         self.begun = True

@@ -6,6 +6,7 @@ NSDI 2006.
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,32 @@ from course_app.load.engine.window import LOOK_SECONDS, Window
 from course_app.load.limits import MOST_SECONDS
 
 
+class Kept:
+    """Whole answers, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.responses: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
+
+    def add(self, connection: Connection, reader: AnswerReader, head: Head) -> None:
+        """Keep one."""
+        self.responses.append(
+            {
+                "number": connection.number,
+                "status": head.status,
+                "headers": head.headers,
+                "request_text": connection.payload.decode(errors="replace"),
+            }
+        )
+        self.bodies.append(bytes(reader.body))
+
+
 class Closed(Window):
-    """As many requests in flight as there are connections: an answer brings the next request."""
+    """As many requests in flight as there are connections: an answer brings the next request.
+
+    ``keep`` answers are kept whole, to requests that nobody can tell from the others: by their
+    turn where the number of requests is known, else the next ones after moments of the window.
+    """
 
     def __init__(
         self,
@@ -28,13 +53,21 @@ class Closed(Window):
         seconds: float | None,
         requests: int | None,
         warmup_seconds: float,
+        keep: int = 0,
     ) -> None:
         super().__init__([target], owner, warmup_seconds)
         self.seconds = MOST_SECONDS if seconds is None else seconds
         self.left = requests
+        self.keep = keep
+        self.kept = Kept()
+        self._turns = set(random.sample(range(requests), min(keep, requests)) if requests else ())
+        self._moments: list[int] = []
 
     def begin(self) -> None:
         self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
+        if self.left is None:
+            span = range(self.opens_ns, self.closes_ns)
+            self._moments = sorted((random.choice(span) for _ in range(self.keep)), reverse=True)
         for connection in self.targets[0].connections:
             self.free(connection, clock())
 
@@ -45,6 +78,22 @@ class Closed(Window):
         if self.left is not None and now >= self.opens_ns:
             self.left -= 1
         self.launch(connection)
+        if self.keep and now >= self.opens_ns and self._is_kept(now):
+            expectation = connection.expectation._replace(keep=True)
+            connection.reader = AnswerReader(expectation)
+
+    def judge(self, connection: Connection, reader: AnswerReader, head: Head, now: int) -> None:
+        super().judge(connection, reader, head, now)
+        if reader.keeps:
+            self.kept.add(connection, reader, head)
+
+    def _is_kept(self, now: int) -> bool:
+        if self.left is not None:
+            return self.left in self._turns
+        if self._moments and now >= self._moments[-1]:
+            self._moments.pop()
+            return True
+        return False
 
 
 class Open(Window):
@@ -161,8 +210,7 @@ class Sample(Window):
     def __init__(self, target: Target, owner: int, count: int) -> None:
         super().__init__([target], owner)
         self.left = count
-        self.responses: list[dict[str, Any]] = []
-        self.bodies: list[bytes] = []
+        self.kept = Kept()
 
     def begin(self) -> None:
         self.free(self.targets[0].connections[0], clock())
@@ -174,14 +222,7 @@ class Sample(Window):
             self.launch(connection)
             # Answers are looked at here, not times. A server may close a connection after an answer
             # (uvicorn does when a background task fails): the next request is sent again, once.
-            connection.may_retry = bool(self.responses)
+            connection.may_retry = bool(self.kept.responses)
 
     def judge(self, connection: Connection, reader: AnswerReader, head: Head, now: int) -> None:  # noqa: ARG002
-        self.responses.append(
-            {
-                "status": head.status,
-                "headers": head.headers,
-                "request_text": connection.payload.decode(errors="replace"),
-            }
-        )
-        self.bodies.append(bytes(reader.body))
+        self.kept.add(connection, reader, head)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from course_app.load.description import restore_workload
 from course_app.load.engine.connection import Target
-from course_app.load.engine.models import Alternate, Closed, Open, Sample
+from course_app.load.engine.models import Alternate, Closed, Kept, Open, Sample
 from course_app.load.engine.recorder import Recorder
 from course_app.load.engine.stream import Stream
 from course_app.load.engine.visits import Visits
@@ -82,11 +82,10 @@ class Commands:
         known = [self._targets[target] for target in targets]
         return self._run(targets, Alternate(known, self._owner, seconds=seconds))
 
-    def sample(self, *, target: int, count: int) -> Reply:
+    def sample(self, *, target: int, count: int, numbers: list[int] | None = None) -> Reply:
         stream = self._streams[target]
-        sampled = dataclasses.replace(
-            self._targets[target], stream=stream.sample(count), connections=[]
-        )
+        asked = stream.sample(count) if numbers is None else stream.picked(numbers)
+        sampled = dataclasses.replace(self._targets[target], stream=asked, connections=[])
         sampled.open(concurrency=1)
         window = Sample(sampled, self._owner, count)
         window.run()
@@ -95,8 +94,7 @@ class Commands:
             example = window.recorders[0].examples[0]
             kind = TimedOut if example["kind"] == "timeout" else NoAnswer
             raise kind(f"{example['request_line']}: {example['got']}.")
-        bodies = {str(index): body for index, body in enumerate(window.bodies)}
-        return {"responses": window.responses, "next": [stream.number]}, {**bodies}
+        return {"responses": window.kept.responses, "next": [stream.number]}, _bodies(window.kept)
 
     def _run(self, targets: list[int], window: Window) -> Reply:
         streams = [self._streams[target] for target in targets]
@@ -116,7 +114,14 @@ class Commands:
         for position, (stream, recorder) in enumerate(zip(streams, window.recorders, strict=True)):
             columns = {**recorder.columns, "kinds": stream.kinds}
             arrays |= {f"{position} {name}": column for name, column in columns.items()}
+        if isinstance(window, Closed):
+            reply["responses"] = window.kept.responses
+            arrays |= _bodies(window.kept)
         return reply, arrays
+
+
+def _bodies(kept: Kept) -> dict[str, array[int] | bytes]:
+    return {str(index): body for index, body in enumerate(kept.bodies)}
 
 
 def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import itertools
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from course_app.load.engine.answer import Expectation
 from course_app.load.rendering import RequestStream
@@ -63,6 +63,11 @@ class Stream:
         source = self if self._endless else self._from_start(count)
         self.number += count if self._endless else 0
         return SampleStream([source.take() for _ in range(count)])
+
+    def picked(self, numbers: Sequence[int]) -> SampleStream:
+        """The requests of these numbers again, of a stream that is not endless."""
+        ready = list(self._ready)
+        return SampleStream([ready[(number - self.first) % len(ready)] for number in numbers])
 
     def _take_new(self) -> Prepared:
         if not self._ready:

@@ -7,16 +7,24 @@ sessions come from ``pg_stat_database``, which backends report when they go idle
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import LiteralString
 
 import psutil
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from course_app.measure.probes import Reading
 from course_app.system.usage import tree_cpu_seconds
 
 # What asyncpg's pool sends when a connection is given back; counted apart from the app's own.
-_RESET = r"^\s*(SELECT pg_advisory_unlock_all|CLOSE ALL|UNLISTEN|RESET ALL|DISCARD)"
+# The whole of it: a statement that only begins like that is one of the app's.
+_RESET = (
+    r"^\s*(SELECT pg_advisory_unlock_all\(\)|CLOSE ALL|UNLISTEN \*|RESET ALL|DISCARD ALL)\s*;?\s*$"
+)
+
+# Transaction control and settings: what drivers send around a statement of the app's own.
+_CONTROL = r"^\s*(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW)\M"
 
 _COUNTERS = """
 SELECT /* course probe */
@@ -24,10 +32,18 @@ SELECT /* course probe */
     coalesce(sum(calls) FILTER (WHERE query ~* %(reset)s), 0)::float8 AS resets,
     coalesce(sum(rows) FILTER (WHERE query !~* %(reset)s), 0)::float8 AS rows,
     coalesce(sum(shared_blks_hit + shared_blks_read + temp_blks_read), 0)::float8 AS buffers,
+    (SELECT dealloc::float8 FROM {statistics}.pg_stat_statements_info) AS forgotten,
     (SELECT sessions::float8 FROM pg_stat_database WHERE datname = current_database()) AS sessions
-FROM pg_stat_statements
-WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND query NOT LIKE '%%course probe%%'
+FROM {statistics}.pg_stat_statements
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND {whose}
+"""
+# By their text where both are the same user: everybody can write that into a statement.
+_NOT_THE_PROBES = "query NOT LIKE '%%course probe%%'"
+_OF_USER = "userid = (SELECT oid FROM pg_roles WHERE rolname = %(user)s)"
+# Qualified names, because whoever may make a schema can put a view of the same name before it.
+_SCHEMA = """
+SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+WHERE extname = 'pg_stat_statements'
 """
 _CONNECTIONS = """
 SELECT /* course probe */ count(*) AS connections FROM pg_stat_activity
@@ -39,6 +55,8 @@ _NOW = "SELECT /* course probe */ extract(epoch FROM clock_timestamp()) AS now"
 # A backend that ends reports its session after the client has gone: wait for two equal
 # readings in a row, for at most this long.
 _SETTLE_SECONDS = 0.5
+# 5 % (USAGE_DEALLOC_PERCENT) of the 5000 statements that are kept by default.
+_FORGOTTEN_AT_ONCE = 250
 _SETTLE_STEP_SECONDS = 0.02
 
 
@@ -47,10 +65,16 @@ class PostgresProbe:
 
     Args:
         dsn: the database whose work is counted; needs the extension pg_stat_statements.
+        user: count this user's statements only; all but the probe's own if not given.
+        count_control: whether BEGIN, COMMIT, SET and their like are statements, too.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, user: str = "", count_control: bool = True) -> None:
+        self._not_counted = _RESET if count_control else f"{_RESET}|{_CONTROL}"
+        self._user = user
         self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
+        self._connection.execute("SET search_path = pg_catalog")
+        self._counters = self._written_counters()
         self._postmaster = self._find_postmaster()
         self._settled()
 
@@ -72,8 +96,10 @@ class PostgresProbe:
         connections = self._query(_CONNECTIONS, since=self._since)["connections"]
         after = self._settled()
         delta = {name: after[name] - self._before[name] for name in after}
+        # Statements beyond `pg_stat_statements.max` push others out, some 5 % of them at a time.
+        forgotten = delta["forgotten"] * _FORGOTTEN_AT_ONCE
         readings = [
-            Reading("SQL statements", delta["statements"]),
+            Reading("SQL statements", delta["statements"] + forgotten),
             Reading("pool reset statements", delta["resets"]),
             Reading("rows", delta["rows"]),
             Reading("buffers", delta["buffers"]),
@@ -96,16 +122,24 @@ class PostgresProbe:
             return []  # no work is done for nothing: the clock has not told yet
         return [Reading("PostgreSQL CPU", used_us, unit="µs")]
 
-    def _query(self, sql: str, **values: float) -> dict[str, float]:
-        row = self._connection.execute(sql, {"reset": _RESET, **values}).fetchone()
+    def _written_counters(self) -> sql.Composed:
+        row = self._connection.execute(_SCHEMA).fetchone()
+        # Without the extension PostgreSQL says so in its own words, as of any missing relation.
+        schema = str(row["nspname"]) if row else "public"
+        whose = sql.SQL(_OF_USER if self._user else _NOT_THE_PROBES)
+        return sql.SQL(_COUNTERS).format(statistics=sql.Identifier(schema), whose=whose)
+
+    def _query(self, query: LiteralString | sql.Composed, **values: float) -> dict[str, float]:
+        named = {"reset": self._not_counted, "user": self._user, **values}
+        row = self._connection.execute(query, named).fetchone()
         return {name: float(value) for name, value in (row or {}).items()}
 
     def _settled(self) -> dict[str, float]:
         deadline = time.monotonic() + _SETTLE_SECONDS
-        last = self._query(_COUNTERS)
+        last = self._query(self._counters)
         while time.monotonic() < deadline:
             time.sleep(_SETTLE_STEP_SECONDS)
-            now = self._query(_COUNTERS)
+            now = self._query(self._counters)
             if now == last:
                 break
             last = now
