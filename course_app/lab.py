@@ -19,7 +19,6 @@ import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
 from course_app.load import (
-    PREPARED_REQUESTS,
     Generator,
     NobodyListens,
     Request,
@@ -308,12 +307,11 @@ class Lab:
         if metric == "cpu":
             raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
         workloads = _per_app(apps, traffic)
-        prepared = window_requests or PREPARED_REQUESTS
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
                     self._subject(
-                        name, app, workloads[name], concurrency, prepared_requests=prepared
+                        name, app, workloads[name], concurrency, prepared_requests=window_requests
                     )
                 )
                 for name, app in apps.items()
@@ -749,7 +747,7 @@ class Lab:
         workload: Workload,
         concurrency: int,
         stamping: tuple[int, Stamps] | None = None,
-        prepared_requests: int = PREPARED_REQUESTS,
+        prepared_requests: int | None = None,
     ) -> Iterator[Subject]:
         with ExitStack() as stack:
             gauge = None
