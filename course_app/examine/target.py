@@ -76,11 +76,17 @@ class Loaded:
     app: Any
     module: ModuleType
     services: tuple[str, ...]
+    attribute: str = ""
 
     @property
     def routes(self) -> Any:
-        """``ROUTES`` beside the app, as they stand there; None without."""
-        return getattr(self.module, "ROUTES", None)
+        """``ROUTES`` beside the app, as they stand there; None without.
+
+        An app that is asked otherwise than others in its file has routes of its own: for
+        ``create_cured`` that is ``CURED_ROUTES``.
+        """
+        own = f"{self.attribute.removeprefix('create_').upper()}_ROUTES"
+        return getattr(self.module, own, getattr(self.module, "ROUTES", None))
 
 
 def parse_target(text: str, here: Path | None = None) -> Target:
@@ -176,11 +182,16 @@ def load(target: Target, services: Mapping[str, str]) -> Loaded:
     module = _imported(target)
     found = _named(target, module)
     if not _is_factory(found):
-        return Loaded(_callable(found, target), module, ())
+        return Loaded(_callable(found, target), module, (), target.attribute)
     asked = _asked(found, target)
+    if lacking := [name for name in asked if name not in services]:
+        raise CannotExamine(
+            f"{target.text} asks for {lacking[0]}, and the lab's servers did not start here: "
+            "`course doctor` says why."
+        )
     given = {name: services[name] for name in asked}
     app = _made(target, found, given)
-    return Loaded(_callable(app, target), module, asked)
+    return Loaded(_callable(app, target), module, asked, target.attribute)
 
 
 def _imported(target: Target) -> ModuleType:
@@ -203,7 +214,9 @@ def _imported(target: Target) -> ModuleType:
     except ModuleNotFoundError as error:
         raise CannotExamine(_missing(target, error)) from error
     except (Exception, SystemExit) as error:
-        raise CannotExamine(_failed(target, f"{_short(target)} cannot be imported", error)) from error
+        raise CannotExamine(
+            _failed(target, f"{_short(target)} cannot be imported", error)
+        ) from error
 
 
 def _missing(target: Target, error: ModuleNotFoundError) -> str:
@@ -229,9 +242,10 @@ def _named(target: Target, module: ModuleType) -> Any:
             continue
     there = sorted(name for name, value in vars(module).items() if _could_be(name, value, module))
     named = f" It has {', '.join(there)}." if there else ""
+    short = Path(target.file).name if target.file else target.module
     raise CannotExamine(
         f"{_short(target)} has no {' or '.join(wanted)}.{named} Name the app, or a function that "
-        f"makes it, after a colon: {target.file and Path(target.file).name or target.module}:NAME."
+        f"makes it, after a colon: {short}:NAME."
     )
 
 
@@ -243,7 +257,9 @@ def _could_be(name: str, value: Any, module: ModuleType) -> bool:
 
 def _is_factory(found: Any) -> bool:
     """A plain function or a class that does not take what ASGI hands over."""
-    if inspect.iscoroutinefunction(found) or not (inspect.isroutine(found) or inspect.isclass(found)):
+    if inspect.iscoroutinefunction(found) or not (
+        inspect.isroutine(found) or inspect.isclass(found)
+    ):
         return False
     try:
         names = list(inspect.signature(found).parameters)
