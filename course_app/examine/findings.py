@@ -1,4 +1,4 @@
-"""What an examination says: findings with their evidence, best first, as people and programs read it."""
+"""What an examination says: findings with their evidence, best first, for people and programs."""
 
 from __future__ import annotations
 
@@ -64,12 +64,14 @@ _KNOWN: dict[Cause, tuple[str, str, str]] = {
     Cause.MISSING_INDEX: (
         "missing index",
         "05_queries",
-        "Create an index on the columns that the query filters or sorts by; look at the plan again.",
+        "Create an index on the columns that the query filters or sorts by; then look at the plan "
+        "again.",
     ),
     Cause.DEEP_OFFSET: (
         "deep OFFSET",
         "05_queries",
-        "Begin each page after the last key of the page before: `WHERE id > $1 ORDER BY id LIMIT n`.",
+        "Begin each page after the last key of the page before: "
+        "`WHERE id > $1 ORDER BY id LIMIT n`.",
     ),
     Cause.SEQUENTIAL_AWAITS: (
         "awaits one after another",
@@ -85,7 +87,8 @@ _KNOWN: dict[Cause, tuple[str, str, str]] = {
     Cause.MIDDLEWARE_OVERHEAD: (
         "costly middleware",
         "01_baseline",
-        "Write the layers as one plain ASGI middleware, or move what they do to where it is needed.",
+        "Write the layers as one plain ASGI middleware, or move what they do to where it is "
+        "needed.",
     ),
     Cause.COMPRESSION_COST: (
         "costly compression",
@@ -230,7 +233,7 @@ class RouteReport(_Model):
 
 
 class Change(_Model):
-    """What became of one cause on one route in the other version: ``gone``, ``new`` or ``still``."""
+    """What became of one cause on a route in the other version: ``gone``, ``new``, ``still``."""
 
     cause: Cause
     route: str
@@ -262,6 +265,16 @@ class Report(_Model):
     partial: bool = False
     against: str = ""
     changes: tuple[Change, ...] = ()
+
+    def __str__(self) -> str:
+        from course_app.examine.terminal import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from course_app.examine.page import fragment
+
+        return fragment(self)
 
     @property
     def confirmed(self) -> tuple[Finding, ...]:
