@@ -7,6 +7,8 @@ has the interpreter to itself.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +20,9 @@ from IPython.display import display
 import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
+from course_app.examine.findings import Report
+from course_app.examine.notebook import target_of
+from course_app.examine.session import Wishes, run
 from course_app.load import (
     Generator,
     NobodyListens,
@@ -571,6 +576,46 @@ class Lab:
                 seconds=paced(seconds),
                 concurrency=concurrency,
             )
+
+    @_told
+    def examine(
+        self,
+        app: str | App | Callable[..., ASGIApp],
+        traffic: Traffic | None = None,
+        *,
+        against: str | App | Callable[..., ASGIApp] | None = None,
+        seconds: float = 0.0,
+    ) -> Report:
+        """An app of your own: what makes it slow, where, what mending it can gain, what to do.
+
+        It is loaded in a process of its own and asked with one client, then with many.
+
+        Args:
+            app: its place ("shop/main.py:app", "shop.main:create_app"), or an app or a function
+                that makes one; with parameters ``postgres_dsn`` and ``valkey_url`` it gets the
+                lab's.
+            traffic: what to send; else ``ROUTES`` beside the app, or the GET routes that it
+                describes.
+            against: another version: the report says what became of each finding.
+            seconds: about how long it may take; 0: one minute, more for more than five routes.
+
+        Raises:
+            CannotExamine: it does not start or cannot be asked; the message says what to do.
+
+        Example:
+            report = lab.examine("course_app.apps.hello:app", "/hello", seconds=20)
+            print(report.healthy, [finding.cause for finding in report.findings])
+            report
+        """
+        with ProgressLine("Examining") as progress, TemporaryDirectory() as folder:
+            return run(
+                target_of(app, Path(folder)),
+                {"postgres_dsn": self.postgres_dsn, "valkey_url": self.valkey_url},
+                wishes=Wishes(traffic=traffic),
+                against=None if against is None else target_of(against, Path(folder)),
+                progress=lambda what, _, left: progress(f"{what}, about {left:.0f} s left"),
+                seconds=seconds,
+            )[0]
 
     @_told
     def load_test(

@@ -137,14 +137,16 @@ def _examined(
     target: str, against: str, wishes: "Wishes", seconds: float, *, quiet: bool
 ) -> "tuple[Report, Report | None]":
     from course_app.examine.session import lab_services, run
+    from course_app.examine.target import parse_target
 
+    first, other = parse_target(target), parse_target(against) if against else None
     stop = threading.Event()
     with _interrupts(stop), _progress(quiet) as progress, lab_services() as services:
         return run(
-            target,
+            first,
             services,
             wishes=wishes,
-            against=against or None,
+            against=other,
             progress=progress,
             stop=stop,
             seconds=seconds,

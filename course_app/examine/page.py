@@ -84,7 +84,8 @@ def _strip(finding: Finding, most: float) -> Markup:
         return round(_STRIP_MARGIN + inside * (_STRIP_WIDTH - 2 * _STRIP_MARGIN), 1)
 
     return Markup(
-        '<svg class="strip" viewBox="0 0 {w} 22" role="img" aria-label="{label}">'
+        '<svg class="strip" viewBox="0 0 {w} 22" preserveAspectRatio="xMinYMid" '
+        'role="img" aria-label="{label}">'
         '<line x1="{m}" x2="{end}" y1="11" y2="11" class="axis"/>'
         '<line x1="{m}" x2="{m}" y1="4" y2="18" class="one"/>'
         '<line x1="{low}" x2="{high}" y1="11" y2="11" class="interval"/>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ from course_app.errors import CourseError
 from course_app.examine.discovery import discovered, templates
 from course_app.examine.engine import Progress, changes, examine_now
 from course_app.examine.findings import Report
-from course_app.examine.target import CannotExamine, Target, parse_target
-from course_app.examine.traffic import Traffic, declared, named, read_har, read_log, replayed
+from course_app.examine.target import CannotExamine, Target
+from course_app.examine.traffic import (
+    RIGHT,
+    Traffic,
+    declared,
+    named,
+    read_har,
+    read_log,
+    replayed,
+)
 from course_app.examine.ward import Ward, WardGone
-from course_app.load import Generator
+from course_app.load import Generator, Request, Workload, as_workload
 from course_app.services import start_services
 
 #: What is enough for so many routes; each further one gets as much as an equal share of what an
@@ -36,6 +44,7 @@ class Wishes:
         values: such as ``id=1..100000``, for the names in them.
         har, log: a file of recorded requests.
         headers: by name, sent with every request.
+        traffic: the requests themselves, for callers from Python.
     """
 
     gets: tuple[str, ...] = ()
@@ -43,6 +52,7 @@ class Wishes:
     har: Path | None = None
     log: Path | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    traffic: str | Request | Workload | None = None
 
 
 def seconds_for(routes: int) -> float:
@@ -87,6 +97,8 @@ def learn(
         raise CannotExamine("--values is for the names in --get: give both, or neither.")
     # what cannot be read is told before anything is started
     traffic = named(wishes.gets, wishes.values, wishes.headers) if wishes.gets else None
+    if wishes.traffic is not None:
+        traffic = Traffic(tuple(_lenient(x) for x in as_workload(wishes.traffic).requests))
     recorded = list(read_har(wishes.har)) if wishes.har else None
     recorded = list(read_log(wishes.log)) if wishes.log else recorded
     told("starting the app", 0.0)
@@ -103,6 +115,11 @@ def learn(
         except WardGone as gone:
             raise CannotExamine(str(gone)) from gone
     return Learned(traffic, {name: services[name] for name in described["services"]})
+
+
+def _lenient(request: Request) -> Request:
+    """That there is no such thing is an answer, unless the caller says which statuses are right."""
+    return replace(request, expect_status=RIGHT) if request.expect_status == (200,) else request
 
 
 def _asked_itself(
@@ -130,12 +147,11 @@ def _asked_itself(
 
 
 def run(
-    text: str,
+    target: Target,
     services: Mapping[str, str],
     *,
     wishes: Wishes | None = None,
-    against: str | None = None,
-    here: Path | None = None,
+    against: Target | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     seconds: float = 0.0,
@@ -143,7 +159,7 @@ def run(
     """Examine one app, and another version of it where there is one.
 
     Args:
-        text, against: apps, as `parse_target` reads them.
+        target, against: apps, as `parse_target` reads them.
         services: the lab's addresses, by ``postgres_dsn`` and ``valkey_url``.
         progress: is told what goes on, which share is done, and the seconds left.
         stop: once set, what is known so far is reported.
@@ -152,7 +168,7 @@ def run(
     Raises:
         CannotExamine: nothing can be said about it; why, and what to do.
     """
-    targets = [parse_target(each, here) for each in (text, against) if each]
+    targets = [each for each in (target, against) if each is not None]
     first = _version(targets[0], services, wishes, progress, stop, seconds, (0, len(targets)))
     if len(targets) == 1 or (stop is not None and stop.is_set()):
         return first, None
