@@ -21,6 +21,8 @@ _LEAST_SHARE = 0.3
 #: What makes no less than this shorter is not worth compressing.
 _LEAST_SAVING = 0.1
 _TRIALS = 5
+#: Declared types cost validation, which is what they are for; it has to be a lot to be a finding.
+_LEAST_FOR_TYPED = 3.0
 
 
 def slow_serialization(chart: Chart) -> list[Finding]:
@@ -116,7 +118,7 @@ def _finding(asked: Asked, kind: str, cause: Cause, best: float, how: str) -> Fi
         used = part.estimate * median([v.seconds for v in visits])
     saved = max(0.0, 1 - best / used)
     gone = Bound(estimate=part.estimate * saved, low=part.low * saved, high=part.high * saved)
-    if without(gone).low < 1.5:
+    if without(gone).low < (1.5 if _by_hand(asked, kind) else _LEAST_FOR_TYPED):
         return None
     what = "Compressing" if kind == "compress" else "Making JSON of the answer"
     evidence = [
@@ -150,7 +152,8 @@ def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
     assert look is not None
     ran = [*look.ran("busy"), *look.threads()]
     total = sum(each.amount for each in ran)
-    mine = [each for each in ran if each.kind == kind]
+    kinds = (kind, "typed") if kind == "serialize" else (kind,)
+    mine = [each for each in ran if each.kind in kinds]
     level = sum(each.amount for each in mine) / max(1, total)
     places = Counter({each.inner: each.amount for each in mine if each.inner is not None})
     place = places.most_common(1)[0][0] if places else _endpoint(asked)
@@ -158,6 +161,15 @@ def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
         return None, place
     half = 2.6 * (level * (1 - level) / total) ** 0.5
     return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half)), place
+
+
+def _by_hand(asked: Asked, kind: str) -> bool:
+    """Whether Python's own encoders do most of it; else types are declared and pydantic works."""
+    assert asked.alone is not None
+    ran = Counter[str]()
+    for each in [*asked.alone.ran("busy"), *asked.alone.threads()]:
+        ran[each.kind] += int(each.amount)
+    return kind != "serialize" or ran["serialize"] >= ran["typed"]
 
 
 def _endpoint(asked: Asked) -> Place | None:

@@ -15,7 +15,7 @@ from course_app.system.cores import usable_cores
 #: A request that holds the loop for so long is felt by everybody else.
 _HELD_SECONDS = 0.004
 #: What computes for its own sake has causes of its own.
-_OTHERS = ("serialize", "compress", "middleware")
+_OTHERS = ("serialize", "typed", "compress", "middleware")
 _LEAST_SHARE = 0.15
 
 

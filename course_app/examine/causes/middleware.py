@@ -9,10 +9,11 @@ import numpy as np
 
 from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Place, median, without
+from course_app.examine.seen import Place, without
 from course_app.measure.statistics import mean_interval
 
 _LEAST_SHARE = 0.3
+_UNDISTURBED = 0.1
 
 
 def middleware_overhead(chart: Chart) -> list[Finding]:
@@ -31,7 +32,9 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
         return None
     whole, bare = np.array(cpu["whole"]), np.array(cpu["bare"])
     saved = mean_interval(whole - bare)
-    usual = 1e6 * median([v.seconds for v in asked.visits()])
+    # Neighbours lengthen the time but not the CPU: the undisturbed requests are compared.
+    undisturbed = float(np.quantile([v.seconds for v in asked.visits()], _UNDISTURBED))
+    usual = max(1e6 * undisturbed, float(np.median(whole)))
     parts = [max(0.0, min(1.0, value / usual)) for value in (saved.estimate, saved.low, saved.high)]
     part = Bound(estimate=parts[0], low=parts[1], high=parts[2])
     if part.estimate < _LEAST_SHARE or without(part).low < WORTH:

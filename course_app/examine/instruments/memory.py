@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import gc
 import linecache
+import re
 import tracemalloc
+from functools import lru_cache
 from typing import Any
 
 from course_app.serving.excerpt import is_own
 
 #: Enough to reach the user's line through a few of a library's.
 _FRAMES = 12
-_SHOWN = 8
-_last: dict[tuple[str, int], int] = {}
+#: A line that puts something into something else.
+_STORES = re.compile(r"\]\s*=[^=]|\.(append|appendleft|add|setdefault|update|extend|insert)\(")
+
+
+@lru_cache(maxsize=10_000)
+def _keeper(frames: tuple[tracemalloc.Frame, ...]) -> tuple[str, int] | None:
+    """The user's line that keeps what was allocated: the innermost that stores something away.
+
+    Without one the innermost of all the user's lines.
+    """
+    own = [
+        (frame.filename, frame.lineno)
+        for frame in reversed(frames)
+        if not frame.filename.startswith("<") and is_own(frame.filename)
+    ]
+    keeping = (place for place in own if _STORES.search(linecache.getline(*place)))
+    return next(keeping, own[0] if own else None)
 
 
 def allocations(what: str) -> dict[str, Any]:
@@ -27,12 +44,9 @@ def allocations(what: str) -> dict[str, Any]:
     snapshot = tracemalloc.take_snapshot()
     living: dict[tuple[str, int], int] = {}
     for trace in snapshot.traces:
-        # from the innermost out: the first line that the user wrote
-        for frame in reversed(trace.traceback):
-            if not frame.filename.startswith("<") and is_own(frame.filename):
-                place = (frame.filename, frame.lineno)
-                living[place] = living.get(place, 0) + trace.size
-                break
+        place = _keeper(tuple(trace.traceback))
+        if place is not None:
+            living[place] = living.get(place, 0) + trace.size
     return {
         "bytes": [
             [file, line, linecache.getline(file, line).strip()[:200], size]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import linecache
+import textwrap
 import threading
 import time
 from collections.abc import Hashable
@@ -176,4 +179,15 @@ def endpoint_of(endpoint: Any) -> dict[str, Any] | None:
     code = getattr(endpoint, "__code__", None)
     if code is None:
         return None
-    return _place((code, code.co_firstlineno))
+    return _place((code, _last_return(endpoint) or code.co_firstlineno))
+
+
+def _last_return(function: Any) -> int:
+    """The line that gives the answer; 0 if the source is not there."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return 0
+    found = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    return first + max(found) - 1 if found else 0
