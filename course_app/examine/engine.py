@@ -43,7 +43,7 @@ CROWDS = (8, 32, 64)
 _ALONE_PERIOD_SECONDS = 0.001
 _CROWD_PERIOD_SECONDS = 0.005
 _ALONE_SECONDS = 1.2
-_CROWD_SECONDS = 1.6
+_CROWD_SECONDS = 2.0
 _LAYER_SECONDS = 0.4
 #: With more routes each is looked at for less long, but not for less than this.
 _LEAST_SECONDS = 0.4

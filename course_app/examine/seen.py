@@ -127,14 +127,17 @@ class Look:
 
     @cached_property
     def visits(self) -> list[Visit]:
-        """All of the window, those still under way left out."""
+        """All that came to an end in the window."""
+        return [visit for visit in self.everybody if visit.end]
+
+    @cached_property
+    def everybody(self) -> list[Visit]:
+        """Those still under way at the end as well; their ``end`` is 0."""
         texts = self.raw["texts"]
         found = []
         for route, path, begin, end, status, samples, calls, connects, work, error in self.raw[
             "visits"
         ]:
-            if not end:
-                continue
             found.append(
                 Visit(
                     *(route, path, begin, end, status),

@@ -38,8 +38,8 @@ def test_an_await_needs_the_one_whose_value_it_uses(tmp_path: Path) -> None:
 
 def test_a_check_that_may_leave_comes_before_all_that_follows(tmp_path: Path) -> None:
     source = (
-        "async def page(user):\n    a = await find(user)\n    if a is None:\n        raise KeyError\n"
-        "    b = await ask(user)\n    return b\n"
+        "async def page(user):\n    a = await find(user)\n    if a is None:\n"
+        "        raise KeyError\n    b = await ask(user)\n    return b\n"
     )
     assert steps_of(tmp_path, source)[1] == (5, {2}, False)
 

@@ -17,6 +17,9 @@ _HELD_SECONDS = 0.004
 #: What computes for its own sake has causes of its own.
 _OTHERS = ("serialize", "typed", "compress", "middleware")
 _LEAST_SHARE = 0.15
+#: Of a window's time: when a line has formed, and how long all threads have to be taken.
+_SETTLED = 0.4
+_LEAST_FULL = 0.3
 
 
 def blocked_loop(chart: Chart) -> list[Finding]:
@@ -127,9 +130,13 @@ def threads_exhausted(chart: Chart) -> list[Finding]:
 def _exhausted(chart: Chart, look: Look) -> Finding | None:
     tokens, ticks = look.raw["tokens"], max(1, int(look.raw["ticks"]))
     waits: dict[str, Counter[str]] = defaultdict(Counter)
-    for visit in look.visits:
-        for _, state in visit.samples:
-            waits[visit.route][state.kind] += 1
+    # A line forms only while slow requests pile up: the beginning of the window is left out, and
+    # requests that have not come to an end count.
+    settled = look.raw["began"] + _SETTLED * look.seconds
+    for visit in look.everybody:
+        for when, state in visit.samples:
+            if when > settled:
+                waits[visit.route][state.kind] += 1
     waiting = sum(each["token"] for each in waits.values())
     working = sum(each["thread"] for each in waits.values())
     full = tokens.get("full", 0) / ticks
@@ -143,7 +150,7 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
         part_waiting = queued / max(1e-9, queued + total)
         waiting, working = working * part_waiting, working * (1 - part_waiting)
     everything = sum(sum(each.values()) for each in waits.values())
-    if not everything or waiting / everything < _LEAST_SHARE or full < 0.5:
+    if not everything or waiting / everything < _LEAST_SHARE or full < _LEAST_FULL:
         return None
     if look.process_busy > 0.8 * min(usable_cores(), 1.2):
         return None  # the cores are used up: more threads would only wait for those
@@ -178,7 +185,7 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
             look="the thread pool's own count",
             says=f"All {total:.0f} threads were taken {100 * full:.0f} % of the time, and "
             f"{queued:.0f} requests stood in line.",
-            agrees=full >= 0.5,
+            agrees=full >= _LEAST_FULL,
         ),
         Evidence(
             look="stacks of the threads",

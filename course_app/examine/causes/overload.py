@@ -15,6 +15,9 @@ _ONE = Bound(estimate=1.0, low=1.0, high=1.0)
 _LEAST_GROWTH_BYTES = 200
 _LEAST_WINDOW_BYTES = 600_000
 _LEAST_AT_ONCE = 4
+_SLOWER = 3
+#: A cache spares at least this share of the requests the load.
+_LEAST_WITHOUT = 0.4
 
 #: Begin and end, by whom, and where.
 Load = tuple[float, float, Visit, Place | None]
@@ -165,15 +168,19 @@ def _loads(visits: list[Visit]) -> dict[object, list[Load]]:
 
 def _stampede(chart: Chart, look: Look, route: str) -> Finding | None:
     visits = look.of(route)
-    if len(visits) < 50:
+    if len(visits) < 30:
         return None
+    alone = next(asked.visits() for asked in chart.asked if asked.template == route)
     for loads in _loads(visits).values():
-        loading = {id(visit) for _, _, visit, _ in loads}
-        if len(loads) < 2 * _LEAST_AT_ONCE or len(loading) > 0.6 * len(visits):
+        if len(loads) < 2 * _LEAST_AT_ONCE:
             continue
-        others = [v for v in visits if id(v) not in loading]
+        # Where a load outlasts what it fills, a crowd has no request left that does without it;
+        # one client has.
+        others = _without([load[2] for load in loads], visits) or _without(
+            [load[2] for each in _loads(alone).values() for load in each], alone
+        )
         slow = median([end - begin for begin, end, _, _ in loads])
-        if slow < 0.003 or slow < 3 * median([v.seconds for v in others]):
+        if not others or slow < 0.003 or slow < 3 * median([v.seconds for v in others]):
             continue
         bursts = _bursts(loads)
         at_once = median([float(len(b)) for b in bursts])
@@ -181,6 +188,13 @@ def _stampede(chart: Chart, look: Look, route: str) -> Finding | None:
             continue
         return _found(chart, look, route, loads, bursts, visits)
     return None
+
+
+def _without(loading: list[Visit], visits: list[Visit]) -> list[Visit]:
+    """The visits that did without a load; none if they are the fewer."""
+    known = {id(visit) for visit in loading}
+    others = [visit for visit in visits if id(visit) not in known]
+    return others if len(others) >= _LEAST_WITHOUT * len(visits) else []
 
 
 def _bursts(loads: list[Load]) -> list[list[Load]]:
@@ -203,6 +217,7 @@ def _found(
     bursts: list[list[Load]],
     visits: list[Visit],
 ) -> Finding:
+    asked_alone = next(a.alone for a in chart.asked if a.template == route and a.alone is not None)
     at_once = median([float(len(b)) for b in bursts])
     spent = sum(v.seconds for v in visits)
     lost = sum(v.seconds for v in {id(load[2]): load[2] for load in loads}.values())
@@ -220,10 +235,12 @@ def _found(
         ),
         Evidence(
             look="answers to the clients",
-            says=f"Who loads waits {1e3 * median([load[2].seconds for load in loads]):.0f} ms, the "
-            f"others {1e3 * look.load.percentile(50):.1f} ms (p50).",
+            says=f"One answer in twenty takes {look.load.percentile(95):.0f} ms and more, one in "
+            f"twenty {look.load.percentile(5):.1f} ms at most; with one client half of them take "
+            f"{asked_alone.load.percentile(50):.1f} ms.",
             agrees=bool(
-                median([load[2].seconds for load in loads]) * 1e3 > 3 * look.load.percentile(50)
+                look.load.percentile(95)
+                > _SLOWER * min(look.load.percentile(5), asked_alone.load.percentile(50))
             ),
         ),
     ]

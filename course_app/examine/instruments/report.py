@@ -16,7 +16,7 @@ import psutil
 from course_app.examine.instruments import calls
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.sampler import Sampler
-from course_app.examine.instruments.visits import Visit, Visits
+from course_app.examine.instruments.visits import Visit, Visits, route_of
 
 _TEXT_CHARACTERS = 2000
 _KEPT_ARGUMENTS = 12
@@ -114,7 +114,13 @@ class Window:
             own = [step for step in steps if _of_user(step)]
             error = [said, places.of(own[-1] if own else None)]
         return [
-            *(visit.route, visit.path, visit.begin, visit.end, visit.status),
+            *(
+                visit.route or route_of(visit.scope or {}),
+                visit.path,
+                visit.begin,
+                visit.end,
+                visit.status,
+            ),
             [[when, state] for when, state in visit.samples],
             statements,
             [[kind, a, b, places.of(step)] for kind, a, b, step in visit.connects],

@@ -186,7 +186,7 @@ def route_of(scope: Scope) -> str:
     route = scope.get("route")
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if template is None:
-        return f"{scope['method']} {scope['path']}"
+        return f"{scope.get('method', '')} {scope.get('path', '')}"
     return f"{scope['method']} {scope.get('root_path', '')}{template}"
 
 
