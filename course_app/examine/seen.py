@@ -18,7 +18,7 @@ from course_app.measure.statistics import CONFIDENCE, mean_interval
 #: A window is cut into so many parts: as many values for an interval.
 PARTS = 8
 #: Nobody believes a factor beyond this, and a share of 1 would make it infinite.
-MOST_TIMES = 1000.0
+MOST_TIMES = 100.0
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,7 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
     route = holders.most_common(1)[0][0]
 
     part = share(look.visits, _for_a_token)
+    suffering = [v for v in look.visits if v.route in starved]
     if executor_full > 0:
         level = waiting / everything
         part = Bound(estimate=level, low=0.8 * level, high=min(1.0, 1.2 * level))
@@ -178,7 +179,7 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
         Evidence(
             look="what requests wait for",
             says=f"With {look.clients} clients requests wait for a free thread {percent(part)} of "
-            "their time" + (f"; {names} hardly does anything else." if names else "."),
+            "their time" + (f"; nearly all of it on {names}." if names else "."),
             value=part,
         ),
         Evidence(
@@ -193,5 +194,6 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
             f"passes in {place.function}; the process uses {look.process_busy:.1f} cores.",
         ),
     ]
-    at_most = without(part, most=look.clients)
+    worst = share(suffering, _for_a_token) if suffering else part
+    at_most = without(max(part, worst, key=lambda b: b.estimate), most=look.clients)
     return finding(Cause.THREADS_EXHAUSTED, chart.named(route), place, evidence, at_most)

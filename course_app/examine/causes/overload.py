@@ -198,14 +198,14 @@ def _without(loading: list[Visit], visits: list[Visit]) -> list[Visit]:
 
 
 def _bursts(loads: list[Load]) -> list[list[Load]]:
-    """Loads that overlap in time belong together."""
+    """Loads that begin before the first one of theirs has ended: it could have served them all."""
     bursts: list[list[Load]] = []
     end = 0.0
     for load in sorted(loads, key=lambda each: each[0]):
-        if load[0] > end or not bursts:
+        if load[0] > end:
             bursts.append([])
+            end = load[1]
         bursts[-1].append(load)
-        end = max(end, load[1])
     return bursts
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from course_app.examine.discovery import describe
-from course_app.examine.instruments import calls, encoding
+from course_app.examine.instruments import calls, encoding, locks
 from course_app.examine.instruments.report import Window, endpoint_of
 from course_app.examine.instruments.sampler import Sampler
 from course_app.examine.instruments.visits import Visits
@@ -153,6 +153,7 @@ def main() -> None:
     owner = Client(address, "AF_UNIX")
     encoding.install()
     calls.install()
+    locks.install()
     try:
         from course_app.examine.instruments import layers
 

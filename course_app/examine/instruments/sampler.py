@@ -273,6 +273,8 @@ def _layer(steps: list[Step]) -> str:
 
 def _blocking(steps: list[Step]) -> str:
     for code, _ in steps:
+        if code.co_qualname.startswith("VisibleLock."):
+            return "lock"
         if codes.users(code):
             return "user"
         for part, what in (("psycopg", "sql"), ("sqlalchemy", "sql"), ("redis", "redis")):
