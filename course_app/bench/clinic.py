@@ -70,21 +70,37 @@ def run(patients: Sequence[str] = ()) -> BenchResult:
     Raises:
         CourseError: the patients are not here (they come with the repository).
     """
-    if not (PATIENTS / "answers.json").is_file():
-        raise CourseError("The patients are part of the repository: run this in a clone of it.")
-    answers = json.loads((PATIENTS / "answers.json").read_text(encoding="utf-8"))
+    answers = _answers()
     wanted = [n for n in sorted(answers) if not patients or n.startswith(tuple(patients))]
     found = []
     with start_services() as services:
         given = {"postgres_dsn": services.postgres_dsn, "valkey_url": services.valkey_url}
         for name in wanted:
-            found += [_examined(name, answers[name], given, cured=c) for c in (False, True)]
+            found += [examined(name, answers[name], given, cured=c) for c in (False, True)]
     return _result(found)
 
 
-def _examined(
-    name: str, answer: Mapping[str, Any], services: Mapping[str, str], *, cured: bool
+def answer_of(name: str) -> dict[str, Any]:
+    """What is wrong with a patient, and where.
+
+    Raises:
+        CourseError: the patients are not here (they come with the repository).
+    """
+    answer: dict[str, Any] = _answers()[name]
+    return answer
+
+
+def _answers() -> dict[str, Any]:
+    if not (PATIENTS / "answers.json").is_file():
+        raise CourseError("The patients are part of the repository: run this in a clone of it.")
+    found: dict[str, Any] = json.loads((PATIENTS / "answers.json").read_text(encoding="utf-8"))
+    return found
+
+
+def examined(
+    name: str, answer: Mapping[str, Any], services: Mapping[str, str], *, cured: bool = False
 ) -> Diagnosis:
+    """One patient, or its cured twin, examined and compared with the answer."""
     file = PATIENTS / f"{name}.py"
     module = _imported(file)
     routes = getattr(module, "CURED_ROUTES", module.ROUTES) if cured else module.ROUTES
