@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from course_app.services import start_services
 #: examination may take in all.
 USUAL_SECONDS, USUAL_ROUTES = 55.0, 5
 SECONDS_EACH, MOST_SECONDS = 4.0, 480.0
+_LAST_WORDS_SECONDS = 1.0
 #: How much of the whole the questions before the examination are.
 _SHARE_OF_LEARNING = 0.05
 
@@ -139,11 +141,18 @@ def _asked_itself(
                 described["openapi"] or {"paths": {}}, generator, ward.url, headers, told
             )
         except CannotExamine as error:
-            if ward.running or not ward.said:
+            if not _ended(ward):
                 raise
-            raise CannotExamine(
-                f"{error} Its process has ended; it printed last:\n{ward.said}"
-            ) from error
+            said = f" It printed last:\n{ward.said}" if ward.said else ""
+            raise CannotExamine(f"{error} Its process has ended.{said}") from error
+
+
+def _ended(ward: Ward) -> bool:
+    """Whether its process is gone, or is just about to be."""
+    end = time.monotonic() + _LAST_WORDS_SECONDS
+    while ward.running and time.monotonic() < end:
+        time.sleep(0.02)
+    return not ward.running
 
 
 def run(

@@ -51,7 +51,10 @@ class Host:
         import uvicorn
 
         errors = logging.getLogger("uvicorn.error")
-        errors.addHandler(logging.NullHandler())
+        # Until it serves, what fails is what the user wants to read; then it would only take time.
+        self._starting = logging.StreamHandler(sys.stderr)
+        errors.addHandler(self._starting)
+        errors.setLevel(logging.ERROR)
         errors.propagate = False
         config = uvicorn.Config(
             self.visits,
@@ -76,10 +79,14 @@ class Host:
         while not self.server.started and not serving.done():
             await asyncio.sleep(0.01)
         if not self.server.started:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception, SystemExit):
                 serving.result()
+            sys.stderr.flush()
             self.tell({"failed": "its lifespan failed"})
             return
+        errors = logging.getLogger("uvicorn.error")
+        errors.removeHandler(self._starting)
+        errors.addHandler(logging.NullHandler())
         gc.collect()
         gc.freeze()
         self.tell({"port": port})
@@ -169,8 +176,12 @@ def main() -> None:
     try:
         host.serve()
     except BaseException as error:
+        sys.stderr.flush()
+        # uvicorn leaves in this way where a lifespan fails; it printed why
+        lifespan = isinstance(error, SystemExit) and not host.server.started
+        why = "its lifespan failed" if lifespan else f"{type(error).__name__}: {error}"
         with contextlib.suppress(OSError):
-            host.tell({"failed": f"{type(error).__name__}: {error}"})
+            host.tell({"failed": why})
         raise
 
 
