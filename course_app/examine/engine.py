@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from course_app.errors import CourseError
 from course_app.examine.causes import FINDERS
-from course_app.examine.chart import Asked, Chart, Growth
+from course_app.examine.chart import Asked, Chart, Growth, finding
 from course_app.examine.findings import (
     Bound,
     Cause,
@@ -24,9 +25,8 @@ from course_app.examine.findings import (
     Finding,
     Report,
     RouteReport,
-    lesson_of,
 )
-from course_app.examine.seen import Look
+from course_app.examine.seen import Look, Place
 from course_app.examine.servers import Servers, difference
 from course_app.examine.target import CannotExamine, Target
 from course_app.examine.ward import Ward, WardGone
@@ -53,6 +53,9 @@ _MEMORY_WINDOWS = 6
 _MEMORY_SECONDS = 0.9
 _MOST_REQUESTS = 4000
 _LINE_WINDOWS = 2
+#: A loop that has not turned for so long after a time limit will not turn any more.
+_GONE_SECONDS = 3.0
+_LOOK_SECONDS = 5.0
 #: What every browser and client library sends.
 _ACCEPTS = ("accept-encoding", "gzip")
 
@@ -198,11 +201,67 @@ class Examination:
             self._tell(f"one client: {asked.name}")
             seconds = max(_LEAST_SECONDS, _ALONE_SECONDS * self._scale)
             try:
+                if not self._answers_once(asked):
+                    continue
                 asked.alone = self._window(asked.request, 1, seconds, period=_ALONE_PERIOD_SECONDS)
-            except LoadError as error:
-                self.chart.notes.append(f"{asked.name} was not looked at: {error}")
-                continue
-            self._learn(asked, asked.alone)
+                self._learn(asked, asked.alone)
+            except (WardGone, LoadError) as error:
+                asked.alone = None
+                self._noted(f"{asked.name} was not looked at: {error}")
+                self._revive(asked)
+
+    def _answers_once(self, asked: Asked) -> bool:
+        """One request goes before the window: who hangs or fails costs one time limit only."""
+        target = self._generator.connect(
+            self._ward_url, asked.request, timeout_seconds=_TIMEOUT_SECONDS
+        )
+        try:
+            first = self._generator.closed(target, requests=3)
+        finally:
+            self._generator.disconnect(target)
+        if first.completed:
+            return True
+        got = first.errors[0].got if first.errors else "no answer"
+        self._noted(f"{asked.name} was not looked at: with one client no answer was right ({got}).")
+        self._revive(asked)
+        return False
+
+    def _revive(self, asked: Asked) -> None:
+        """A route that ends or blocks the whole app for good must not take the others along."""
+        answers = Evidence(
+            look="answers to the clients",
+            says=f"{asked.name}: {self._last_note()}",
+        )
+        held: dict[str, Any] | None = None
+        with suppress(CourseError):
+            held = self._living.ask("held", within=_LOOK_SECONDS)
+        if held is not None and held["late"] < _GONE_SECONDS:
+            self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
+            return
+        if self._living.running:
+            found = held["place"] if held else None
+            place = Place(**found) if found else None
+            stack = Evidence(
+                look="stacks of the loop's thread",
+                says="The loop does not turn any more"
+                + (f"; it is held in {place.file}:{place.line} ({place.code})." if place else "."),
+            )
+            self._fails(Cause.BLOCKED_LOOP, asked.name, place, answers, stack)
+        else:
+            ended = Evidence(
+                look="the app's process", says="The process of the app has ended by itself."
+            )
+            self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers, ended)
+        self._living.stop()
+        self._ward = Ward(self._target, self._services)
+
+    def _last_note(self) -> str:
+        return self.chart.notes[-1].partition(": ")[2] if self.chart.notes else ""
+
+    def _fails(self, cause: Cause, route: str, place: Place | None, *evidence: Evidence) -> None:
+        """A finding that shows before any load; what it costs cannot be said by a factor."""
+        unknown = Bound(estimate=1.0, low=1.0, high=1.0)
+        self._failed.append(finding(cause, route, place, list(evidence), unknown))
 
     def _learn(self, asked: Asked, look: Look) -> None:
         routes = Counter(visit.route for visit in look.visits)
@@ -211,7 +270,7 @@ class Examination:
         right = look.load.completed
         if not right:
             example = f" ({look.load.errors[0].got})" if look.load.errors else ""
-            self.chart.notes.append(
+            self._noted(
                 f"{asked.name} was not looked at: with one client no answer was right{example}."
             )
             asked.alone = None
@@ -220,7 +279,8 @@ class Examination:
             self.chart.notes.append(f"{asked.name} was not looked at: no request came to an end.")
         with_values = self._generator.connect(self._ward_url, asked.request, timeout_seconds=10)
         try:
-            asked.response = self._generator.sample(with_values)[0]
+            with suppress(LoadError):
+                asked.response = self._generator.sample(with_values)[0]
         finally:
             self._generator.disconnect(with_values)
 
@@ -407,17 +467,8 @@ class Examination:
             evidence.append(
                 Evidence(look="the app's process", says="The process has ended by itself.")
             )
-        self._failed.append(
-            Finding(
-                cause=Cause.FAILS_UNDER_LOAD,
-                route=", ".join(asked.name for asked in self.chart.by_alone),
-                where=None,
-                confirmed=not alive,
-                evidence=tuple(evidence),
-                at_most=Bound(estimate=1.0, low=1.0, high=1.0),
-                lesson=lesson_of(Cause.FAILS_UNDER_LOAD),
-            )
-        )
+        routes = ", ".join(asked.name for asked in self.chart.by_alone)
+        self._fails(Cause.FAILS_UNDER_LOAD, routes, None, *evidence)
 
     def _report(self) -> Report:
         found = list(self._failed)
@@ -484,11 +535,11 @@ def _accepting(request: Request) -> Request:
     return replace(request, headers=(*request.headers, _ACCEPTS))
 
 
-def _rank(finding: Finding) -> tuple[bool, float]:
+def _rank(each: Finding) -> tuple[bool, float]:
     """Confirmed before suspected; then wrong answers, then by what it costs, memory as if twice."""
-    cost = finding.at_most.estimate
-    if finding.cause is Cause.FAILS_UNDER_LOAD:
+    cost = each.at_most.estimate
+    if each.cause is Cause.FAILS_UNDER_LOAD:
         cost = float("inf")
-    if finding.cause is Cause.GROWING_MEMORY:
+    if each.cause is Cause.GROWING_MEMORY:
         cost = 2.0
-    return not finding.confirmed, -cost
+    return not each.confirmed, -cost

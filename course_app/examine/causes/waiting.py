@@ -141,7 +141,8 @@ def _of_threads(chart: Chart, look: Look, threads: list[Ran], level: float) -> l
         return []
     route = routes.most_common(1)[0][0]
     part = Bound(estimate=level, low=0.8 * level, high=min(1.0, 1.1 * level))
-    inside = _inside(look, look.of(route))
+    busy = sum(ran.amount for ran in look.threads())
+    inside = busy * (1 - level) / max(1, int(look.raw["ticks"]))
     evidence = [
         Evidence(
             look="stacks of the threads",

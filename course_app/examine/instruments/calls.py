@@ -6,6 +6,7 @@ request (start-up, background loops) is left alone.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 import time
@@ -31,8 +32,22 @@ seen_servers: dict[str, Any] = {}
 
 def install() -> None:
     """Take hold of every library that is known here, now or when it is imported."""
+    asyncio.sleep = _sleeping(asyncio.sleep)
     for module, hook in _HOOKS.items():
         wrapt.register_post_import_hook(_forgiving(hook), module)
+
+
+def _sleeping(original: Wrapped) -> Any:
+    """A sleep stands for a call to somebody else: counted, so that loops of them are known."""
+
+    async def sleep(delay: float, *args: Any, **options: Any) -> Any:
+        statement = _begin("sleep", "", ()) if delay > 0 else None
+        try:
+            return await original(delay, *args, **options)
+        finally:
+            _end(statement)
+
+    return functools.wraps(original)(sleep)
 
 
 def _forgiving(hook: Callable[[Any], None]) -> Callable[[Any], None]:

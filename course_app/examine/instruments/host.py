@@ -17,7 +17,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from multiprocessing.connection import Client, Connection
 from typing import Any
 
@@ -25,7 +24,7 @@ import psutil
 
 from course_app.examine.discovery import describe
 from course_app.examine.instruments import calls, encoding, locks
-from course_app.examine.instruments.report import Window, endpoint_of
+from course_app.examine.instruments.report import Window, endpoint_of, place_of
 from course_app.examine.instruments.sampler import Sampler
 from course_app.examine.instruments.visits import Visits
 from course_app.examine.target import CannotExamine, Loaded, Target, load
@@ -125,8 +124,8 @@ class Host:
             return {}
         if do == "stop":
             return self.window.stop()
-        if do == "beats":
-            return {"late": time.perf_counter() - self.sampler._due}
+        if do == "held":
+            return self.sampler.held_now(places=place_of)
         if do == "memory":
             gc.collect()
             info = psutil.Process().memory_info()

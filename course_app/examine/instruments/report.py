@@ -85,7 +85,7 @@ class Window:
             "process_cpu": cpu[1],
             "rss": psutil.Process().memory_info().rss,
             "texts": texts.keys,
-            "places": [_place(step) for step in places.keys],
+            "places": [place_of(step) for step in places.keys],
             "missing": list(calls.missing),
         }
 
@@ -168,7 +168,8 @@ def _counted(counter: Any, places: Table) -> list[list[Any]]:
     ]
 
 
-def _place(step: Step) -> dict[str, Any]:
+def place_of(step: Step) -> dict[str, Any]:
+    """A line of code, as plain data."""
     code, line = step
     text = linecache.getline(code.co_filename, line).strip()
     return {
@@ -185,7 +186,7 @@ def endpoint_of(endpoint: Any) -> dict[str, Any] | None:
     code = getattr(endpoint, "__code__", None)
     if code is None:
         return None
-    return _place((code, _last_return(endpoint) or code.co_firstlineno))
+    return place_of((code, _last_return(endpoint) or code.co_firstlineno))
 
 
 def _last_return(function: Any) -> int:

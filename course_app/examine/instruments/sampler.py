@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -91,6 +92,15 @@ class Sampler:
             self.lags.append((self._due, now - self._due))
         self._beat = now
         self._schedule()
+
+    def held_now(self, places: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
+        """Since how many seconds the loop has not turned, and at which of the user's lines."""
+        steps = codes.stack(sys._current_frames().get(self._loop_thread))
+        inner = codes.innermost_of_user(steps)
+        return {
+            "late": time.perf_counter() - self._due,
+            "place": places(steps[inner]) if inner is not None else None,
+        }
 
     # in the sampler's thread
 
