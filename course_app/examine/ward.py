@@ -19,15 +19,42 @@ from course_app.examine.instruments.host import arguments
 from course_app.examine.target import CannotExamine, Target
 from course_app.processes import OwnedProcess
 from course_app.serving.excerpt import own_output
+from course_app.system import usage
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
+#: An app that starts may do next to nothing for so long; while it works it may take longer, as
+#: a large one does on a busy machine. Less than this share of a core is what looking at it takes.
 START_SECONDS = 30.0
+MOST_START_SECONDS = 120.0
+_WORKING_SHARE = 0.1
 ANSWER_SECONDS = 40.0
 _STOP_SECONDS = 3.0
 
 
 class WardGone(CourseError):
     """The app's process ended, or does not answer any more."""
+
+
+class _Patience:
+    """How long to wait for a process that starts."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began = self._worked = time.monotonic()
+        self._cpu_seconds = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._began
+
+    def lasts(self) -> bool:
+        """Whether it is worth waiting on."""
+        used = usage.cpu_seconds(self._pid) or 0.0
+        if used - self._cpu_seconds >= _WORKING_SHARE * START_SECONDS:
+            self._cpu_seconds, self._worked = used, time.monotonic()
+        idle = time.monotonic() - self._worked
+        return idle < START_SECONDS and self.spent < MOST_START_SECONDS
 
 
 class Ward:
@@ -119,14 +146,14 @@ class Ward:
     def _started(self) -> int:
         accepted = threading.Thread(target=self._accept, daemon=True)
         accepted.start()
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
+        patience = _Patience(self._process.pid)
+        while patience.lasts():
             accepted.join(0.05)
             if self._connection is not None:
                 break
             if not self._process.running:
                 raise CannotExamine(self._ended())
-        while self._connection is not None and time.monotonic() < end:
+        while self._connection is not None and patience.lasts():
             try:
                 if not self._connection.poll(0.1):
                     continue
@@ -138,7 +165,7 @@ class Ward:
                 raise CannotExamine(self._failed(answer["failed"]))
             return int(answer["port"])
         raise CannotExamine(
-            f"{self.target.text} did not start within {START_SECONDS:.0f} s: its import, its "
+            f"{self.target.text} did not start within {patience.spent:.0f} s: its import, its "
             f"factory or its lifespan waits for something.{self._printed()}"
         )
 
