@@ -76,7 +76,7 @@ def _said(evidence: Evidence) -> str:
     if evidence.value is not None:
         known = f"{evidence.value.interval}".replace("x [", " [")
         bounds = known.partition(" ")[2]
-        if bounds and bounds not in says:
+        if bounds and "[" not in says:  # else the sentence holds it, in units of its own
             unit = f" {evidence.unit}" if evidence.unit else ""
             says = f"{says.rstrip('.')}: {known}{unit}."
     return says if evidence.agrees else f"{says} (This look does not agree.)"
