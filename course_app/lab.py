@@ -7,6 +7,8 @@ has the interpreter to itself.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,9 +20,11 @@ from IPython.display import display
 import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
+from course_app.examine.findings import Report
+from course_app.examine.notebook import target_of
+from course_app.examine.session import Wishes, run
 from course_app.load import (
     NEVER,
-    PREPARED_REQUESTS,
     Generator,
     NobodyListens,
     Request,
@@ -317,12 +321,11 @@ class Lab:
         if metric == "cpu":
             raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
         workloads = _per_app(apps, traffic)
-        prepared = window_requests or PREPARED_REQUESTS
         with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
                     self._subject(
-                        name, app, workloads[name], concurrency, prepared_requests=prepared
+                        name, app, workloads[name], concurrency, prepared_requests=window_requests
                     )
                 )
                 for name, app in apps.items()
@@ -641,6 +644,46 @@ class Lab:
             )
 
     @_told
+    def examine(
+        self,
+        app: str | App | Callable[..., ASGIApp],
+        traffic: Traffic | None = None,
+        *,
+        against: str | App | Callable[..., ASGIApp] | None = None,
+        seconds: float = 0.0,
+    ) -> Report:
+        """An app of your own: what makes it slow, where, what mending it can gain, what to do.
+
+        It is loaded in a process of its own and asked with one client, then with many.
+
+        Args:
+            app: its place ("shop/main.py:app", "shop.main:create_app"), or an app or a function
+                that makes one; with parameters ``postgres_dsn`` and ``valkey_url`` it gets the
+                lab's.
+            traffic: what to send; else ``ROUTES`` beside the app, or the GET routes that it
+                describes.
+            against: another version: the report says what became of each finding.
+            seconds: about how long it may take; 0: one minute, more for more than five routes.
+
+        Raises:
+            CannotExamine: it does not start or cannot be asked; the message says what to do.
+
+        Example:
+            report = lab.examine("course_app.apps.hello:app", "/hello", seconds=20)
+            print(report.healthy, [finding.cause for finding in report.findings])
+            report
+        """
+        with ProgressLine("Examining") as progress, TemporaryDirectory() as folder:
+            return run(
+                target_of(app, Path(folder)),
+                {"postgres_dsn": self.postgres_dsn, "valkey_url": self.valkey_url},
+                wishes=Wishes(traffic=traffic),
+                against=None if against is None else target_of(against, Path(folder)),
+                progress=lambda what, _, left: progress(f"{what}, about {left:.0f} s left"),
+                seconds=seconds,
+            )[0]
+
+    @_told
     def load_test(
         self,
         locustfile: str,
@@ -818,7 +861,7 @@ class Lab:
         workload: Workload,
         concurrency: int,
         stamping: tuple[int, Stamps] | None = None,
-        prepared_requests: int = PREPARED_REQUESTS,
+        prepared_requests: int | None = None,
     ) -> Iterator[Subject]:
         with ExitStack() as stack:
             gauge = None

@@ -14,6 +14,9 @@ TESTS = Path(__file__).parent
 #: be seen in them. They run alone, after all others (see the Makefile).
 MEASURING_PLACES = {
     "classroom/test_class_of_sixty.py",
+    "examine/test_big_app.py",
+    "examine/test_hostile.py",
+    "examine/test_engine.py",
     "exercises/test_newsroom.py",
     "exercises/test_rate_limiting.py",
     "load/test_generator_bench.py",

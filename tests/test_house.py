@@ -21,6 +21,7 @@ ROOMS = (
     ("plots",),
     ("apps",),
     ("claims", "progress", "explore"),
+    ("examine",),
     ("lab",),
     ("grading",),
     ("exercises",),

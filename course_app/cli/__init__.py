@@ -14,6 +14,7 @@ from course_app.cli.build import build
 from course_app.cli.check import check
 from course_app.cli.console import print_error
 from course_app.cli.doctor import doctor
+from course_app.cli.examine import examine
 from course_app.cli.grade import grade
 from course_app.cli.hint import hint
 from course_app.cli.lab import lab
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 for command in (
     *(lab, check, watch, hint, progress, reset),  # a learner's
-    *(run, doctor, prepare),
+    *(run, examine, doctor, prepare),
     *(grade, nbgrader, machines),  # an instructor's
     *(build, site, verify, bench),  # a maintainer's
 ):

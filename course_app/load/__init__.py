@@ -1,7 +1,7 @@
 """Load: what is sent (workloads), how (the generator, a process of its own), and the raw result."""
 
 from course_app.load.distributions import Distribution, choice, sequence, text, uniform, zipf
-from course_app.load.generator import PREPARED_REQUESTS, Generator, Target
+from course_app.load.generator import Generator, Target
 from course_app.load.limits import (
     BadWorkload,
     GeneratorEnded,
@@ -30,7 +30,6 @@ from course_app.load.workload import (
 
 __all__ = [
     "NEVER",
-    "PREPARED_REQUESTS",
     "BadWorkload",
     "Distribution",
     "ErrorExample",

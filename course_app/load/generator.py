@@ -23,7 +23,6 @@ from course_app.load.workload import Request, Workload, as_workload
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 DEFAULT_BACKLOG = 10_000
-PREPARED_REQUESTS = 4096
 MOST_WARMUP_SECONDS = 10.0
 MOST_SAMPLES = 10_000
 SPARE_SECONDS = 30.0
@@ -68,22 +67,24 @@ class Generator:
         *,
         concurrency: int = 1,
         seed: int = 0,
-        prepared_requests: int = PREPARED_REQUESTS,
+        prepared_requests: int | None = None,
         number_requests: bool = False,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         seconds_apart: float = 0.0,
     ) -> Target:
         """Open ``concurrency`` connections and render the requests, before any window.
 
-        The prepared requests repeat when they run out, unless the workload holds a `sequence`: then
-        more are rendered. ``number_requests`` adds the header ``x-request-number`` (0, 1, ...).
+        Changing values are drawn without end. With ``prepared_requests`` just so many requests
+        repeat instead, unless the workload holds a `sequence`, which never repeats.
+        ``number_requests`` adds the header ``x-request-number`` (0, 1, ...).
         A request without an answer within ``timeout_seconds`` is an error. Connections that are
         opened ``seconds_apart`` do not reach the server in one burst.
 
         Raises NotLoopback, OutOfBounds, BadWorkload, NobodyListens.
         """
         within("concurrency", concurrency, 1, limits.MOST_CONCURRENCY)
-        within("prepared_requests", prepared_requests, 1, limits.MOST_PREPARED_REQUESTS)
+        if prepared_requests is not None:
+            within("prepared_requests", prepared_requests, 1, limits.MOST_PREPARED_REQUESTS)
         within("timeout_seconds", timeout_seconds, 0.01, limits.MOST_TIMEOUT_SECONDS)
         within("seconds_apart", seconds_apart, 0.0, limits.MOST_SECONDS_APART)
         host, port = limits.loopback_address(url)
@@ -94,7 +95,7 @@ class Generator:
             "workload": describe_workload(known),
             "seed": seed,
             "concurrency": int(concurrency),
-            "prepared_requests": int(prepared_requests),
+            "prepared_requests": prepared_requests,
             "number_requests": number_requests,
             "timeout_seconds": timeout_seconds,
             "seconds_apart": seconds_apart,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import string
@@ -52,21 +53,23 @@ def renderer(request: Request, host: str, source: Source) -> Callable[[], bytes]
             return f"{lines}\r\n".encode("latin-1")
         return f"{lines}content-length: {len(content)}\r\n\r\n".encode("latin-1") + content
 
-    return render if request.distributions() else itertools.repeat(render()).__next__
+    return render if request.varies else itertools.repeat(render()).__next__
 
 
 def _path(request: Request, source: Source) -> Callable[[], str]:
+    if request.recorded:
+        kept = [quote(each, safe=PATH_CHARACTERS) for each in request.recorded]
+        return functools.partial(source.random.choice, kept)
     draws = {name: value_stream(value, source) for name, value in request.values}
     parts = [
-        (quote(fixed, safe=PATH_CHARACTERS), draws.get(name or ""))
+        (quote(fixed, safe=PATH_CHARACTERS), name or "")
         for fixed, name, _, _ in string.Formatter().parse(request.path)
     ]
 
     def render() -> str:
-        return "".join(
-            fixed if draw is None else fixed + quote(as_text(draw()), safe="")
-            for fixed, draw in parts
-        )
+        # A name that stands in two places has one value.
+        drawn = {name: quote(as_text(draw()), safe="") for name, draw in draws.items()}
+        return "".join([fixed + drawn.get(name, "") for fixed, name in parts])
 
     return render
 
@@ -81,7 +84,8 @@ def _headers(request: Request, host: str, source: Source) -> Callable[[], str]:
     def render() -> str:
         return "".join(f"{_token(name)}: {_field(as_text(draw()))}\r\n" for name, draw in draws)
 
-    return render
+    changes = any(isinstance(value, Distribution) for _, value in fields)
+    return render if changes else itertools.repeat(render()).__next__
 
 
 def _body(request: Request, source: Source) -> Callable[[], bytes | None]:

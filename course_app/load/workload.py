@@ -26,7 +26,8 @@ class Request:
     ``path`` may hold ``{placeholders}``, which ``values`` fill (percent-encoded). ``json`` and
     ``headers`` may hold distributions anywhere. An answer is right if its status is one of
     ``expect_status`` and ``expect_body`` occurs in its body, byte for byte as it was sent (so a
-    compressed body is compared compressed).
+    compressed body is compared compressed). ``recorded`` holds paths as they were once asked for;
+    where there are any, one of them is sent each time, and ``path`` only names them.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     expect_status: tuple[int, ...] = (200,)
     expect_body: bytes | None = None
     weight: float = 1.0
+    recorded: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """The request as a reader would name it: ``GET /users/{user_id}``."""
@@ -48,6 +50,11 @@ class Request:
         return _distributions(
             [*dict(self.values).values(), *dict(self.headers).values(), self.json]
         )
+
+    @property
+    def varies(self) -> bool:
+        """Whether two of it may differ."""
+        return bool(self.recorded or self.distributions())
 
     @property
     def endless(self) -> bool:
@@ -69,6 +76,11 @@ class Workload:
         return ", ".join(
             f"{100 * request.weight / total:.0f}% {request.describe()}" for request in self.requests
         )
+
+    @property
+    def varies(self) -> bool:
+        """Whether a request of it may differ from the next one of its kind."""
+        return any(request.varies for request in self.requests)
 
     @property
     def endless(self) -> bool:

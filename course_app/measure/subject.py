@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from course_app.load import PREPARED_REQUESTS, Generator, LoadResult, Target, Workload
+from course_app.load import Generator, LoadResult, Target, Workload
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
 from course_app.serving import AppDoesNotAnswer, ProcessServer, ThreadServer, UsageNotKnown
@@ -99,7 +99,7 @@ def connect(
     server: ThreadServer | ProcessServer,
     workload: Workload,
     concurrency: int,
-    prepared_requests: int = PREPARED_REQUESTS,
+    prepared_requests: int | None = None,
 ) -> Target:
     """Connections to a server; to worker processes, so many that most that can work have some.
 

@@ -209,6 +209,28 @@ def test_prepared_requests_repeat_when_they_run_out(
     assert seen.order == seen.order[:4] * 3
 
 
+def test_values_are_drawn_without_end_over_windows_and_within_long_ones(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    """An app that keeps one entry for each value must not seem to stop growing."""
+    target = generator.connect(url, get("/items/{n}", n=uniform(1, 10**12)), concurrency=8)
+    seen.order.clear()
+    results = [generator.closed(target, requests=count) for count in (6000, 50, 6000)]
+    assert len(seen.order) == len(set(seen.order)) == 12_050
+    assert [result.error_count for result in results] == [0, 0, 0]
+    assert all(set(result.request_index) == {0} for result in results)
+
+
+def test_kinds_are_told_rightly_while_values_are_drawn(generator: Generator, url: str) -> None:
+    make = post("/items", json={"name": choice(["a", "b"])}, expect_status=201)
+    workload = mix(get("/items/{n}", n=uniform(1, 10**9), weight=2), make)
+    target = generator.connect(url, workload, concurrency=4)
+    for _ in range(3):
+        result = generator.closed(target, requests=300)
+        assert {int(k) for k in result.request_index[result.status == 201]} == {1}
+        assert {int(k) for k in result.request_index[result.status == 200]} == {0}
+
+
 def test_a_sequence_never_repeats_not_even_over_windows_and_samples(
     generator: Generator, url: str, seen: Seen
 ) -> None:

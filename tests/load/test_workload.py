@@ -1,5 +1,6 @@
 """Workloads: what is rendered, and that it is the same wherever it is rendered."""
 
+import dataclasses
 import json
 from collections import Counter
 
@@ -62,6 +63,21 @@ def test_a_get_is_rendered_as_http() -> None:
 def test_values_in_a_path_are_percent_encoded() -> None:
     workload = as_workload(get("/ä/{name}?x={x}&on={on}", name="a/b ?", x="1&2", on=True))
     assert first_line(rendered(workload)[0]) == "GET /%C3%A4/a%2Fb%20%3F?x=1%262&on=true HTTP/1.1"
+
+
+def test_a_name_in_two_places_of_a_path_has_one_value() -> None:
+    workload = as_workload(get("/login?user={n}&password=secret-{n}", n=uniform(1, 10**6)))
+    for line in map(first_line, rendered(workload, 20)):
+        user, _, password = line.split()[1].removeprefix("/login?user=").partition("&")
+        assert password == f"password=secret-{user}"
+
+
+def test_recorded_paths_are_sent_as_they_were() -> None:
+    recorded = ("/users/1?x=a%20b", "/users/2")
+    request = dataclasses.replace(get("/users/{id}", id=0), recorded=recorded)
+    assert request.describe() == "GET /users/{id}"
+    lines = {first_line(payload).split()[1] for payload in rendered(as_workload(request), 50)}
+    assert lines == set(recorded)
 
 
 def test_a_json_body_brings_its_type_and_length() -> None:

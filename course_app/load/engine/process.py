@@ -46,7 +46,7 @@ class Commands:
         workload: list[dict[str, Any]],
         seed: int,
         concurrency: int,
-        prepared_requests: int,
+        prepared_requests: int | None,
         number_requests: bool,
         timeout_seconds: float,
         seconds_apart: float,

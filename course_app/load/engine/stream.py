@@ -10,12 +10,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from course_app.load.engine.answer import Expectation
+from course_app.load.limits import MOST_PREPARED_REQUESTS
 from course_app.load.rendering import RequestStream
 from course_app.load.workload import Request, Workload
 
+PREPARED_REQUESTS = 4096
 MOST_PREPARED_BYTES = 64 * 1024 * 1024
+AHEAD = 1.2
+"""A window may be that much faster than the one before it and still finds its requests rendered."""
 RENDERED_AT_ONCE = 32
-"""How many an endless stream renders when it ran dry within a window: a pause of about 0.2 ms."""
+"""How many are rendered when they run out within a window: a pause of about 0.1 ms."""
 
 Prepared = tuple[bytes, Expectation]
 
@@ -33,30 +37,39 @@ class Stream:
     """Requests in the order of their numbers; ``number`` is the next one's.
 
     ``take()`` gives the next request and what is expected of its answer; whoever takes it counts
-    ``number`` on. A workload that holds a sequence never repeats a request (it renders on); any
-    other cycles through its prepared requests.
+    ``number`` on. Values are drawn on and on: an app whose memory grows with them must not seem to
+    stop. Requests repeat only where nothing in them changes, or where ``prepared`` says how many
+    there are; a sequence repeats no value even then.
     """
 
     take: Callable[[], Prepared]
 
     def __init__(
-        self, workload: Workload, seed: int, host: str, prepared: int, first: int = 0
+        self, workload: Workload, seed: int, host: str, prepared: int | None, first: int = 0
     ) -> None:
         self.first = self.number = first
         self.kinds = array("q")
         self._endless = workload.endless
+        self._draws_on = workload.endless or (prepared is None and workload.varies)
         self._from_start = functools.partial(Stream, workload, seed, host)
         self._source = RequestStream(workload, seed, host, first)
-        self._prepared_count = prepared
+        self._ahead = prepared or PREPARED_REQUESTS
+        self._window_began = first
         self._expectations = [expectation_of(request) for request in workload.requests]
         self._ready: deque[Prepared] = deque()
-        self._render(prepared)
-        self.take = self._take_new if self._endless else itertools.cycle(self._ready).__next__
+        self._render(self._ahead)
+        self.take = self._take_new if self._draws_on else itertools.cycle(self._ready).__next__
 
     def prepare(self) -> None:
-        """Render what the next window may need."""
-        if self._endless:
-            self._render(self._prepared_count - len(self._ready))
+        """Render what the next window may need: a little more than any window before it took."""
+        if not self._draws_on:
+            return
+        taken = self.number - self._window_began
+        self._ahead = max(self._ahead, min(int(AHEAD * taken), MOST_PREPARED_REQUESTS))
+        self._render(self._ahead - len(self._ready))
+        # of what was sent already nobody asks the kind again
+        del self.kinds[: self.number - self.first]
+        self.first = self._window_began = self.number
 
     def sample(self, count: int) -> SampleStream:
         """The first ``count`` requests; of an endless stream, which repeats none, the next ones."""

@@ -1,0 +1,196 @@
+"""Does `course examine` name the right cause? Patients, cured twins, healthy ones (20 min)."""
+
+import importlib.util
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from course_app.bench import BenchResult
+from course_app.errors import CourseError
+from course_app.examine.engine import examine_now
+from course_app.examine.findings import Finding, Report
+from course_app.examine.target import CannotExamine, parse_target
+from course_app.examine.traffic import declared
+from course_app.services import start_services
+
+PATIENTS = Path(__file__).resolve().parents[2] / "tests" / "clinic"
+#: What the house promises: the right cause first, confirmed, with its place, but for one.
+MOST_MISSED = 1
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One app's examination against the answer.
+
+    Attributes:
+        patient: the file's name, without its end.
+        cause: the right one, or ``healthy``.
+        first: the first confirmed cause that was named; empty for none.
+        others: further confirmed causes.
+        suspected: causes that only one look speaks for.
+        place: whether the first finding names the function in the answer.
+        cured: whether this is the cured twin.
+        failed: why it could not be examined; empty if it was.
+    """
+
+    patient: str
+    cause: str
+    first: str
+    others: tuple[str, ...]
+    suspected: tuple[str, ...]
+    place: bool
+    cured: bool
+    seconds: float
+    failed: str = ""
+
+    @property
+    def right(self) -> bool:
+        """As it should be: the cause first, or (healthy and cured ones) that cause not at all."""
+        if self.failed:
+            return False
+        if self.cause == HEALTHY:
+            return not self.first
+        if self.cured:
+            return self.cause not in (self.first, *self.others)
+        return self.first == self.cause and self.place
+
+
+def run(patients: Sequence[str] = ()) -> BenchResult:
+    """Examine all patients and their twins.
+
+    Args:
+        patients: the beginnings of file names; all by default.
+
+    Raises:
+        CourseError: the patients are not here (they come with the repository).
+    """
+    answers = _answers()
+    wanted = [n for n in sorted(answers) if not patients or n.startswith(tuple(patients))]
+    found = []
+    with start_services() as services:
+        given = {"postgres_dsn": services.postgres_dsn, "valkey_url": services.valkey_url}
+        for name in wanted:
+            found += [examined(name, answers[name], given, cured=c) for c in (False, True)]
+    return _result(found)
+
+
+def answer_of(name: str) -> dict[str, Any]:
+    """What is wrong with a patient, and where.
+
+    Raises:
+        CourseError: the patients are not here (they come with the repository).
+    """
+    answer: dict[str, Any] = _answers()[name]
+    return answer
+
+
+def _answers() -> dict[str, Any]:
+    if not (PATIENTS / "answers.json").is_file():
+        raise CourseError("The patients are part of the repository: run this in a clone of it.")
+    found: dict[str, Any] = json.loads((PATIENTS / "answers.json").read_text(encoding="utf-8"))
+    return found
+
+
+def examined(
+    name: str, answer: Mapping[str, Any], services: Mapping[str, str], *, cured: bool = False
+) -> Diagnosis:
+    """One patient, or its cured twin, examined and compared with the answer."""
+    file = PATIENTS / f"{name}.py"
+    module = _imported(file)
+    routes = getattr(module, "CURED_ROUTES", module.ROUTES) if cured else module.ROUTES
+    target = parse_target(f"{file}:{'create_cured' if cured else 'create_app'}")
+    began = time.monotonic()
+    try:
+        report = examine_now(target, declared(routes, {}).requests, services=services)
+    except CannotExamine as error:
+        return Diagnosis(
+            name, answer["cause"], "", (), (), False, cured, time.monotonic() - began, str(error)
+        )
+    return _diagnosis(name, answer, report, cured, time.monotonic() - began)
+
+
+def _diagnosis(
+    name: str, answer: Mapping[str, Any], report: Report, cured: bool, seconds: float
+) -> Diagnosis:
+    confirmed = [finding.cause.value for finding in report.confirmed]
+    suspected = [finding.cause.value for finding in report.findings if not finding.confirmed]
+    return Diagnosis(
+        patient=name,
+        cause=answer["cause"],
+        first=confirmed[0] if confirmed else "",
+        others=tuple(confirmed[1:]),
+        suspected=tuple(suspected),
+        place=bool(report.confirmed) and _same_place(report.confirmed[0], answer["where"]),
+        cured=cured,
+        seconds=seconds,
+    )
+
+
+def _same_place(finding: Finding, where: str) -> bool:
+    """The function or the line that the answer names."""
+    if finding.where is None:
+        return False
+    line = re.search(r"\.py:(\d+)", where)
+    if line and finding.where.line == int(line[1]):
+        return True
+    functions = set(re.findall(r"\w+", where.split("(")[0]))
+    return finding.where.function.split(".")[-1] in functions
+
+
+def _imported(file: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"patient_{file.stem}", file)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def _result(found: Sequence[Diagnosis]) -> BenchResult:
+    sick = [d for d in found if d.cause != HEALTHY and not d.cured]
+    cured = [d for d in found if d.cause != HEALTHY and d.cured]
+    healthy = [d for d in found if d.cause == HEALTHY]
+    hits = sum(d.right for d in sick)
+    alarms = [d for d in healthy if d.first]
+    still = [d for d in cured if not d.right]
+    mistaken = [d for d in sick if d.first and d.first != d.cause]
+    most = max((d.seconds for d in found), default=0.0)
+    return BenchResult(
+        title=f"The clinic: {len(sick)} patients, their twins, {len(healthy)} healthy apps",
+        columns=("patient", "cause", "first confirmed", "further", "suspected", "place", "right"),
+        rows=[_row(each) for each in found],
+        requirements={
+            f"the right cause first, confirmed, with its place, in all but {MOST_MISSED}: "
+            f"{hits} of {len(sick)}": hits >= len(sick) - MOST_MISSED,
+            f"no confirmed finding on healthy apps: {len(alarms)}": not alarms,
+            f"no cured twin keeps its cause: {len(still)} do": not still,
+            f"each within 60 s: the longest took {most:.0f} s": most <= 60,
+        },
+        figures={
+            "sensitivity": hits / max(1, len(sick)),
+            "false_alarms": [d.patient for d in alarms],
+            "mistaken": {d.patient: d.first for d in mistaken},
+            "missed": [d.patient for d in sick if not d.first],
+            "still_sick": [d.patient for d in still],
+            "seconds": {f"{d.patient}{' cured' * d.cured}": d.seconds for d in found},
+            "failed": {d.patient: d.failed for d in found if d.failed},
+        },
+    )
+
+
+def _row(each: Diagnosis) -> tuple[str, ...]:
+    return (
+        each.patient + (" (cured)" if each.cured else ""),
+        each.cause,
+        "could not be examined" if each.failed else each.first or "-",
+        ", ".join(each.others) or "-",
+        ", ".join(each.suspected) or "-",
+        "yes" if each.place else "-",
+        "yes" if each.right else "NO",
+    )

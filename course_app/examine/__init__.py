@@ -1,0 +1,1 @@
+"""An app of one's own examined: served in a process of its own, asked, watched, and judged."""

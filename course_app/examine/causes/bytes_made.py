@@ -1,0 +1,178 @@
+"""Answers that are dear to write down: as JSON, or compressed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pydantic_core
+
+from course_app.examine.chart import Asked, Chart, finding, percent
+from course_app.examine.findings import Bound, Cause, Evidence, Finding
+from course_app.examine.seen import Place, median, share, without
+from course_app.load import Response
+
+_LEAST_SHARE = 0.3
+#: What makes no less than this shorter is not worth compressing.
+_LEAST_SAVING = 0.1
+_TRIALS = 5
+#: Declared types cost validation, which is what they are for; it has to be a lot to be a finding.
+_LEAST_FOR_TYPED = 3.0
+
+
+def slow_serialization(chart: Chart) -> list[Finding]:
+    """Timers and stacks say that the JSON takes the time, and pydantic alone is much faster."""
+    found = []
+    for asked in chart.by_alone:
+        best = _alternative(asked)
+        if best is None:
+            continue
+        each = _finding(asked, "serialize", Cause.SLOW_SERIALIZATION, *best)
+        if each is not None:
+            found.append(each)
+    return found
+
+
+def _alternative(asked: Asked) -> tuple[float, str] | None:
+    """Seconds that the same answer needs at its best, and what takes them."""
+    pydantic = asked.encoding.get("pydantic")
+    if pydantic is not None:
+        return float(pydantic), "pydantic alone writes the same value in"
+    if asked.response is None:
+        return None
+    try:
+        body = _plain(asked.response)
+        value = json.loads(body)
+    except (ValueError, OSError, zlib.error):
+        return None
+    # A body read back is plain values; dates and models cost about as much again.
+    return 2 * _timed(lambda: pydantic_core.to_json(value)), "pydantic writes such a body in about"
+
+
+def compression_cost(chart: Chart) -> list[Finding]:
+    """Timers and stacks say that compressing takes the time, and a lower level is much faster."""
+    found = []
+    for asked in chart.by_alone:
+        response = asked.response
+        if response is None or not response.header("content-encoding"):
+            continue
+        try:
+            plain = _plain(response)
+        except (OSError, zlib.error, EOFError):
+            continue
+        if not plain:
+            continue
+        quick = zlib.compress(plain, 1)
+        if len(quick) > (1 - _LEAST_SAVING) * len(plain):
+            best, how = 0.0, "it hardly gets smaller by it; not compressing it takes"
+        else:
+            best = _timed(partial(zlib.compress, plain, 1))
+            how = (
+                f"level 1 makes {len(quick):,} bytes of {len(plain):,} instead of "
+                f"{len(response.body):,}, in"
+            )
+        each = _finding(asked, "compress", Cause.COMPRESSION_COST, best, how)
+        if each is not None:
+            found.append(each)
+    return found
+
+
+def _plain(response: Response) -> bytes:
+    coding = response.header("content-encoding") or "identity"
+    if coding == "gzip":
+        return gzip.decompress(response.body)
+    if coding == "deflate":
+        return zlib.decompress(response.body)
+    if coding == "br":
+        import brotli  # type: ignore[import-untyped]
+
+        return bytes(brotli.decompress(response.body))
+    return response.body
+
+
+def _timed(function: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_TRIALS):
+        began = time.thread_time()
+        function()
+        times.append(time.thread_time() - began)
+    return median(times)
+
+
+def _finding(asked: Asked, kind: str, cause: Cause, best: float, how: str) -> Finding | None:
+    visits = asked.visits()
+    used = median([v.work.get(kind, 0.0) for v in visits])
+    if asked.alone is None:
+        return None
+    sampled, place = _sampled(asked, kind)
+    timed = share(visits, lambda v: (v.work.get(kind, 0.0), v.seconds))
+    part = timed if timed.estimate >= _LEAST_SHARE else sampled
+    if part is None or part.estimate < _LEAST_SHARE:
+        return None
+    if used <= 0:
+        used = part.estimate * median([v.seconds for v in visits])
+    saved = max(0.0, 1 - best / used)
+    gone = Bound(estimate=part.estimate * saved, low=part.low * saved, high=part.high * saved)
+    if without(gone).low < (1.5 if _by_hand(asked, kind) else _LEAST_FOR_TYPED):
+        return None
+    what = "Compressing" if kind == "compress" else "Making JSON of the answer"
+    evidence = [
+        Evidence(
+            look="timers around the encoders",
+            says=f"{what} takes {1e3 * used:.1f} ms of each request, {percent(timed)} of its time.",
+            value=timed,
+            agrees=timed.estimate >= _LEAST_SHARE,
+        ),
+        Evidence(
+            look="the same answer, made otherwise",
+            says=f"On this machine {how} {1e3 * best:.1f} ms.",
+        ),
+    ]
+    if sampled is not None:
+        evidence.append(
+            Evidence(
+                look="stacks of the loop's thread",
+                says=f"{percent(sampled)} of what was running was that.",
+                value=sampled,
+                agrees=sampled.estimate >= 0.25,
+            )
+        )
+    supported = evidence[0].agrees or (sampled is not None and sampled.estimate >= 0.5)
+    return finding(cause, asked.name, place, evidence, without(gone, most=100), confirmed=supported)
+
+
+def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
+    """The share of running that was that kind, on the loop and in threads, and where."""
+    look = asked.alone
+    assert look is not None
+    ran = [*look.ran("busy"), *look.threads()]
+    total = sum(each.amount for each in ran)
+    kinds = (kind, "typed") if kind == "serialize" else (kind,)
+    mine = [each for each in ran if each.kind in kinds]
+    level = sum(each.amount for each in mine) / max(1, total)
+    places = Counter({each.inner: each.amount for each in mine if each.inner is not None})
+    place = places.most_common(1)[0][0] if places else _endpoint(asked)
+    if total < 30:
+        return None, place
+    half = 2.6 * (level * (1 - level) / total) ** 0.5
+    return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half)), place
+
+
+def _by_hand(asked: Asked, kind: str) -> bool:
+    """Whether Python's own encoders do most of it; else types are declared and pydantic works."""
+    assert asked.alone is not None
+    ran = Counter[str]()
+    for each in [*asked.alone.ran("busy"), *asked.alone.threads()]:
+        ran[each.kind] += int(each.amount)
+    return kind != "serialize" or ran["serialize"] >= ran["typed"]
+
+
+def _endpoint(asked: Asked) -> Place | None:
+    """The handler, when its own code is not on the stack any more."""
+    found = asked.encoding.get("endpoint")
+    return Place(**found) if found else None

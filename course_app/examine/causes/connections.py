@@ -1,0 +1,76 @@
+"""Connections that are opened for a request and thrown away with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+from course_app.examine.chart import Chart, finding, percent
+from course_app.examine.findings import Bound, Cause, Evidence, Finding
+from course_app.examine.seen import Look, Visit, share, without
+
+_NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
+_LEAST_PER_REQUEST = 0.4
+_LEAST_SHARE = 0.15
+
+
+def connection_per_request(chart: Chart) -> list[Finding]:
+    """The app opens connections in its requests, and the server counts as many."""
+    found = []
+    for asked in chart.by_alone:
+        visits = asked.visits()
+        opened = Counter(kind for v in visits for kind, _, _ in v.connects)
+        if not opened:
+            continue
+        kind, count = opened.most_common(1)[0]
+        each = count / len(visits)
+        part = share(visits, partial(_opening, kind))
+        if each < _LEAST_PER_REQUEST or part.estimate < _LEAST_SHARE:
+            continue
+        places = Counter(p for v in visits for k, _, p in v.connects if k == kind and p)
+        place = places.most_common(1)[0][0] if places else None
+        evidence = [
+            Evidence(
+                look="calls of the client library",
+                says=f"Each request opens {each:.1f} connections to {_NAMES[kind]}; that takes "
+                f"{percent(part)} of its time.",
+                value=part,
+            )
+        ]
+        server = {"sql": chart.sessions, "redis": chart.valkey_connections}.get(kind)
+        routes = max(1, len(chart.asked))
+        if server is not None:
+            evidence.append(
+                Evidence(
+                    look="the server's own count",
+                    says=f"The server counted {server:.1f} new connections for each request.",
+                    agrees=server >= _LEAST_PER_REQUEST * each / routes,
+                )
+            )
+        waits = [_crowded(look, asked.template) for look in chart.crowds]
+        crowded = [each for each in waits if each is not None]
+        if crowded and server is None:
+            evidence.append(
+                Evidence(
+                    look="what requests wait for",
+                    says=f"Under load, requests spend {percent(crowded[-1])} of their time on it.",
+                    value=crowded[-1],
+                    agrees=crowded[-1].estimate >= _LEAST_SHARE,
+                )
+            )
+        best = max([part, *crowded], key=lambda b: b.estimate)
+        found.append(
+            finding(Cause.CONNECTION_PER_REQUEST, asked.name, place, evidence, without(best, 50))
+        )
+    return found
+
+
+def _opening(kind: str, visit: Visit) -> tuple[float, float]:
+    return sum(s for each, s, _ in visit.connects if each == kind), visit.seconds
+
+
+def _crowded(look: Look, route: str) -> Bound | None:
+    visits = [v for v in look.of(route) if v.connects]
+    if len(visits) < 8:
+        return None
+    return share(visits, lambda v: (sum(s for _, s, _ in v.connects), v.seconds))

@@ -1,0 +1,103 @@
+"""What layers around the app cost, measured by leaving them out."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
+from course_app.examine.findings import Bound, Cause, Evidence, Finding
+from course_app.examine.seen import Place, without
+from course_app.measure.statistics import mean_interval
+
+_LEAST_SHARE = 0.3
+_UNDISTURBED = 0.1
+
+
+def middleware_overhead(chart: Chart) -> list[Finding]:
+    """A request takes much less without the layers, and the loop's stacks are full of them."""
+    found = [each for asked in chart.by_alone if (each := _of(chart, asked)) is not None]
+    if len(found) < 2:
+        return found
+    # The layers are the same for all routes: one finding, for the route that suffers most.
+    best = max(found, key=lambda f: f.at_most.estimate)
+    return [best.model_copy(update={"route": ", ".join(f.route for f in found)})]
+
+
+def _of(chart: Chart, asked: Asked) -> Finding | None:
+    cpu = asked.layers.get("cpu_us", {})
+    if len(cpu.get("whole", ())) < 8 or "bare" not in cpu:
+        return None
+    whole, bare = np.array(cpu["whole"]), np.array(cpu["bare"])
+    saved = mean_interval(whole - bare)
+    # Neighbours lengthen the time but not the CPU: the undisturbed requests are compared.
+    undisturbed = float(np.quantile([v.seconds for v in asked.visits()], _UNDISTURBED))
+    usual = max(1e6 * undisturbed, float(np.median(whole)))
+    parts = [max(0.0, min(1.0, value / usual)) for value in (saved.estimate, saved.low, saved.high)]
+    part = Bound(estimate=parts[0], low=parts[1], high=parts[2])
+    if part.estimate < _LEAST_SHARE or without(part).low < WORTH:
+        return None
+    layers = asked.layers["layers"]
+    costs = {
+        number: float(np.median(whole - np.array(cpu[f"without {number}"])))
+        for number in range(len(layers))
+        if f"without {number}" in cpu
+    }
+    number = max(costs, key=lambda n: costs[n]) if costs else 0
+    dearest = _place(layers[number])
+    names = ", ".join(layer["name"] for layer in reversed(layers))
+    evidence = [
+        Evidence(
+            look="the same request without its layers",
+            says=f"{len(layers)} layers ({names}) cost {saved.estimate:.0f} µs of CPU for each "
+            f"request, {percent(part)} of the time that it is in the app.",
+            value=part,
+        )
+    ]
+    seen = _in_stacks(chart, layers)
+    if seen is not None:
+        evidence.append(
+            Evidence(
+                look="stacks of the loop's thread",
+                says=f"Under load {percent(seen)} of the loop's work passes in the layers.",
+                value=seen,
+                agrees=seen.estimate >= 0.25,
+            )
+        )
+    return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, without(part))
+
+
+def _place(layer: dict[str, Any]) -> Place | None:
+    if not layer["file"]:
+        return None
+    line = layer["line"]
+    return Place(layer["file"], line, layer["function"], line, f"middleware {layer['name']}")
+
+
+def _in_stacks(chart: Chart, layers: list[dict[str, object]]) -> Bound | None:
+    look = chart.largest
+    if look is None:
+        return None
+    ran = look.ran("busy")
+    total = sum(each.amount for each in ran)
+    files = {(layer["file"], layer["function"]) for layer in layers}
+    own = {name for _, name in files}
+    inside = sum(
+        each.amount
+        for each in ran
+        if each.kind == "middleware"
+        or (
+            each.inner is not None
+            and each.kind == "user"
+            and any(each.inner.function.split(".")[-1] == name for name in own)
+            and any(PurePath(each.inner.file) == PurePath(str(file)) for file, _ in files)
+        )
+    )
+    if total < 50:
+        return None
+    level = inside / total
+    # A share of so many samples: the normal approximation of its interval.
+    half = 2.6 * (level * (1 - level) / total) ** 0.5
+    return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half))

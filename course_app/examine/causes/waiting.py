@@ -1,0 +1,172 @@
+"""What requests wait for each other for: connections of a pool, locks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from course_app.examine.chart import Chart, finding, percent
+from course_app.examine.findings import Bound, Cause, Evidence, Finding
+from course_app.examine.seen import Look, Place, Ran, State, Visit, share, without
+from course_app.system.cores import usable_cores
+
+_LEAST_SHARE = 0.3
+#: States in which a connection works for its request.
+_AT_THE_DATABASE = ("sql", "redis", "mongo", "connect")
+
+
+def _waited(kind: str, visits: list[Visit]) -> Bound:
+    return share(visits, lambda v: (sum(s.kind == kind for _, s in v.samples), len(v.samples)))
+
+
+def pool_wait(chart: Chart) -> list[Finding]:
+    """Requests wait for a connection, while those who have one do something else with it."""
+    for look in reversed(chart.crowds):
+        for asked in chart.by_alone:
+            visits = look.of(asked.template)
+            states = look.waits(visits)
+            if sum(states.values()) < 40:
+                continue
+            part = _waited("pool", visits)
+            if part.estimate < _LEAST_SHARE:
+                continue
+            holding = _holding(visits)
+            total = sum(holding.values())
+            idle = Counter({s: n for s, n in holding.items() if s.kind not in _AT_THE_DATABASE})
+            idle_share = sum(idle.values()) / max(1, total)
+            if total == 0 or idle_share < 0.4:
+                continue
+            waited_at = next(
+                (s.place for s, _ in states.most_common() if s.kind == "pool" and s.place), None
+            )
+            state = idle.most_common(1)[0][0]
+            place = _same_body(state, waited_at) or waited_at
+            evidence = [
+                Evidence(
+                    look="what requests wait for",
+                    says=f"With {look.clients} clients requests wait for a connection of the pool "
+                    f"{percent(part)} of their time"
+                    + (f" ({waited_at.file}:{waited_at.line})." if waited_at else "."),
+                    value=part,
+                ),
+                Evidence(
+                    look="what holders do meanwhile",
+                    says=f"Who has a connection does not use it {100 * idle_share:.0f} % of the "
+                    f"time, but is at {state.kind if state.kind != 'ready' else 'other work'}"
+                    + (f" in {place.function} ({place.file}:{place.line})." if place else "."),
+                    agrees=idle_share >= 0.4,
+                ),
+            ]
+            active, others = look.sessions["active"], look.sessions["other"]
+            if active + others:
+                ratio = active / (active + others)
+                evidence.append(
+                    Evidence(
+                        look="the server's own count",
+                        says=f"Of the app's sessions {100 * ratio:.0f} % were at work in "
+                        "PostgreSQL, the others waited for the app.",
+                        agrees=ratio < 0.5,
+                    )
+                )
+            at_most = without(part, most=look.clients)
+            return [finding(Cause.POOL_WAIT, asked.name, place, evidence, at_most)]
+    return []
+
+
+def _holding(visits: list[Visit]) -> Counter[State]:
+    """What requests did from the moment they had waited for the pool to their last statement."""
+    counted: Counter[State] = Counter()
+    for visit in visits:
+        last = max((c.end for c in visit.calls if c.kind == "sql"), default=visit.end)
+        since = max((when for when, s in visit.samples if s.kind == "pool"), default=None)
+        if since is None:
+            continue
+        for when, state in visit.samples:
+            if since < when <= last:
+                counted[state] += 1
+    return counted
+
+
+def _same_body(state: State, waited_at: Place | None) -> Place | None:
+    """The line, in the function that took the connection, at which it does something else."""
+    if waited_at is not None:
+        for place in state.own:
+            if place.body == waited_at.body:
+                return place
+    return state.place
+
+
+def lock_contention(chart: Chart) -> list[Finding]:
+    """Requests stand in line for a lock, and more clients get no more done."""
+    for look in reversed(chart.crowds):
+        found = []
+        for asked in chart.by_alone:
+            visits = look.of(asked.template)
+            part = _waited("lock", visits)
+            if part.estimate < _LEAST_SHARE or len(visits) < 8:
+                continue
+            states = look.waits(visits)
+            place = next((s.place for s, _ in states.most_common() if s.kind == "lock"), None)
+            inside = _inside(look, visits)
+            evidence = [
+                Evidence(
+                    look="what requests wait for",
+                    says=f"With {look.clients} clients requests wait for a lock {percent(part)} of "
+                    "their time.",
+                    value=part,
+                ),
+                Evidence(
+                    look="answers per second",
+                    says=f"Answers per second times the time of one request alone: {inside:.1f} "
+                    f"requests get on at the same time, of {look.clients}.",
+                    agrees=inside * len(chart.asked) < 0.4 * look.clients
+                    and look.process_busy < 0.8 * usable_cores(),
+                ),
+            ]
+            at_most = without(part, most=look.clients)
+            found.append(finding(Cause.LOCK_CONTENTION, asked.name, place, evidence, at_most))
+        threads = [r for r in look.threads() if r.kind == "lock" and r.outer is not None]
+        busy = sum(ran.amount for ran in look.threads())
+        stuck = sum(ran.amount for ran in threads)
+        if not found and busy and stuck / busy >= 0.5 and stuck / look.raw["ticks"] >= 3:
+            found = _of_threads(chart, look, threads, stuck / busy)
+        if found:
+            return found
+    return []
+
+
+def _of_threads(chart: Chart, look: Look, threads: list[Ran], level: float) -> list[Finding]:
+    place = Counter({ran.inner: ran.amount for ran in threads}).most_common(1)[0][0]
+    routes = Counter(v.route for v in look.visits for _, s in v.samples if s.kind == "thread")
+    if not routes:
+        return []
+    route = routes.most_common(1)[0][0]
+    part = Bound(estimate=level, low=0.8 * level, high=min(1.0, 1.1 * level))
+    busy = sum(ran.amount for ran in look.threads())
+    inside = busy * (1 - level) / max(1, int(look.raw["ticks"]))
+    evidence = [
+        Evidence(
+            look="stacks of the threads",
+            says=f"With {look.clients} clients threads wait for a lock {percent(part)} of the "
+            "time.",
+            value=part,
+        ),
+        Evidence(
+            look="answers per second",
+            says=f"Answers per second times the time of one request alone: {inside:.1f} requests "
+            f"get on at the same time, of {look.clients}.",
+            agrees=inside < 0.4 * look.clients,
+        ),
+    ]
+    at_most = without(part, most=look.clients)
+    return [finding(Cause.LOCK_CONTENTION, chart.named(route), place, evidence, at_most)]
+
+
+def _inside(look: Look, visits: list[Visit]) -> float:
+    """Little (1961): how many requests get on at the same time; waiting for locks left out."""
+    counted = Counter(s.kind == "lock" for v in visits for _, s in v.samples)
+    return counted[False] / max(1, int(look.raw["ticks"])) * _thinned(look)
+
+
+def _thinned(look: Look) -> float:
+    """The sampler looks at some of many requests only."""
+    return max(1.0, float(look.raw["in_flight"]) / 24)

@@ -1,0 +1,545 @@
+"""The examination: serve the app in a process of its own, ask it in several ways, and judge."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from course_app.errors import CourseError
+from course_app.examine.causes import FINDERS
+from course_app.examine.chart import Asked, Chart, Growth, finding
+from course_app.examine.findings import (
+    Bound,
+    Cause,
+    Change,
+    Evidence,
+    Finding,
+    Report,
+    RouteReport,
+)
+from course_app.examine.seen import Look, Place
+from course_app.examine.servers import Servers, difference
+from course_app.examine.target import CannotExamine, Target
+from course_app.examine.ward import Ward, WardGone
+from course_app.load import Generator, LoadResult, Request, mix
+from course_app.load.limits import LoadError
+from course_app.load.result import ErrorExample
+
+#: What goes on, the share of it that is done (0 to 1), and the seconds that are left (about).
+Progress = Callable[[str, float, float], None]
+
+#: Clients that ask at the same time: some complaints show with a handful, one only above 40.
+CROWDS = (8, 32, 64)
+#: One client's samples order awaits of a few milliseconds; a crowd's give shares.
+_ALONE_PERIOD_SECONDS = 0.001
+_CROWD_PERIOD_SECONDS = 0.005
+_ALONE_SECONDS = 1.2
+_CROWD_SECONDS = 2.0
+_LAYER_SECONDS = 0.4
+#: With more routes each is looked at for less long, but not for less than this.
+_LEAST_SECONDS = 0.4
+_TIMEOUT_SECONDS = 6.0
+#: Windows of equal numbers of requests, for memory; so long is one about, and at most so many.
+_MEMORY_WINDOWS = 6
+_MEMORY_SECONDS = 0.9
+_MOST_REQUESTS = 4000
+_LINE_WINDOWS = 2
+#: A loop that has not turned for so long after a time limit will not turn any more.
+_GONE_SECONDS = 3.0
+_LOOK_SECONDS = 5.0
+#: What every browser and client library sends.
+_ACCEPTS = ("accept-encoding", "gzip")
+
+
+async def examine(
+    target: Target,
+    traffic: Sequence[Request],
+    *,
+    services: Mapping[str, str] | None = None,
+    against: Target | None = None,
+    against_traffic: Sequence[Request] | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    seconds: float = 60.0,
+) -> Report:
+    """Examine an app under the traffic that is given.
+
+    Args:
+        target: the app; it is loaded in a process of its own, which ends with this call.
+        traffic: one request for each route, with changing values and the statuses that are right.
+        services: ``postgres_dsn`` and ``valkey_url`` of the lab, for a factory that asks for them.
+        against: another version of the app; ``Report.changes`` says what became of its findings.
+        against_traffic: how the other version is asked, if otherwise.
+        progress: is told what goes on.
+        stop: once set, what is known so far is reported (``Report.partial``).
+        seconds: about how long it may take; more routes than fit are each looked at for less long.
+
+    Raises:
+        CannotExamine: the app does not load, does not start, or answers no request rightly.
+    """
+
+    def now() -> Report:
+        told = progress or _nobody
+        first = Examination(target, traffic, services or {}, told, stop, seconds).run()
+        if against is None:
+            return first
+        other = Examination(
+            against, against_traffic or traffic, services or {}, told, stop, seconds
+        ).run()
+        return first.model_copy(
+            update={"against": against.text, "changes": changes(before=first, after=other)}
+        )
+
+    return await asyncio.to_thread(now)
+
+
+def examine_now(
+    target: Target,
+    traffic: Sequence[Request],
+    *,
+    services: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    seconds: float = 60.0,
+) -> Report:
+    """The same for callers without an event loop."""
+    told = progress or _nobody
+    return Examination(target, traffic, services or {}, told, stop, seconds).run()
+
+
+def changes(*, before: Report, after: Report) -> tuple[Change, ...]:
+    """What became of the confirmed causes of one version in the other."""
+    first, second = ({(f.cause, f.route) for f in report.confirmed} for report in (before, after))
+    named = {"gone": first - second, "still": first & second, "new": second - first}
+    return tuple(
+        Change(cause=cause, route=route, what=what)
+        for what, keys in named.items()
+        for cause, route in sorted(keys)
+    )
+
+
+def _nobody(_what: str, _done: float, _left: float) -> None:
+    """Nobody wants to know."""
+
+
+class _Stopped(Exception):
+    """The user has seen enough."""
+
+
+class Examination:
+    """One app, asked in phases; each adds to the chart, from which the causes are read."""
+
+    def __init__(
+        self,
+        target: Target,
+        traffic: Sequence[Request],
+        services: Mapping[str, str],
+        progress: Progress,
+        stop: threading.Event | None,
+        seconds: float,
+    ) -> None:
+        if not traffic:
+            raise CannotExamine(
+                f"{target.text} has no route that can be asked. Name some with --get, or write "
+                "ROUTES beside the app."
+            )
+        self._target, self._services, self._stop = target, services, stop
+        self._progress = progress
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self.chart = Chart(asked=[Asked(_accepting(r), r.describe()) for r in traffic])
+        # Alone, layers and encoders take about this much for each route.
+        fixed = 22.0
+        self._scale = min(1.0, max(0.15, (seconds - fixed) / (len(traffic) * 2.4)))
+        self._expected = fixed + len(traffic) * 2.4 * self._scale
+        self._partial = False
+        self._ward: Ward | None = None
+        self._failed: list[Finding] = []
+
+    def run(self) -> Report:
+        """All phases; what fails in one is noted, and the next one tried."""
+        self._tell("starting the app")
+        servers = Servers(self._services)
+        try:
+            with Generator() as self._generator:
+                self._ward = Ward(self._target, self._services)
+                try:
+                    self._phases(servers)
+                except _Stopped:
+                    self._partial = True
+                    self.chart.notes.append("It was stopped: what came later was not looked at.")
+                except (WardGone, LoadError) as error:
+                    self._gone(error)
+                finally:
+                    self._ward.stop()
+        finally:
+            servers.close()
+        return self._report()
+
+    def _phases(self, servers: Servers) -> None:
+        self._each_alone()
+        if not self.chart.by_alone:
+            raise CannotExamine(self._nothing_answers())
+        self._crowds(servers)
+        self._layers()
+        self._plans()
+        self._memory()
+
+    # phases
+
+    def _each_alone(self) -> None:
+        for asked in self.chart.asked:
+            self._tell(f"one client: {asked.name}")
+            seconds = max(_LEAST_SECONDS, _ALONE_SECONDS * self._scale)
+            try:
+                if not self._answers_once(asked):
+                    continue
+                asked.alone = self._window(asked.request, 1, seconds, period=_ALONE_PERIOD_SECONDS)
+                self._learn(asked, asked.alone)
+            except (WardGone, LoadError) as error:
+                asked.alone = None
+                self._noted(f"{asked.name} was not looked at: {error}")
+                self._revive(asked)
+
+    def _answers_once(self, asked: Asked) -> bool:
+        """One request goes before the window: who hangs or fails costs one time limit only."""
+        target = self._generator.connect(
+            self._ward_url, asked.request, timeout_seconds=_TIMEOUT_SECONDS
+        )
+        try:
+            first = self._generator.closed(target, requests=3)
+        finally:
+            self._generator.disconnect(target)
+        if first.completed:
+            return True
+        got = first.errors[0].got if first.errors else "no answer"
+        self._noted(f"{asked.name} was not looked at: with one client no answer was right ({got}).")
+        self._revive(asked)
+        return False
+
+    def _revive(self, asked: Asked) -> None:
+        """A route that ends or blocks the whole app for good must not take the others along."""
+        answers = Evidence(
+            look="answers to the clients",
+            says=f"{asked.name}: {self._last_note()}",
+        )
+        held: dict[str, Any] | None = None
+        with suppress(CourseError):
+            held = self._living.ask("held", within=_LOOK_SECONDS)
+        if held is not None and held["late"] < _GONE_SECONDS:
+            self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
+            return
+        if self._living.running:
+            found = held["place"] if held else None
+            place = Place(**found) if found else None
+            stack = Evidence(
+                look="stacks of the loop's thread",
+                says="The loop does not turn any more"
+                + (f"; it is held in {place.file}:{place.line} ({place.code})." if place else "."),
+            )
+            self._fails(Cause.BLOCKED_LOOP, asked.name, place, answers, stack)
+        else:
+            ended = Evidence(
+                look="the app's process", says="The process of the app has ended by itself."
+            )
+            self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers, ended)
+        self._living.stop()
+        self._ward = Ward(self._target, self._services)
+
+    def _last_note(self) -> str:
+        return self.chart.notes[-1].partition(": ")[2] if self.chart.notes else ""
+
+    def _fails(self, cause: Cause, route: str, place: Place | None, *evidence: Evidence) -> None:
+        """A finding that shows before any load; what it costs cannot be said by a factor."""
+        unknown = Bound(estimate=1.0, low=1.0, high=1.0)
+        self._failed.append(finding(cause, route, place, list(evidence), unknown))
+
+    def _learn(self, asked: Asked, look: Look) -> None:
+        routes = Counter(visit.route for visit in look.visits)
+        if routes:
+            asked.template = routes.most_common(1)[0][0]
+        right = look.load.completed
+        if not right:
+            example = f" ({look.load.errors[0].got})" if look.load.errors else ""
+            self._noted(
+                f"{asked.name} was not looked at: with one client no answer was right{example}."
+            )
+            asked.alone = None
+            return
+        if not asked.visits():
+            self.chart.notes.append(f"{asked.name} was not looked at: no request came to an end.")
+        with_values = self._generator.connect(self._ward_url, asked.request, timeout_seconds=10)
+        try:
+            with suppress(LoadError):
+                asked.response = self._generator.sample(with_values)[0]
+        finally:
+            self._generator.disconnect(with_values)
+
+    def _crowds(self, servers: Servers) -> None:
+        requests = [asked.request for asked in self.chart.asked if asked.alone is not None]
+        workload = mix(*requests) if len(requests) > 1 else requests[0]
+        before = self._read(servers)
+        total = 0
+        for clients in CROWDS:
+            self._tell(f"{clients} clients: all routes")
+            states: Counter[str] = Counter()
+            done = servers.watch(states)
+            try:
+                look = self._window(workload, clients, _CROWD_SECONDS, period=_CROWD_PERIOD_SECONDS)
+            except LoadError as error:
+                self._noted(f"With {clients} clients it was not looked at: {error}")
+                break
+            finally:
+                done.set()
+            look.sessions = states
+            self.chart.crowds.append(look)
+            total += len(look.visits)
+        if before:
+            time.sleep(1.1)  # PostgreSQL's sessions report what they read once a second
+            each = difference(before, self._read(servers), total)
+            self.chart.executed, self.chart.scanned = each.get("executed"), each.get("scanned")
+            self.chart.sessions = each.get("sessions")
+            self.chart.valkey_connections = each.get("connections")
+        else:
+            self._noted("No server of the lab is used: nothing was counted on the server's side.")
+
+    def _layers(self) -> None:
+        ward = self._living
+        for asked in self.chart.by_alone:
+            self._tell(f"layers and answers: {asked.name}")
+            try:
+                asked.encoding = ward.ask("encoding", route=asked.template)
+                asked.layers = ward.ask(
+                    "layers",
+                    route=asked.template,
+                    seconds=max(0.1, _LAYER_SECONDS * self._scale),
+                )
+            except WardGone:
+                raise
+            except CourseError as error:
+                self._noted(f"What layers cost {asked.name} was not looked at: {error}")
+
+    def _plans(self) -> None:
+        dsn = self._services.get("postgres_dsn")
+        asks = any(
+            c.kind == "sql" for a in self.chart.by_alone for v in a.visits() for c in v.calls
+        )
+        if not asks:
+            return
+        if dsn is None:
+            self._noted("Plans were not looked at: the app's database is not the lab's.")
+            return
+        self._tell("plans of the statements")
+        try:
+            self.chart.plans = self._living.ask("plans", dsn=dsn)["plans"]
+        except WardGone:
+            raise
+        except CourseError as error:
+            self._noted(f"Plans were not looked at: {error}")
+
+    def _memory(self) -> None:
+        """Windows of equal numbers of requests, none of which was sent before."""
+        last = self.chart.crowds[0] if self.chart.crowds else None
+        if last is None or last.load.completed == 0:
+            return
+        requests = [asked.request for asked in self.chart.asked if asked.alone is not None]
+        workload = mix(*requests) if len(requests) > 1 else requests[0]
+        many = int(min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS)))
+        ward = self._living
+        sizes = []
+        for number in range(_MEMORY_WINDOWS):
+            self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
+            self._send(workload, many, seed=100 + number)
+            sizes.append(int(ward.ask("memory")["rss"]))
+        self.chart.growth = Growth(many, tuple(sizes))
+        steps = [b - a for a, b in itertools.pairwise(sizes)]
+        if sorted(steps)[len(steps) // 2] < 200 * many:
+            return
+        few = max(50, many // 4)
+        ward.ask("allocations", what="start")
+        seen = []
+        for number in range(_LINE_WINDOWS + 1):
+            self._tell("memory: where it was allocated")
+            self._send(workload, few, seed=200 + number)
+            seen.append(
+                {
+                    (file, line): (code, size)
+                    for file, line, code, size in ward.ask("allocations", what="look")["bytes"]
+                }
+            )
+        ward.ask("allocations", what="end")
+        lines = [
+            (file, line, code, tuple(
+                later.get((file, line), ("", 0))[1] - earlier.get((file, line), ("", 0))[1]
+                for earlier, later in itertools.pairwise(seen)
+            ))
+            for (file, line), (code, _) in seen[-1].items()
+        ]  # fmt: skip
+        self.chart.growth = Growth(few * 4, tuple(sizes), tuple(lines))
+        self.chart.growth = replace(self.chart.growth, requests=many)
+
+    # asking
+
+    @property
+    def _living(self) -> Ward:
+        assert self._ward is not None
+        return self._ward
+
+    @property
+    def _ward_url(self) -> str:
+        return self._living.url
+
+    def _window(self, workload: Any, clients: int, seconds: float, *, period: float) -> Look:
+        ward = self._living
+        target = self._generator.connect(
+            ward.url, workload, concurrency=clients, timeout_seconds=_TIMEOUT_SECONDS
+        )
+        try:
+            self._generator.closed(target, requests=max(1, clients // 4))  # warm caches and pools
+            ward.ask("start", period=period)
+            load = self._generator.closed(target, seconds=seconds)
+            return Look(clients, load, ward.ask("stop"))
+        finally:
+            self._generator.disconnect(target)
+
+    def _send(self, workload: Any, requests: int, *, seed: int) -> LoadResult:
+        target = self._generator.connect(
+            self._ward_url,
+            workload,
+            concurrency=8,
+            seed=seed,
+            prepared_requests=requests,
+            timeout_seconds=_TIMEOUT_SECONDS,
+        )
+        try:
+            return self._generator.closed(target, requests=requests)
+        finally:
+            self._generator.disconnect(target)
+
+    def _read(self, servers: Servers) -> dict[str, Any]:
+        try:
+            return servers.read()
+        except Exception as error:  # whatever a server's driver raises: then this look is missing
+            self._noted(f"The servers' own counts were not looked at: {error}")
+            return {}
+
+    # saying
+
+    def _noted(self, sentence: str) -> None:
+        self.chart.notes.append(sentence)
+
+    def _tell(self, what: str) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise _Stopped
+        spent = time.monotonic() - self._began
+        left = max(0.0, self._expected - spent)
+        self._progress(what, min(0.99, spent / self._expected), left)
+
+    def _nothing_answers(self) -> str:
+        why = " ".join(self.chart.notes[:3])
+        said = self._living.said
+        return f"{self._target.text} answers no request rightly. {why}" + (
+            f" It printed last:\n{said}" if said else ""
+        )
+
+    def _gone(self, error: Exception) -> None:
+        """The app ended, or stopped to answer, while it was asked."""
+        known = bool(self.chart.by_alone)
+        alive = self._living.running
+        if not known:
+            raise CannotExamine(str(error)) from error
+        self._partial = True
+        self.chart.notes.append(f"It ended early: {error}")
+        clients = CROWDS[min(len(self.chart.crowds), len(CROWDS) - 1)]
+        evidence = [
+            Evidence(look="answers to the clients", says=f"With {clients} clients: {error}"),
+        ]
+        if not alive:
+            evidence.append(
+                Evidence(look="the app's process", says="The process has ended by itself.")
+            )
+        routes = ", ".join(asked.name for asked in self.chart.by_alone)
+        self._fails(Cause.FAILS_UNDER_LOAD, routes, None, *evidence)
+
+    def _report(self) -> Report:
+        found = list(self._failed)
+        for find in FINDERS:
+            try:
+                found += find(self.chart)
+            except Exception as error:  # one look that errs must not take the others along
+                self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
+        found.sort(key=_rank)
+        return Report(
+            healthy=not found,
+            findings=tuple(found),
+            target=self._target.text,
+            routes=tuple(self._route(asked) for asked in self.chart.asked),
+            not_looked_at=tuple(dict.fromkeys(self.chart.notes)),
+            seconds=time.monotonic() - self._began,
+            partial=self._partial,
+        )
+
+    def _route(self, asked: Asked) -> RouteReport:
+        """What its clients saw: a request that waits for a blocked loop is not in the app yet."""
+        p50: dict[int, float | None] = {}
+        rate: dict[int, float] = {}
+        errors: dict[int, int] = {}
+        crowd = [each for each in self.chart.asked if each.alone is not None]
+        example = ""
+        if asked.alone is not None:
+            _told(asked.alone.load, 0, 1, p50, rate)
+            errors[1] = asked.alone.load.error_count
+        for look in self.chart.crowds:
+            if asked not in crowd:
+                continue
+            _told(look.load, crowd.index(asked), look.clients, p50, rate)
+            line = [e for e in look.load.errors if len(crowd) == 1 or _of(e, asked)]
+            errors[look.clients] = sum(e.count for e in line)
+            example = next((str(e) for e in line), example)
+        return RouteReport(
+            route=asked.name, p50_ms=p50, throughput=rate, errors=errors, example=example
+        )
+
+
+def _told(
+    load: LoadResult,
+    index: int,
+    clients: int,
+    p50: dict[int, float | None],
+    rate: dict[int, float],
+) -> None:
+    mine = load.service_ms[load.request_index == index]
+    p50[clients] = float(np.median(mine)) if len(mine) else None
+    rate[clients] = len(mine) / max(1e-9, load.window_seconds)
+
+
+def _of(error: ErrorExample, asked: Asked) -> bool:
+    """Whether an error's request line fits a route's path up to its first value."""
+    method, _, rest = error.request_line.partition(" ")
+    return method == asked.request.method and rest.startswith(asked.request.path.split("{")[0])
+
+
+def _accepting(request: Request) -> Request:
+    """Compression shows only to those who accept it."""
+    if any(name.lower() == _ACCEPTS[0] for name, _ in request.headers):
+        return request
+    return replace(request, headers=(*request.headers, _ACCEPTS))
+
+
+def _rank(each: Finding) -> tuple[bool, float]:
+    """Confirmed before suspected; then wrong answers, then by what it costs, memory as if twice."""
+    cost = each.at_most.estimate
+    if each.cause is Cause.FAILS_UNDER_LOAD:
+        cost = float("inf")
+    if each.cause is Cause.GROWING_MEMORY:
+        cost = 2.0
+    return not each.confirmed, -cost

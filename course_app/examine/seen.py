@@ -1,0 +1,246 @@
+"""What the instruments saw in one window of load, as the causes read it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from course_app.examine.findings import Bound, Where
+from course_app.load import LoadResult
+from course_app.measure.statistics import CONFIDENCE, mean_interval
+
+#: A window is cut into so many parts: as many values for an interval.
+PARTS = 8
+#: Nobody believes a factor beyond this, and a share of 1 would make it infinite.
+MOST_TIMES = 100.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the user's code; ``first`` is the first line of its function."""
+
+    file: str
+    line: int
+    function: str
+    first: int
+    code: str
+
+    def where(self) -> Where:
+        """For a finding."""
+        return Where(file=self.file, line=self.line, function=self.function, code=self.code)
+
+    @property
+    def body(self) -> tuple[str, int]:
+        """Its function's identity."""
+        return self.file, self.first
+
+
+@dataclass(frozen=True)
+class State:
+    """What was waited for, and the user's places on the way, from the innermost out."""
+
+    kind: str
+    own: tuple[Place, ...]
+
+    @property
+    def place(self) -> Place | None:
+        """The innermost."""
+        return self.own[0] if self.own else None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A statement, a command or a request to another server; times in seconds."""
+
+    kind: str
+    text: str
+    same: int
+    begin: float
+    end: float
+    rows: int
+    place: Place | None
+    number: float | None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(0.0, self.end - self.begin)
+
+
+@dataclass
+class Visit:
+    """One request, as ``instruments.visits`` noted it."""
+
+    route: str
+    path: str
+    begin: float
+    end: float
+    status: int
+    samples: list[tuple[float, State]]
+    calls: list[Call]
+    connects: list[tuple[str, float, Place | None]]
+    work: dict[str, float]
+    error: tuple[str, Place | None] | None
+
+    @property
+    def seconds(self) -> float:
+        """How long it was in the app."""
+        return max(1e-9, self.end - self.begin)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How often (or how long) something ran: its kind, the coroutine's place and the innermost."""
+
+    route: str
+    kind: str
+    outer: Place | None
+    inner: Place | None
+    amount: float
+
+
+@dataclass
+class Look:
+    """One window: the clients' side (``load``) and the app's."""
+
+    clients: int
+    load: LoadResult
+    raw: dict[str, Any] = field(repr=False)
+    sessions: Counter[str] = field(default_factory=Counter)
+
+    @cached_property
+    def places(self) -> list[Place]:
+        return [Place(**place) for place in self.raw["places"]]
+
+    def _place(self, number: int) -> Place | None:
+        return self.places[number] if number >= 0 else None
+
+    @cached_property
+    def states(self) -> list[State]:
+        return [State(kind, tuple(self.places[n] for n in own)) for kind, own in self.raw["states"]]
+
+    @cached_property
+    def visits(self) -> list[Visit]:
+        """All that came to an end in the window."""
+        return [visit for visit in self.everybody if visit.end]
+
+    @cached_property
+    def everybody(self) -> list[Visit]:
+        """Those still under way at the end as well; their ``end`` is 0."""
+        texts = self.raw["texts"]
+        found = []
+        for route, path, begin, end, status, samples, calls, connects, work, error in self.raw[
+            "visits"
+        ]:
+            found.append(
+                Visit(
+                    *(route, path, begin, end, status),
+                    [(when, self.states[state]) for when, state in samples],
+                    [
+                        Call(kind, texts[text], same, a, b, rows, self._place(place), number)
+                        for kind, text, same, a, b, rows, place, number in calls
+                    ],
+                    [(kind, b - a, self._place(place)) for kind, a, b, place in connects],
+                    work,
+                    (error[0], self._place(error[1])) if error else None,
+                )
+            )
+        return found
+
+    def of(self, route: str) -> list[Visit]:
+        """The visits to one route."""
+        return self.by_route.get(route, [])
+
+    @cached_property
+    def by_route(self) -> dict[str, list[Visit]]:
+        found: dict[str, list[Visit]] = defaultdict(list)
+        for visit in self.visits:
+            found[visit.route].append(visit)
+        return dict(found)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.raw["seconds"])
+
+    def ran(self, table: str) -> list[Ran]:
+        """``busy`` (ticks of the loop's thread) or ``held`` (seconds)."""
+        return [
+            Ran(route, kind, self._place(outer), self._place(inner), amount)
+            for route, kind, outer, inner, amount in self.raw[table]
+        ]
+
+    def threads(self) -> list[Ran]:
+        """Ticks of the worker threads."""
+        return [
+            Ran("", kind, self._place(outer), self._place(inner), n)
+            for kind, outer, inner, n in self.raw["threads"]
+        ]
+
+    @property
+    def loop_busy(self) -> float:
+        """The share of one core that the loop's thread used."""
+        return float(self.raw["loop_cpu"]) / max(1e-9, self.seconds)
+
+    @property
+    def process_busy(self) -> float:
+        """The cores that the whole process used."""
+        return float(self.raw["process_cpu"]) / max(1e-9, self.seconds)
+
+    @property
+    def late_seconds(self) -> float:
+        """By how much the loop's timers were late in all, as far as one can feel it."""
+        return float(sum(late for _, late in self.raw["lags"] if late > 0.008))
+
+    def waits(self, visits: Iterable[Visit]) -> Counter[State]:
+        """How often each state was seen."""
+        return Counter(state for visit in visits for _, state in visit.samples)
+
+
+def share(visits: Sequence[Visit], part: Callable[[Visit], tuple[float, float]]) -> Bound:
+    """A share with its interval: ``part`` gives a visit's share as (numerator, denominator).
+
+    The visits are cut into ``PARTS`` in the order in which they ended.
+    """
+    ordered = sorted(visits, key=lambda visit: visit.end)
+    values = []
+    for group in np.array_split(np.arange(len(ordered)), min(PARTS, max(1, len(ordered)))):
+        pairs = [part(ordered[i]) for i in group]
+        whole = sum(pair[1] for pair in pairs)
+        if whole > 0:
+            values.append(min(1.0, sum(pair[0] for pair in pairs) / whole))
+    return bound(values)
+
+
+def bound(values: Sequence[float]) -> Bound:
+    """The mean of values with its interval; everything from 0 to 1 where there are too few."""
+    if len(values) < 2:
+        only = values[0] if values else 0.0
+        return Bound(estimate=only, low=0.0, high=1.0)
+    interval = mean_interval(values)
+    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    return Bound(estimate=interval.estimate, low=min(low, 1.0), high=high)
+
+
+def without(part: Bound, most: float = MOST_TIMES) -> Bound:
+    """Amdahl (1967): what is left if a share of the time is gone; 1 / (1 - share)."""
+
+    def times(value: float) -> float:
+        return min(most, 1.0 / max(1.0 / most, 1.0 - value))
+
+    return Bound(
+        estimate=times(part.estimate),
+        low=times(part.low),
+        high=times(part.high),
+        confidence=CONFIDENCE,
+    )
+
+
+def median(values: Sequence[float]) -> float:
+    """NaN for nothing."""
+    return float(np.median(values)) if len(values) else math.nan

@@ -1,0 +1,114 @@
+"""Causes are read from charts: what counts as evidence, and what does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from course_app.examine.causes.order import _saved, _steps
+from course_app.examine.engine import changes
+from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, lesson_of
+from course_app.examine.seen import bound, without
+
+ONE = Bound(estimate=2.0, low=1.5, high=3.0)
+
+
+def steps_of(tmp_path: Path, source: str) -> list[tuple[int, set[int], bool]]:
+    file = tmp_path / "handler.py"
+    file.write_text(source, encoding="utf-8")
+    return [(step.line, set(step.needs), step.looped) for step in _steps(str(file), 1)]
+
+
+def test_awaits_that_hand_nothing_on_need_nothing(tmp_path: Path) -> None:
+    source = (
+        "async def page(user):\n    a = await ask(user)\n    b = await ask(user)\n    return a, b\n"
+    )
+    assert steps_of(tmp_path, source) == [(2, set(), False), (3, set(), False)]
+
+
+def test_an_await_needs_the_one_whose_value_it_uses(tmp_path: Path) -> None:
+    source = (
+        "async def page(user):\n    a = await ask(user)\n    c = a.id\n    b = await ask(c)\n"
+        "    return b\n"
+    )
+    assert steps_of(tmp_path, source) == [(2, set(), False), (4, {2}, False)]
+
+
+def test_a_check_that_may_leave_comes_before_all_that_follows(tmp_path: Path) -> None:
+    source = (
+        "async def page(user):\n    a = await find(user)\n    if a is None:\n"
+        "        raise KeyError\n    b = await ask(user)\n    return b\n"
+    )
+    assert steps_of(tmp_path, source)[1] == (5, {2}, False)
+
+
+def test_an_await_in_a_loop_is_known_as_one(tmp_path: Path) -> None:
+    source = (
+        "async def page(users):\n    found = []\n    for user in users:\n"
+        "        found.append(await ask(user))\n    return found\n"
+    )
+    assert steps_of(tmp_path, source) == [(4, set(), True)]
+
+
+def test_what_depends_on_each_other_saves_nothing(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.py"
+    chain.write_text("async def f():\n    a = await g()\n    return await h(a)\n", encoding="utf-8")
+    apart = tmp_path / "apart.py"
+    apart.write_text(
+        "async def f():\n    a = await g()\n    return a, await h()\n", encoding="utf-8"
+    )
+    waited = {2: 0.02, 3: 0.02}
+    assert _saved(waited, _steps(str(chain), 1), {}) == pytest.approx(0.0)
+    assert _saved(waited, _steps(str(apart), 1), {}) == pytest.approx(0.02)
+
+
+def test_amdahl_turns_a_share_into_a_bound() -> None:
+    half = without(Bound(estimate=0.5, low=0.4, high=0.6))
+    assert half.estimate == pytest.approx(2.0)
+    assert half.low < half.estimate < half.high
+    assert without(Bound(estimate=1.0, low=1.0, high=1.0), most=64).estimate == 64
+
+
+def test_a_single_value_has_no_narrow_interval() -> None:
+    assert bound([0.5]).low == 0.0
+    assert bound([0.5]).high == 1.0
+
+
+def found(cause: Cause, *, confirmed: bool = True) -> Finding:
+    return Finding(
+        cause=cause,
+        route="GET /a",
+        where=None,
+        confirmed=confirmed,
+        evidence=(Evidence(look="one", says="It is."),),
+        at_most=ONE,
+        lesson=lesson_of(cause),
+    )
+
+
+def test_a_report_is_json_with_the_promised_keys() -> None:
+    report = Report(healthy=False, findings=(found(Cause.POOL_WAIT),))
+    plain = json.loads(report.model_dump_json())
+    assert plain["healthy"] is False
+    assert set(plain["findings"][0]) == {
+        *("cause", "route", "where", "confirmed", "evidence", "at_most", "lesson")
+    }
+    assert plain["findings"][0]["cause"] == "pool_wait"
+
+
+def test_every_cause_has_a_lesson_that_exists() -> None:
+    lessons = Path(__file__).parents[2] / "content" / "lessons"
+    assert {lesson_of(cause) for cause in Cause} <= {file.stem for file in lessons.glob("*.py")}
+
+
+def test_changes_say_what_is_gone_and_what_is_new() -> None:
+    before = Report(healthy=False, findings=(found(Cause.POOL_WAIT), found(Cause.STAMPEDE)))
+    after = Report(healthy=False, findings=(found(Cause.STAMPEDE), found(Cause.N_PLUS_ONE)))
+    said = {(change.cause, change.what) for change in changes(before=before, after=after)}
+    assert said == {
+        (Cause.POOL_WAIT, "gone"),
+        (Cause.STAMPEDE, "still"),
+        (Cause.N_PLUS_ONE, "new"),
+    }

@@ -1,0 +1,59 @@
+"""The whole way, on patients: slow, and beside nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from course_app.bench import clinic
+from course_app.examine.engine import examine_now
+from course_app.examine.target import CannotExamine, parse_target
+from course_app.load import get
+from course_app.services import Services
+
+
+@pytest.fixture
+def given(services: Services) -> dict[str, str]:
+    return {"postgres_dsn": services.postgres_dsn, "valkey_url": services.valkey_url}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("patient", ["02_price_quotes", "06_front_page", "14_ticket_desk"])
+def test_a_patients_cause_is_named_first_and_its_twin_is_free_of_it(
+    patient: str, given: dict[str, str]
+) -> None:
+    answer = clinic.answer_of(patient)
+    sick = clinic.examined(patient, answer, given, cured=False)
+    assert (sick.first, sick.place) == (answer["cause"], True)
+    assert clinic.examined(patient, answer, given, cured=True).right
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_healthy_app_gives_no_confirmed_finding(given: dict[str, str]) -> None:
+    found = clinic.examined("21_slow_reports", clinic.answer_of("21_slow_reports"), given)
+    assert not found.first
+
+
+def test_an_app_without_a_route_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "empty.py"
+    file.write_text("from fastapi import FastAPI\napp = FastAPI()\n", encoding="utf-8")
+    with pytest.raises(CannotExamine, match="no route"):
+        examine_now(parse_target(f"{file}:app"), [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_app_that_ends_itself_is_reported_as_that(tmp_path: Path) -> None:
+    file = tmp_path / "ends.py"
+    file.write_text(
+        "import os\nfrom fastapi import FastAPI\napp = FastAPI()\nseen = []\n\n"
+        "@app.get('/')\nasync def root() -> int:\n    seen.append(1)\n"
+        "    if len(seen) > 3000:\n        os._exit(3)\n    return 1\n",
+        encoding="utf-8",
+    )
+    report = examine_now(parse_target(f"{file}:app"), [get("/")])
+    assert report.partial
+    assert report.findings[0].cause == "fails_under_load"
