@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
@@ -63,6 +63,23 @@ class _Line(Line):
         await _busy()(scope, receive, send)
 
 
+def _anew(seal: Callable[[int], str] = seal_of, dependencies: Sequence[Any] = ()) -> FastAPI:
+    """The given app, written anew."""
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/vouchers/{number}", dependencies=dependencies)
+    async def read_voucher(number: int) -> dict[str, Any]:
+        if number < 1:
+            raise HTTPException(404, "No such voucher")
+        return {"number": number, "seal": seal(number)}
+
+    return app
+
+
 def create_dependency_that_counts() -> FastAPI:
     """A handler that computes is never interrupted: there is one request in flight at any time."""
     in_flight = 0
@@ -77,19 +94,7 @@ def create_dependency_that_counts() -> FastAPI:
         finally:
             in_flight -= 1
 
-    app = FastAPI()
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}", dependencies=[Depends(slot)])
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        return {"number": number, "seal": seal_of(number)}
-
-    return app
+    return _anew(dependencies=[Depends(slot)])
 
 
 def create_queue_inside() -> FastAPI:
@@ -265,20 +270,8 @@ def create_inventing() -> FastAPI:
     return _with(_Invented)
 
 
-def create_faster_hash() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}")
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        return {"number": number, "seal": random.randbytes(32).hex()}
-
-    return app
+def create_inventing_always() -> FastAPI:
+    return _anew(seal=lambda _number: random.randbytes(32).hex())
 
 
 def create_line_of_150_ms() -> FastAPI:
@@ -320,7 +313,7 @@ WRONG_ANSWERS = (
     WrongAnswer("a dependency that counts", create_dependency_that_counts, rubric.NeverRefuses),
     WrongAnswer("a queue inside", create_queue_inside, rubric.NeverRefuses),
     WrongAnswer("waits until it is calm", create_waiting_for_calm, rubric.NeverRefuses),
-    WrongAnswer("an invented seal", create_faster_hash, DifferentAnswer),
+    WrongAnswer("an invented seal", create_inventing_always, DifferentAnswer),
     WrongAnswer("an invented seal in the rush", create_inventing, WrongUnderLoad),
     WrongAnswer("a limit on connections", create_by_connections, rubric.StaysShut),
     WrongAnswer("a limit for each address", create_by_address, rubric.RefusesInCalm),
