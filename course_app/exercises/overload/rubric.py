@@ -64,7 +64,7 @@ _TRIES = 3
 _CALM_TRIES = 5  # a neighbour of a moment makes a line, and a good answer refuses then
 _CONTROLS = 3
 # Ratios of one round have an sd of some 0.05 on a calm machine and 0.1 beside two busy loops.
-_FEWEST_ROUNDS, _MOST_ROUNDS, _CONFIDENCE = 4, 10, 0.95
+_FEWEST_ROUNDS, _MOST_ROUNDS, _CONFIDENCE = 4, 14, 0.95
 _FEWEST_REFUSALS = 3
 _CUT_OFF = 0.01
 _NOTHING = 0.01  # no logarithm of nothing
