@@ -211,7 +211,7 @@ class _Rush(_Line):
 
 
 class _Timid(_Rush):
-    """Once in a rush it closes for a second to all but every fourth."""
+    """Once in a rush it closes for most of a second to all but every fourth."""
 
     closed_until, came_meanwhile = 0.0, 0
 
@@ -221,7 +221,7 @@ class _Timid(_Rush):
             return bool(self.came_meanwhile % 4) and self.noted()
         late = super().is_late()
         if late and self.refused == 10:
-            self.closed_until = time.monotonic() + 1.0
+            self.closed_until = time.monotonic() + 0.7
         return late
 
 
