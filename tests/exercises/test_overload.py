@@ -1,6 +1,7 @@
 """Exercise 15: what became of visitors is counted rightly, and noise is no wrong answer."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,13 @@ import pytest
 from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of
 from course_app.exercises.overload.outcomes import LOST, Capacity, Load
-from course_app.exercises.overload.rubric import Look, NeverRefuses, RefusesLate
+from course_app.exercises.overload.rubric import (
+    Look,
+    NeverRefuses,
+    RefusesLate,
+    ServesLate,
+    ServesTooLittle,
+)
 from course_app.grading import CannotTell, Evidence
 from course_app.load import Response, Visits
 
@@ -129,14 +136,14 @@ def looking(learner: Sequence[Look], reference: Sequence[Look] = ()) -> Callable
 EXAM: Any = SimpleNamespace(learner="learner", reference="reference", progress=lambda _words: None)
 
 
-@pytest.mark.parametrize("looks", [[RIGHT], [ILL, RIGHT], [UNSTEADY, UNSTEADY, RIGHT]])
+@pytest.mark.parametrize("looks", [[RIGHT], [CLEARLY_ILL, RIGHT], [UNSTEADY, ILL, RIGHT]])
 def test_once_right_is_right(looks: list[Look]) -> None:
     assert rubric._decided(EXAM, looking(looks)).observed == "well"
 
 
-def test_clearly_wrong_on_a_steady_machine_is_wrong_at_once() -> None:
+def test_clearly_wrong_twice_on_a_steady_machine_is_wrong() -> None:
     with pytest.raises(NeverRefuses):
-        rubric._decided(EXAM, looking([CLEARLY_ILL]))
+        rubric._decided(EXAM, looking([CLEARLY_ILL, CLEARLY_ILL]))
 
 
 def test_wrong_again_and_again_is_wrong_where_our_own_answer_is_right() -> None:
@@ -149,6 +156,44 @@ def test_wrong_again_and_again_is_wrong_where_our_own_answer_is_right() -> None:
 def test_an_unsteady_machine_is_no_wrong_answer() -> None:
     with pytest.raises(CannotTell):
         rubric._decided(EXAM, looking([UNSTEADY, UNSTEADY, UNSTEADY], [RIGHT]))
+
+
+@pytest.mark.parametrize(
+    ("shares", "own", "outcome"),
+    [
+        ([0.9, 0.92, 0.91, 0.9], 0.95, None),
+        ([0.4, 0.42, 0.41, 0.4], 0.95, ServesTooLittle),
+        ([0.72, 0.73, 0.72, 0.73], 1.0, ServesTooLittle),
+        ([0.76, 0.77, 0.76, 0.77], 0.9, CannotTell),
+        ([0.76, 0.77, 0.76, 0.77], 0.7, CannotTell),
+        ([0.7, 0.9, 0.8, 0.85], 1.0, CannotTell),
+    ],
+)
+def test_nobody_has_to_serve_more_than_our_own_answer_can(
+    shares: list[float], own: float, outcome: type[Exception] | None
+) -> None:
+    def rounds(*goodput: float) -> list[Any]:
+        seen = load((300, 5, 503, False))
+        return [SimpleNamespace(goodput=each, load=seen) for each in goodput]
+
+    # More rounds than these are as far apart.
+    loads = SimpleNamespace(overloads=rounds(*shares * 4), controls=rounds(own, own, own))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rubric, "loads_of", lambda _exam: loads)
+        with pytest.raises(outcome) if outcome else nullcontext():
+            rubric.goodput.check(EXAM)
+
+
+def test_what_is_missing_came_late_or_was_not_served() -> None:
+    in_time, late, refused = (300, 5, 200, True), (300, 150, 200, True), (300, 5, 503, False)
+
+    def why(*answers: Answer) -> type[Exception]:
+        rounds: list[Any] = [SimpleNamespace(load=load(*answers))]  # 60 answers would be possible
+        return rubric._why_too_few(rounds)
+
+    assert why(*[in_time] * 20, *[late] * 30, *[refused] * 40) is ServesLate
+    assert why(*[in_time] * 20, *[late] * 10, *[refused] * 60) is ServesTooLittle
+    assert why(*[in_time] * 5, *[refused] * 85) is ServesTooLittle
 
 
 def test_seals_differ() -> None:

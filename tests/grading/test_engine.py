@@ -1,6 +1,7 @@
 """Both doors: the same rubric, the same scorecard, and whose fault it was."""
 
 import contextlib
+import inspect
 import os
 import signal
 import threading
@@ -305,26 +306,31 @@ def test_nothing_goes_to_standard_error(
     assert "broken" in card.log
 
 
-NOTEBOOK = """
+NOTEBOOK = f"""
 from course_app.lab import Lab, get, uniform
 lab = Lab()
 ---
 def create_app(postgres_dsn):
-    import toy_pool
-    return toy_pool.create_baseline(postgres_dsn)
+    return users(lambda: asyncpg.connect(postgres_dsn))
 ---
-comparison = lab.compare({"a": 1}, get("/users/{id}", id=uniform(1, lab.users)))
+comparison = lab.compare({{"a": 1}}, get("/users/{{id}}", id=uniform(1, lab.users)))
 comparison.plot()
 ---
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+import asyncpg
+from fastapi import FastAPI, HTTPException
+QUERY = {users.QUERY!r}
+{inspect.getsource(users.users)}
+---
+{inspect.getsource(users.create_reference)}
 def create_app(postgres_dsn):
-    import sys
-    sys.path.insert(0, FOLDER)
-    import toy_pool
-    return toy_pool.create_reference(postgres_dsn)
+    return create_reference(postgres_dsn)
 ---
 from course_app.learn import check
 check("04_connection_pooling", create_app)
-finding = {"fastest": "pool", "ratios": [1, 2.5]}
+finding = {{"fastest": "pool", "ratios": [1, 2.5]}}
 ---
 this_cell_fails()
 """
@@ -333,7 +339,7 @@ this_cell_fails()
 def test_a_notebook_is_graded_by_names_whatever_else_its_cells_do(
     services: Services, tmp_path: Path
 ) -> None:
-    texts = NOTEBOOK.replace("FOLDER", repr(str(Path(__file__).parent))).split("---")
+    texts = NOTEBOOK.split("---")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
     path = tmp_path / "any name.ipynb"
     nbformat.write(notebook, path)
