@@ -194,8 +194,8 @@ class Look:
 
     @property
     def late_seconds(self) -> float:
-        """By how much the loop's timers were late in all, as far as one can feel it."""
-        return float(sum(late for _, late in self.raw["lags"] if late > 0.008))
+        """By how much the loop's timers were late in all; less than 1 ms is any loop's way."""
+        return float(sum(late for _, late in self.raw["lags"] if late > 0.001))
 
     def waits(self, visits: Iterable[Visit]) -> Counter[State]:
         """How often each state was seen."""

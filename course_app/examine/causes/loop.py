@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,9 @@ from course_app.examine.seen import Look, Place, Visit, bound, share, without
 from course_app.system.cores import usable_cores
 
 #: A request that holds the loop for so long is felt by everybody else.
-_HELD_SECONDS = 0.004
+_HELD_SECONDS = 0.003
+#: A timer falls anywhere into a hold, so that it is late by half of it on average, or by less.
+_LATE_BY = 0.25
 #: What computes for its own sake has causes of its own.
 _OTHERS = ("serialize", "typed", "compress", "middleware")
 _LEAST_SHARE = 0.15
@@ -28,58 +31,91 @@ def blocked_loop(chart: Chart) -> list[Finding]:
     for asked in chart.by_alone:
         look = asked.alone
         assert look is not None
-        held = _held(look)
-        if not held:
+        hold = _longest_hold(look)
+        if hold is None:
             continue
-        place, seconds = held.most_common(1)[0]
         visits = asked.visits()
-        each = seconds / max(1, len(look.visits))
-        if each < _HELD_SECONDS:
-            continue
-        part = share(visits, partial(_at_most, each))
+        part = share(visits, partial(_at_most, hold.each))
         if part.estimate < _LEAST_SHARE:
             continue
-        found.append(_blocked(chart, asked, look, place, each, part))
+        found.append(_blocked(chart, asked, hold, part))
     return found
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """A user's line that holds the loop.
+
+    each: seconds of a request.
+    late: by how many seconds timers were late meanwhile, for each request.
+    deepest: the user's line within it that most of the time was seen at.
+    """
+
+    place: Place
+    each: float
+    late: float
+    deepest: Place
+
+    @property
+    def confirmed(self) -> bool:
+        return self.late >= _LATE_BY * self.each
+
+
+def _longest_hold(look: Look) -> _Hold | None:
+    """Seen by turns of the loop that did not come; or, if they are short, by stacks alone.
+
+    Stacks cannot tell one piece of work from many small ones, which let others have a turn in
+    between. Timers can, so they have to agree where stacks alone speak.
+    """
+    long, short = (_hold_in(look, table) for table in ("held", "busy"))
+    if short is not None and short.confirmed and (long is None or short.each > long.each):
+        return short
+    return long
+
+
+def _hold_in(look: Look, table: str) -> _Hold | None:
+    scale = look.seconds / max(1, int(look.raw["ticks"])) if table == "busy" else 1.0
+    seen = [ran for ran in look.ran(table) if ran.outer and ran.kind not in _OTHERS]
+    seconds, deepest = Counter[Place](), Counter[Place]()
+    for ran in seen:
+        if ran.outer is not None:
+            seconds[ran.outer] += scale * ran.amount  # type: ignore[assignment]
+    if not seconds:
+        return None
+    place, most = seconds.most_common(1)[0]
+    for ran in seen:
+        if ran.outer == place and ran.inner is not None:
+            deepest[ran.inner] += ran.amount  # type: ignore[assignment]
+    requests = max(1, len(look.visits))
+    each = most / requests
+    if each < _HELD_SECONDS:
+        return None
+    inner = deepest.most_common(1)[0][0] if deepest else place
+    return _Hold(place, each, look.late_seconds / requests, inner)
 
 
 def _at_most(seconds: float, visit: Visit) -> tuple[float, float]:
     return min(visit.seconds, seconds), visit.seconds
 
 
-def _held(look: Look) -> Counter[Place]:
-    held: Counter[Place] = Counter()
-    for ran in look.ran("held"):
-        if ran.outer is not None and ran.kind not in _OTHERS:
-            held[ran.outer] += ran.amount  # type: ignore[assignment]
-    return held
-
-
-def _blocked(
-    chart: Chart, asked: Asked, look: Look, place: Place, each: float, part: Bound
-) -> Finding:
-    late = look.late_seconds / max(1, len(look.visits))
-    agrees = late >= 0.4 * each
-    inner = Counter(
-        {ran.inner: ran.amount for ran in look.ran("held") if ran.outer == place and ran.inner}
-    )
-    deepest = inner.most_common(1)[0][0] if inner else place
-    by = "" if deepest == place else f", in {deepest.function} ({deepest.file}:{deepest.line})"
+def _blocked(chart: Chart, asked: Asked, hold: _Hold, part: Bound) -> Finding:
+    deepest = hold.deepest
+    by = "" if deepest == hold.place else f", in {deepest.function} ({deepest.file}:{deepest.line})"
     evidence = [
         Evidence(
             look="stacks of the loop's thread",
-            says=f"Each request holds the loop for {1e3 * each:.0f} ms in this line{by}: "
+            says=f"Each request holds the loop for {1e3 * hold.each:.0f} ms in this line{by}: "
             f"{percent(part)} of its time.",
             value=part,
         ),
         Evidence(
             look="timers of the loop",
-            says=f"Timers fired late by {1e3 * late:.0f} ms in all for each request.",
+            says=f"Timers fired late by {1e3 * hold.late:.0f} ms in all for each request.",
             value=None,
-            agrees=agrees,
+            agrees=hold.confirmed,
         ),
     ]
-    crowd = _crowd_held(chart, place)
+    crowd = _crowd_held(chart, hold.place)
     if crowd is not None:
         clients, crowded = crowd
         evidence.append(
@@ -93,7 +129,7 @@ def _blocked(
         at_most = without(crowded, most=clients)
     else:
         at_most = without(part)
-    return finding(Cause.BLOCKED_LOOP, asked.name, place, evidence, at_most)
+    return finding(Cause.BLOCKED_LOOP, asked.name, hold.place, evidence, at_most)
 
 
 def _crowd_held(chart: Chart, place: Place) -> tuple[int, Bound] | None:
