@@ -132,9 +132,12 @@ show(corrected.Blog.newest)
 
 # %% [markdown]
 # The newest page is stored **together with a version**; each write sets a new one. A page from
-# before the write no longer fits, however it came into the cache: also when a slow reader stores
-# an old page after the write. All other pages begin below a post, and a new post does not
-# change them: while nobody edits or deletes, they need no invalidation.
+# before the write no longer fits, however it came into the cache: also when a slow reader stores an
+# old page after the write. All other pages begin below a post, and a new post does not change them:
+# while nobody edits or deletes, they need no invalidation. Two limits are left: a process that dies
+# between its commit and the new version leaves the old page until it expires, and an entry that
+# says *there is no such post* carries no version. A reader who looks just before a post is written
+# may leave such an entry behind it.
 #
 # Two more. Of many who miss the same entry, one loads it (lesson 08):
 
@@ -366,7 +369,8 @@ lab.verdict(
 #
 # - Correct first, then fast: an audit like the one above takes an afternoon to write, and it
 #   finds what no load test shows.
-# - The largest gain was one line of SQL. Count buffers before you optimize Python.
+# - Count buffers before you optimize Python: a missing index is one line of SQL. In production it
+#   is made by `CREATE INDEX CONCURRENTLY`, in a migration.
 # - The version makes lists right at the cost of one more key per read. If a second of staleness is
 #   acceptable, say so in the interface, and the layer in the process is worth what you measured.
 # - Every worker has its own layer in the process, its own pool, and its own single flight: what you
