@@ -168,7 +168,8 @@ def not_attempted(exercise: Exercise) -> list[CriterionResult]:
 
 
 def _failed(criterion: Criterion, failure: Failure) -> CriterionResult:
-    result = _result(criterion, Outcome.FAILED, failure.observed, failure.wanted)
+    observed = failure.observed or "nothing"  # as an empty answer is
+    result = _result(criterion, Outcome.FAILED, observed, failure.wanted)
     return replace(
         result,
         earned=criterion.points * min(max(failure.credit, 0.0), 1.0),

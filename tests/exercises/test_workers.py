@@ -116,8 +116,8 @@ def test_a_clock_that_tells_nothing_is_no_cost(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_memory_that_cannot_be_read_is_within_no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    servers = dict.fromkeys(rubric.SERVICES, SimpleNamespace(pss_bytes=unreadable))
-    monkeypatch.setattr(rubric, "running", lambda _exam: servers)
+    server = SimpleNamespace(pss_bytes=unreadable)
+    monkeypatch.setattr(rubric, "_server", lambda _exam, _service: server)
     exam: Any = None
     with pytest.raises(UsageNotKnown):
         rubric.within_budget.check(exam)

@@ -20,11 +20,6 @@ _WARMUP_SECONDS = 0.1
 _running: "WeakKeyDictionary[Exam, dict[str, ProcessServer]]" = WeakKeyDictionary()
 
 
-def running(exam: Exam) -> Mapping[str, ProcessServer]:
-    """What has been started for this check, by name."""
-    return _running.setdefault(exam, {})
-
-
 def deploy(exam: Exam, name: str, choice: Choice) -> ProcessServer:
     """Start a service with the learner's database; the same again if it runs already.
 

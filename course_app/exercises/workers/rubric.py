@@ -2,7 +2,7 @@
 
 from weakref import WeakKeyDictionary
 
-from course_app.exercises.workers.deployment import deploy, running, send
+from course_app.exercises.workers.deployment import deploy, send
 from course_app.exercises.workers.figures import cpu_costs, own_gain, reported_gain
 from course_app.exercises.workers.plan import (
     FEWEST_WINDOWS,
@@ -42,7 +42,7 @@ _COSTLY = 1.5
 #: A busy moment must not decide.
 _TRIES = 3
 
-#: What criteria after the first work with.
+#: Plans that are in order.
 _plans: "WeakKeyDictionary[Exam, Plan]" = WeakKeyDictionary()
 
 
@@ -130,16 +130,9 @@ class NotTrue(Failure):
 @contract(points=1)
 def fits_on_paper(exam: Exam) -> Evidence:
     """The plan names a server, workers and a pool for each service, within the budget."""
-    plan = _plan(exam)
-    if _plan(exam) != plan:
-        raise NoPlan("another plan when asked again", "the same")
+    plan = _agreed(exam)
     workers = sum(choice.workers for choice in plan.values())
     connections = sum(choice.connections for choice in plan.values())
-    if connections > MOST_CONNECTIONS:
-        raise TooManyConnections(f"{connections} connections", f"{MOST_CONNECTIONS} at most")
-    if workers > MOST_WORKERS:
-        raise TooManyWorkers(f"{workers} workers", f"{MOST_WORKERS} at most")
-    _plans[exam] = plan
     return Evidence(f"{workers} workers, {connections} connections", "within the budget")
 
 
@@ -147,7 +140,7 @@ def fits_on_paper(exam: Exam) -> Evidence:
 def serves(exam: Exam) -> Evidence:
     """Started as planned, the three services answer every request of their clients."""
     for service in reversed(SERVICES):  # the one that can refuse comes first
-        result = send(exam, deploy(exam, service, _plans[exam][service]), service, rounds=2)
+        result = send(exam, _server(exam, service), service, rounds=2)
         if result.error_count:
             total = result.error_count + result.completed
             observed = f"{service}: {result.error_count} of {total} requests, {result.errors[0]}"
@@ -158,7 +151,7 @@ def serves(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def within_budget(exam: Exam) -> Evidence:
     """Counted while they run: memory (PSS) and connections are within the budget."""
-    memory_mb = sum(running(exam)[service].pss_bytes() for service in SERVICES) / 1e6
+    memory_mb = sum(_server(exam, service).pss_bytes() for service in SERVICES) / 1e6
     connections = exam.learner.connections()
     observed = f"{memory_mb:.0f} MB, {connections} connections"
     wanted = f"{MOST_MEMORY_MB} MB and {MOST_CONNECTIONS} connections at most"
@@ -173,7 +166,7 @@ def within_budget(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def workers_that_help(exam: Exam) -> Evidence:
     """As many workers as help, and no more: adding none is an answer, too."""
-    chosen = {service: choice.workers for service, choice in _plans[exam].items()}
+    chosen = {service: choice.workers for service, choice in _agreed(exam).items()}
     observed = ", ".join(f"{service} {workers}" for service, workers in chosen.items())
     wanted = "one for each core that can be used, one where none is needed"
     if chosen["computes"] < _CORES:
@@ -186,7 +179,7 @@ def workers_that_help(exam: Exam) -> Evidence:
 @speed(points=1)
 def large_enough(exam: Exam) -> Evidence:
     """300 reports a second and more: the pool is large enough for that."""
-    choice, server = _plans[exam]["reports"], running(exam)["reports"]
+    choice, server = _agreed(exam)["reports"], _server(exam, "reports")
     rate = 0.0
     for _ in range(_TRIES):
         if rate < REPORTS_PER_SECOND:
@@ -203,9 +196,9 @@ def large_enough(exam: Exam) -> Evidence:
 @speed(points=1)
 def cheap_enough(exam: Exam) -> Evidence:
     """No server needs much more CPU for a request than uvicorn does."""
-    plan = _plans[exam]
+    plan = _agreed(exam)
     others: dict[str, ProcessServer] = {
-        choice.server: running(exam)[service]
+        choice.server: _server(exam, service)
         for service, choice in plan.items()
         if choice.server != "uvicorn"
     }
@@ -226,7 +219,7 @@ def cheap_enough(exam: Exam) -> Evidence:
 @hygiene(points=2)
 def explained(exam: Exam) -> Evidence:
     """Each number of workers rests on a measurement, and the check finds the same."""
-    plan = _plans[exam]
+    plan = _agreed(exam)
     gains: dict[str, float] = {}
     for service, choice in plan.items():
         gain = reported_gain(choice)
@@ -256,6 +249,31 @@ def _require_true(exam: Exam, service: str, plan: Plan, gain: float) -> None:
     if quiet / _OFF <= gain <= quiet * _OFF:
         raise CannotTell(observed, wanted)
     raise NotTrue(observed, wanted)
+
+
+def _agreed(exam: Exam) -> Plan:
+    """The plan, which all criteria judge: asked for once, and again where it was not in order.
+
+    Raises:
+        Failure: it is none, or it is not within the budget.
+    """
+    if exam not in _plans:
+        plan = _plan(exam)
+        if _plan(exam) != plan:
+            raise NoPlan("another plan when asked again", "the same")
+        workers = sum(choice.workers for choice in plan.values())
+        connections = sum(choice.connections for choice in plan.values())
+        if connections > MOST_CONNECTIONS:
+            raise TooManyConnections(f"{connections} connections", f"{MOST_CONNECTIONS} at most")
+        if workers > MOST_WORKERS:
+            raise TooManyWorkers(f"{workers} workers", f"{MOST_WORKERS} at most")
+        _plans[exam] = plan
+    return _plans[exam]
+
+
+def _server(exam: Exam, service: str) -> ProcessServer:
+    """What the plan starts for a service; the same for all criteria."""
+    return deploy(exam, service, _agreed(exam)[service])
 
 
 def _plan(exam: Exam) -> Plan:
