@@ -125,6 +125,7 @@ def test_retry_after_is_seconds_or_a_date(told: str | None, says_when: bool) -> 
 RIGHT = Look(Evidence("well", "well"))
 ILL = Look(Evidence("ill", "well"), RefusesLate("ill", "well"))
 CLEARLY_ILL = Look(Evidence("dead", "well"), NeverRefuses("dead", "well"), clearly=True)
+STILL_ILL = Look(Evidence("late", "well"), RefusesLate("late", "well"), clearly=True)
 UNSTEADY = Look(Evidence("ill", "well"), RefusesLate("ill", "well"), clearly=True, steady=False)
 
 
@@ -143,7 +144,7 @@ def test_once_right_is_right(looks: list[Look]) -> None:
 
 def test_clearly_wrong_twice_on_a_steady_machine_is_wrong() -> None:
     with pytest.raises(NeverRefuses):
-        rubric._decided(EXAM, looking([CLEARLY_ILL, CLEARLY_ILL]))
+        rubric._decided(EXAM, looking([CLEARLY_ILL, STILL_ILL]))
 
 
 def test_wrong_again_and_again_is_wrong_where_our_own_answer_is_right() -> None:
