@@ -83,7 +83,11 @@ class Course(_Entry):
 
     def built(self, tree: str) -> list[Lesson]:
         """The lessons whose notebook stands in a tree."""
-        return [lesson for lesson in self.lessons if self.notebook(tree, lesson).is_file()]
+        return [lesson for lesson in self.lessons if self.is_built(tree, lesson)]
+
+    def is_built(self, tree: str, lesson: Lesson) -> bool:
+        """Whether a lesson's notebook stands in a tree."""
+        return self.notebook(tree, lesson).is_file()
 
     def source(self, tree: str, lesson: Lesson) -> Path:
         """The hand-written text of a lesson; ``tree`` is ``lessons`` or ``exercises``."""

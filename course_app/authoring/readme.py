@@ -57,7 +57,7 @@ def _row(course: Course, lesson: Lesson) -> str:
     link = f"[{lesson.number} {lesson.title}]({LESSONS}/{lesson.slug}.ipynb)"
     guide, measured = (says[first.claim], _told(first)) if first else ("-", "-")
     exercise = "-"
-    if lesson in course.built(EXERCISES):
+    if course.is_built(EXERCISES, lesson):
         exercise = f"[{lesson.points} points]({EXERCISES}/{lesson.slug}.ipynb)"
     cells = (link, guide, measured, f"{lesson.minutes} min", exercise)
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |\n"

@@ -159,9 +159,12 @@ def _watched(
         if ended:
             break
         time.sleep(_LOOK_AGAIN_SECONDS)
-    said = process.output_tail(12).strip()
-    told = f"It said:\n{said}" if said else "It said nothing: on a busy machine it starts too late."
-    raise LocustFailed(f"Locust gave no figures; run the cell once more. {told}")
+    if said := process.output_tail(12).strip():
+        raise LocustFailed(f"Locust gave no figures. It said:\n{said}")
+    raise LocustFailed(
+        "Locust gave no figures; run the cell once more. It said nothing: on a busy machine it "
+        "starts too late."
+    )
 
 
 def _read_from(file: Path, place: int) -> tuple[str, int]:

@@ -90,7 +90,7 @@ def _bar(course: Course, lesson: Lesson) -> dict[str, Any]:
         "count": len(course.lessons),
         "before": sum(each.minutes for each in course.lessons[:index]),
         "all": sum(each.minutes for each in course.lessons),
-        "exercise": lesson in course.built(EXERCISES),
+        "exercise": course.is_built(EXERCISES, lesson),
         "places": places(course),
     }
 

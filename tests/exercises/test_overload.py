@@ -1,6 +1,7 @@
 """Exercise 15: what became of visitors is counted rightly, and noise is no wrong answer."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of
 from course_app.exercises.overload.outcomes import LOST, Capacity, Load
-from course_app.exercises.overload.rubric import Look, NeverRefuses, RefusesLate
+from course_app.exercises.overload.rubric import Look, NeverRefuses, RefusesLate, ServesTooLittle
 from course_app.grading import CannotTell, Evidence
 from course_app.load import Response, Visits
 
@@ -149,6 +150,32 @@ def test_wrong_again_and_again_is_wrong_where_our_own_answer_is_right() -> None:
 def test_an_unsteady_machine_is_no_wrong_answer() -> None:
     with pytest.raises(CannotTell):
         rubric._decided(EXAM, looking([UNSTEADY, UNSTEADY, UNSTEADY], [RIGHT]))
+
+
+@pytest.mark.parametrize(
+    ("shares", "own", "outcome"),
+    [
+        ([0.9, 0.92, 0.91, 0.9], 0.95, None),
+        ([0.4, 0.42, 0.41, 0.4], 0.95, ServesTooLittle),
+        ([0.72, 0.73, 0.72, 0.73], 1.0, ServesTooLittle),
+        ([0.76, 0.77, 0.76, 0.77], 0.9, CannotTell),
+        ([0.76, 0.77, 0.76, 0.77], 0.7, CannotTell),
+        ([0.7, 0.9, 0.8, 0.85], 1.0, CannotTell),
+    ],
+)
+def test_nobody_has_to_serve_more_than_our_own_answer_can(
+    shares: list[float], own: float, outcome: type[Exception] | None
+) -> None:
+    def rounds(*goodput: float) -> list[Any]:
+        seen = load((300, 5, 503, False))
+        return [SimpleNamespace(goodput=each, load=seen) for each in goodput]
+
+    # More rounds than these are as far apart.
+    loads = SimpleNamespace(overloads=rounds(*shares * 3), controls=rounds(own, own, own))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rubric, "loads_of", lambda _exam: loads)
+        with pytest.raises(outcome) if outcome else nullcontext():
+            rubric.goodput.check(EXAM)
 
 
 def test_seals_differ() -> None:

@@ -43,7 +43,7 @@ def busy() -> HTTPException:
 def create_by_lag() -> FastAPI:
     """The lesson's piece: the loop's own lag, with less of it than clients would bear."""
     app = takes_everything()
-    app.add_middleware(Shedding, max_lag_seconds=0.02)
+    app.add_middleware(Shedding, max_lag_seconds=0.03)
     return app
 
 

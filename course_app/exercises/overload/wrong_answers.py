@@ -3,14 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from course_app.apps.shedding import Shedding
 from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of, takes_everything
 from course_app.exercises.overload.reference import Line
@@ -63,6 +62,23 @@ class _Line(Line):
         await _busy()(scope, receive, send)
 
 
+def _anew(seal: Callable[[int], str] = seal_of, dependencies: Sequence[Any] = ()) -> FastAPI:
+    """The given app, written anew."""
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/vouchers/{number}", dependencies=dependencies)
+    async def read_voucher(number: int) -> dict[str, Any]:
+        if number < 1:
+            raise HTTPException(404, "No such voucher")
+        return {"number": number, "seal": seal(number)}
+
+    return app
+
+
 def create_dependency_that_counts() -> FastAPI:
     """A handler that computes is never interrupted: there is one request in flight at any time."""
     in_flight = 0
@@ -77,19 +93,7 @@ def create_dependency_that_counts() -> FastAPI:
         finally:
             in_flight -= 1
 
-    app = FastAPI()
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}", dependencies=[Depends(slot)])
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        return {"number": number, "seal": seal_of(number)}
-
-    return app
+    return _anew(dependencies=[Depends(slot)])
 
 
 def create_queue_inside() -> FastAPI:
@@ -190,23 +194,39 @@ def create_fuse() -> FastAPI:
     return _with(_Fuse)
 
 
-class _Audited(_Line):
-    """Makes a report of refusals, which takes half of its time for as long as it refuses."""
+class _Rush(_Line):
+    """Knows a rush by its refusals: so many without a pause between them."""
 
-    def __init__(self, app: Any) -> None:
-        super().__init__(app)
-        self.next_report = 0.0
+    refused, refused_at = 0, 0.0
 
-    async def refuse(self, scope: Any, receive: Any, send: Any) -> None:
-        await super().refuse(scope, receive, send)
-        if (begin := time.monotonic()) > self.next_report:
-            seal_of(1)  # the report
-            end = time.monotonic()
-            self.next_report = end + (end - begin)
+    def is_late(self) -> bool:
+        return super().is_late() and self.noted()
+
+    def noted(self) -> bool:
+        now = time.monotonic()
+        if now - self.refused_at > 0.15:
+            self.refused = 0
+        self.refused, self.refused_at = self.refused + 1, now
+        return True
 
 
-def create_audited() -> FastAPI:
-    return _with(_Audited)
+class _Timid(_Rush):
+    """Once in a rush it closes for a second to all but every fourth."""
+
+    closed_until, came_meanwhile = 0.0, 0
+
+    def is_late(self) -> bool:
+        if time.monotonic() < self.closed_until:
+            self.came_meanwhile += 1
+            return bool(self.came_meanwhile % 4) and self.noted()
+        late = super().is_late()
+        if late and self.refused == 10:
+            self.closed_until = time.monotonic() + 1.0
+        return late
+
+
+def create_timid() -> FastAPI:
+    return _with(_Timid)
 
 
 def create_late() -> FastAPI:
@@ -265,32 +285,39 @@ def create_inventing() -> FastAPI:
     return _with(_Invented)
 
 
-def create_faster_hash() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}")
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        return {"number": number, "seal": random.randbytes(32).hex()}
-
-    return app
+def create_inventing_always() -> FastAPI:
+    return _anew(seal=lambda _number: random.randbytes(32).hex())
 
 
 def create_line_of_150_ms() -> FastAPI:
     return _with(Line, longest_wait_seconds=0.15)
 
 
+class _Ready(_Rush):
+    """Says of itself that it is not well while it has refused somebody of late."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") in self.never and time.monotonic() - self.refused_at < 1.0:
+            await self.refuse(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_health_refused() -> FastAPI:
-    return _with(Shedding, max_lag_seconds=0.02, never=())
+    return _with(_Ready)
 
 
-def create_health_in_line() -> FastAPI:
-    return _with(Shedding, max_lag_seconds=0.05)
+class _HealthAtTheEnd(_Rush):
+    """Answers /health when it finds time for it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while scope.get("path") in self.never and time.monotonic() - self.refused_at < 0.15:
+            await asyncio.sleep(0.05)
+        await super().__call__(scope, receive, send)
+
+
+def create_health_at_the_end() -> FastAPI:
+    return _with(_HealthAtTheEnd)
 
 
 class _Watching(_Line):
@@ -320,7 +347,7 @@ WRONG_ANSWERS = (
     WrongAnswer("a dependency that counts", create_dependency_that_counts, rubric.NeverRefuses),
     WrongAnswer("a queue inside", create_queue_inside, rubric.NeverRefuses),
     WrongAnswer("waits until it is calm", create_waiting_for_calm, rubric.NeverRefuses),
-    WrongAnswer("an invented seal", create_faster_hash, DifferentAnswer),
+    WrongAnswer("an invented seal", create_inventing_always, DifferentAnswer),
     WrongAnswer("an invented seal in the rush", create_inventing, WrongUnderLoad),
     WrongAnswer("a limit on connections", create_by_connections, rubric.StaysShut),
     WrongAnswer("a limit for each address", create_by_address, rubric.RefusesInCalm),
@@ -332,9 +359,9 @@ WRONG_ANSWERS = (
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
     WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
-    WrongAnswer("makes reports of refusals", create_audited, rubric.ServesTooLittle),
+    WrongAnswer("closes for most at once", create_timid, rubric.ServesTooLittle),
     WrongAnswer("lets wait for 150 ms", create_line_of_150_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
-    WrongAnswer("/health behind 50 ms of work", create_health_in_line, rubric.HealthLate),
+    WrongAnswer("/health when there is time", create_health_at_the_end, rubric.HealthLate),
     WrongAnswer("watches without a pause", create_that_watches, rubric.BusyWhenIdle),
 )
