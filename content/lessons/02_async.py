@@ -140,7 +140,7 @@ from dataclasses import replace
 awaited = crowd.growth("async def, await", 40, 200)
 threaded = crowd.growth("def, blocking call", 40, 200)
 replace(crowd, series={**crowd.series, **queue.series}).plot(
-    title=f"From 40 to 200 clients: await {awaited.factor}, def {threaded.factor}",
+    title=f"From 40 to 200 clients: await {awaited}, def {threaded}",
     x_log=False,
     y_log=False,
     marks={40: "40 worker threads"},
@@ -195,7 +195,7 @@ threads = lab.sweep(
 )
 more_threads = threads.growth("def, blocking call", 40, 120)
 threads.plot(
-    title=f"120 clients: {more_threads.factor} throughput with 120 threads instead of 40",
+    title=f"120 clients: {more_threads} throughput with 120 threads instead of 40",
     x_log=False,
 )
 
@@ -268,7 +268,7 @@ async def greet_async():
 
 small = lab.compare_requests({"def": small_def, "async def": small_async}, "/", at_least=1)
 small.plot(
-    title=f"Nothing to wait for: def costs {small.speedup().factor} the CPU of async def",
+    title=f"Nothing to wait for: def costs {small.speedup()} the CPU of async def",
     counters=["worker threads busy"],
 )
 
@@ -380,7 +380,7 @@ lab.verdict(
             at_100["async def, await"].counts["worker threads busy"] == 0
         ),
     },
-    number=f"40 to 200 clients: {awaited.factor}",
+    number=f"40 to 200 clients: {awaited}",
 )
 
 # %%
@@ -399,7 +399,7 @@ lab.verdict(
         ),
         "in a process pool for less than 10 ms": computing.stall("process pool").below(10),
     },
-    number=f"nothing to wait for: {small.speedup().factor}",
+    number=f"nothing to wait for: {small.speedup()}",
 )
 
 # %%
@@ -435,7 +435,7 @@ lab.verdict(
             comparison["async def, blocking call"].counts["max requests in flight"] == 1
         ),
     },
-    number=f"{blocking_stall.estimate:.0f} ms of lag per request",
+    number=f"{blocking_stall:.0f} ms of lag per request",
 )
 
 # %% [markdown]

@@ -226,7 +226,7 @@ def share_of_cpu(name: str) -> str:
     """The CPU of this process as a share of the time of a call, with its interval."""
     rounds = one_row[name].rounds
     share = mean_interval(np.log(rounds["cpu"] / (1e3 * rounds["p50"]))).exp()
-    return f"{share.estimate:.0%} [{share.low:.0%}, {share.high:.0%}] of it CPU of the client"
+    return f"{share:.0%} of it CPU of the client"
 
 
 for name in ("asyncpg", "core, held connection", "SQLAlchemy core", "SQLAlchemy ORM"):

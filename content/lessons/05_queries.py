@@ -250,14 +250,12 @@ widths = lab.sweep(
     windows=2,
 )
 narrow, wide = (widths.ratio("SELECT id, title", "SELECT *", width) for width in (100, 16000))
-widths.plot(
-    title=f"One column less: {wide.factor} if it has 16 kB, {narrow.factor} if it has 100 bytes"
-)
+widths.plot(title=f"One column less: {wide} if it has 16 kB, {narrow} if it has 100 bytes")
 
 # %% [markdown]
-# Why is it so? Ask `EXPLAIN`, but ask right. Long values are stored apart from their rows
-# (TOAST) and fetched only when somebody needs their bytes. Without `SERIALIZE` nobody does, and
-# both queries look alike.
+# Why is it so? Ask `EXPLAIN`, but ask right. Long values are stored apart from their rows (TOAST,
+# once a row exceeds about 2 kB) and fetched only when somebody needs their bytes. Without
+# `SERIALIZE` nobody does, and both queries look alike.
 
 # %%
 sent_kb = {}
@@ -364,13 +362,14 @@ bars = [
     )
     for name, gain in gains.items()
 ]
-plot_bars(bars, title=f"1000 rows with unnest: {gains['unnest'].factor}, as one statement")
+plot_bars(bars, title=f"1000 rows with unnest: {gains['unnest']}, as one statement")
 
 # %% [markdown]
 # Three different savings. One **transaction** saves 999 flushes of the log to disk, not one round
 # trip. `executemany` saves both: since asyncpg 0.22 it is a transaction of its own, and it sends
-# ahead without waiting. But PostgreSQL still executes a statement for every row. `unnest` and
-# `COPY` are **one statement** for all of them.
+# ahead without waiting. (`pg_stat_io` counts flushes: `fsyncs` of the object `wal`.) But PostgreSQL
+# still executes a statement for every row. `unnest` and `COPY` are **one statement** for all of
+# them.
 #
 # Use `unnest` where you need `ON CONFLICT` or `RETURNING`, and `COPY` for the rest.
 #
@@ -531,8 +530,8 @@ page_sizes = lab.sweep(
     windows=2,
 )
 page_sizes.plot(
-    title=f"ANY instead of N+1: {page_sizes.ratio('N+1', 'ANY', 1).factor} for one post, "
-    f"{page_sizes.ratio('N+1', 'ANY', 100).factor} for a hundred"
+    title=f"ANY instead of N+1: {page_sizes.ratio('N+1', 'ANY', 1)} for one post, "
+    f"{page_sizes.ratio('N+1', 'ANY', 100)} for a hundred"
 )
 
 # %% [markdown]
@@ -650,7 +649,7 @@ lab.verdict(
             sent_kb["*"] > 50 * sent_kb["id, title"]
         ),
     },
-    number=f"{wide.factor} for 16 kB, {narrow.factor} for 100 bytes",
+    number=f"{wide} for 16 kB, {narrow} for 100 bytes",
 )
 
 # %%
@@ -723,12 +722,12 @@ lab.verdict(
 # %% [markdown]
 # ## What to take away
 #
-# - Ask `EXPLAIN (ANALYZE, BUFFERS, SERIALIZE)`, and read the buffers. They are the same on your
-#   laptop and in production, if the data is.
+# - Ask `EXPLAIN (ANALYZE, BUFFERS, SERIALIZE)`, and read the buffers. They depend on the data, the
+#   plan, the statistics and the settings, but not on how busy the machine is.
 # - Index what selects few rows of many. Drop indices that nobody uses.
 # - Leave long columns out of lists. Count bytes, not columns.
-# - Count statements per request. If that number depends on the data, it is N+1; `gather` hides
-#   that and does not repair it.
+# - Count statements per request. If that number depends on the data, it is N+1; `gather` sends
+#   as many, and takes connections from everybody else meanwhile.
 # - Write with `unnest` or `COPY`; page by keyset.
 #
 # Next: [the exercise](../exercises/05_queries.ipynb), a report that does all of it wrong.

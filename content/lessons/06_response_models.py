@@ -232,8 +232,8 @@ ways = {
 by_cpu = lab.compare_requests(ways, "/users", at_least=1.5)
 by_cpu.plot(
     counters=[f"{CALLS} / request"],
-    title=f"CPU for 100 rows: {by_cpu.speedup('model').factor} less with a model, "
-    f"{by_cpu.speedup('model, class named').factor} if a class is named",
+    title=f"CPU for 100 rows: {by_cpu.speedup('model')} less with a model, "
+    f"{by_cpu.speedup('model, class named')} if a class is named",
 )
 
 # %% [markdown]
@@ -286,7 +286,7 @@ plot_panels(
         "times less CPU than dicts": {name: times_less(name) for name in series},
     },
     x_label="rows in the answer",
-    title=f"Dicts take {few.factor} the CPU of a model for one row, {many.factor} for a thousand",
+    title=f"Dicts take {few} the CPU of a model for one row, {many} for a thousand",
 )
 
 # %% [markdown]

@@ -213,22 +213,16 @@ by_cpu = lab.compare_requests(
 by_cpu
 
 # %%
-from course_app.measure.statistics import Interval, significant
+from course_app.measure.statistics import significant
 from course_app.measure.transfer import Delivery, break_even
 
 ways = {v.name: Delivery(v.rounds["cpu"] / 1e3, v.counts[BYTES]) for v in by_cpu.variants}
 pays_below = {name: break_even(ways[name], ways["plain"]) for name in ways if name != "plain"}
 level_9_over_1 = break_even(ways["level 9"], ways["level 1"])
 
-
-def mbits(speed: Interval) -> str:
-    low, middle, high = (significant(s) for s in (speed.low, speed.estimate, speed.high))
-    return f"{middle} Mbit/s [{low}, {high}]"
-
-
 for name, speed in pays_below.items():
-    print(f"{name} pays on links below {mbits(speed)}")
-print(f"level 9 is ahead of level 1 on links below {mbits(level_9_over_1)}")
+    print(f"{name} pays on links below {speed:significant} Mbit/s")
+print(f"level 9 is ahead of level 1 on links below {level_9_over_1:significant} Mbit/s")
 
 # %% [markdown]
 # Do not believe a formula that nobody tried. A client on a slow link is easy to play: it takes
@@ -274,8 +268,8 @@ from course_app.plots import plot_transfer
 plot_transfer(
     ways,
     measured=waited,
-    title=f"100 kB of JSON: level 1 pays below {significant(pays_below['level 1'].estimate)} "
-    f"Mbit/s, level 9 below {significant(pays_below['level 9'].estimate)}",
+    title=f"100 kB of JSON: level 1 pays below {pays_below['level 1']:significant} "
+    f"Mbit/s, level 9 below {pays_below['level 9']:significant}",
 )
 
 # %% [markdown]
@@ -304,7 +298,7 @@ print(f"threshold {threshold:,} B; our bodies {len(largest[0]):,} B and {len(lar
 lag = lab.loop_lag(
     {"110 posts": compressed(9, 110), "1000 posts": compressed(9, 1000)}, the_list, rate=6
 )
-stood = {name: f"{lag.share(name).estimate:.0%}" for name in lag.series}
+stood = {name: f"{lag.share(name):.0%}" for name in lag.series}
 lag.plot(
     title=f"The loop stands still for {stood['110 posts']} of a request for 110 posts, "
     f"for {stood['1000 posts']} of one for 1000"
@@ -326,8 +320,8 @@ turned = lab.loop_lag(
 )
 for measured in (lag, turned):
     for name in measured.series:
-        stall = significant(measured.stall(name).estimate)
-        print(f"{name:>23}: {stall:>4} ms, {measured.share(name).estimate:4.0%} of a request")
+        stall, share = measured.stall(name), measured.share(name)
+        print(f"{name:>23}: {stall:significant} ms, {share:.0%} of a request")
 
 # %% [markdown]
 # What makes these stalls long is the level. A thread helps the others, but not the one who waits
@@ -475,7 +469,7 @@ trimmed_pays = break_even(lean["trimmed, level 1"], lean["trimmed"])
 plot_transfer(
     lean,
     title=f"Trimmed: {lean['trimmed'].size_bytes / lean['whole'].size_bytes:.0%} of the bytes for "
-    f"{1 / trimming.speedup('trimmed').estimate:.0%} of the CPU, on every link",
+    f"{trimming.speedup('trimmed').inverse():.0%} of the CPU, on every link",
 )
 
 # %% [markdown]
@@ -507,8 +501,8 @@ lab.verdict(
         ),
         "in a thread it does not": lag.share("1000 posts").below(0.5),
     },
-    number=f"pays below {mbits(pays_below['level 1'])} at level 1, "
-    f"{mbits(pays_below['level 9'])} at level 9",
+    number=f"pays below {pays_below['level 1']:significant} Mbit/s at level 1, "
+    f"{pays_below['level 9']:significant} at level 9",
 )
 
 # %%
@@ -525,8 +519,8 @@ lab.verdict(
         "compressing takes more CPU": trimming.speedup("whole, level 1").below(1),
     },
     evidence=trimming.speedup("trimmed"),
-    number=f"trimmed {trimming.speedup('trimmed').factor} less CPU, "
-    f"level 1 {1 / trimming.speedup('whole, level 1').estimate:.1f}x more",
+    number=f"trimmed {trimming.speedup('trimmed')} less CPU, "
+    f"level 1 {trimming.speedup('whole, level 1').inverse()} more",
 )
 
 # %% [markdown]

@@ -501,8 +501,8 @@ ways = lab.compare_requests(
     popular,
 )
 ways.plot(
-    title=f"CPU of a hit: TTLCache is {ways.speedup('TTLCache').factor} as fast as the dictionary, "
-    f"with bytes {ways.speedup('TTLCache with bytes').factor}",
+    title=f"CPU of a hit: TTLCache is {ways.speedup('TTLCache')} as fast as the dictionary, "
+    f"with bytes {ways.speedup('TTLCache with bytes')}",
     counters=["SQL statements / request"],
 )
 
@@ -539,8 +539,8 @@ plot_lines(
     lines,
     x_label="hits, % of requests",
     y_label="CPU without a cache / with it",
-    title=f"CPU saved on cheap lookups: {gain[50].factor} with room for all 50 users, "
-    f"{gain[1].factor} with room for one",
+    title=f"CPU saved on cheap lookups: {gain[50]} with room for all 50 users, "
+    f"{gain[1]} with room for one",
     x_log=False,
     marks={x: f"pays from {x:.0f} % hits" for x in crossings(lines)[:1]},
 )
@@ -641,7 +641,7 @@ lab.verdict(
         "every worker makes the report for itself": made == answered and made[4] > 1,
     },
     evidence=costly,
-    number=f"{costly.speedup().factor} for a costly report, {cheap.speedup().factor} for a lookup",
+    number=f"{costly.speedup()} for a costly report, {cheap.speedup()} for a lookup",
 )
 
 # %%

@@ -116,8 +116,8 @@ around = lab.bystanders(six, orders, "/ping", seconds=0.36)
 around
 
 # %%
-slowest = around.slowest("async def that blocks").estimate
-harmless = around.slowest("async def that awaits").estimate
+slowest = around.slowest("async def that blocks")
+harmless = around.slowest("async def that awaits")
 around.plot(
     title=f"A background task in async def keeps others waiting for {slowest:.0f} ms if it blocks, "
     f"for {harmless:.0f} ms if it awaits"
@@ -311,7 +311,7 @@ borrowed = lab.bystanders(
     seconds=0.5,
     repeats=2,
 )
-kept, returned = (borrowed.slowest(name).estimate for name in borrowed.series)
+kept, returned = (borrowed.slowest(name) for name in borrowed.series)
 borrowed.plot(
     title=f"Eight orders, four connections: a reader waits for {kept:.0f} ms if the tasks keep "
     f"them, {returned:.0f} ms if not"
@@ -470,8 +470,8 @@ lab.verdict(
         ),
         "160 blocking tasks keep all 40 worker threads busy": busy["def that blocks"] == 40,
     },
-    number=f"order {answered('in the handler, awaited').estimate:.0f} to "
-    f"{answered('async def that awaits').estimate:.1f} ms; a ping up to {slowest:.0f} ms",
+    number=f"order {answered('in the handler, awaited'):.0f} to "
+    f"{answered('async def that awaits'):.1f} ms; a ping up to {slowest:.0f} ms",
 )
 
 # %%

@@ -268,8 +268,8 @@ costs = lab.sweep(
 list_growth = costs.growth("list in memory", 60, 60_000)
 valkey_growth = costs.growth("script in Valkey", 60, 60_000)
 costs.plot(
-    title=f"1000 times the limit: a request takes {list_growth.factor} as long with the list, "
-    f"{valkey_growth.factor} with the script",
+    title=f"1000 times the limit: a request takes {list_growth} as long with the list, "
+    f"{valkey_growth} with the script",
     crossing=True,
 )
 
@@ -427,7 +427,7 @@ ways = lab.compare_requests(
 ours, theirs = ways.speedup("our script"), ways.speedup("limits")
 ways.plot(
     title="What a limiter costs everybody: the CPU of a request that is served grows to "
-    f"{1 / ours.estimate:.1f}x with our script, {1 / theirs.estimate:.1f}x with limits",
+    f"{ours.inverse()} with our script, {theirs.inverse()} with limits",
     counters=["Valkey round trips / request"],
 )
 
@@ -508,8 +508,8 @@ small, large = (
     overload.ratio("served, no limiter", "refused, script in Valkey", ms) for ms in (0.03, 5)
 )
 overload.plot(
-    title=f"Serving costs {small.factor} as much as refusing if there is little to do, "
-    f"{large.factor} if there are 5 ms of work",
+    title=f"Serving costs {small} as much as refusing if there is little to do, "
+    f"{large} if there are 5 ms of work",
     crossing=True,
 )
 

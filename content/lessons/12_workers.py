@@ -185,8 +185,8 @@ plot_panels(
     x_log=False,
     y_log=False,
     title=f"9 workers instead of 1: {memory_mb[9] / memory_mb[1]:.1f}x the memory, "
-    f"{connected[9] / connected[1]:.0f}x the connections; computing {growth['computes'].factor}, "
-    f"waiting {growth['waits 50 ms'].factor}, asking {growth['asks PostgreSQL'].factor}",
+    f"{connected[9] / connected[1]:.0f}x the connections; computing {growth['computes']}, "
+    f"waiting {growth['waits 50 ms']}, asking {growth['asks PostgreSQL']}",
 )
 
 # %% [markdown]
@@ -282,8 +282,7 @@ open_now = connections()
 
 
 def cpu_cost(program: str) -> Interval:
-    saved = hello.speedup(program, "cpu")
-    return Interval(1 / saved.estimate, 1 / saved.high, 1 / saved.low)
+    return hello.speedup(program, "cpu").inverse()
 
 
 def below(program: str) -> str:
@@ -296,8 +295,8 @@ bars = [Bar(p, cost.estimate, cost, None, below(p)) for p, cost in costs.items()
 plot_bars(
     [Bar("uvicorn", 1.0, None, None, below("uvicorn")), *bars],
     unit="times the CPU per request of",
-    title=f"Hypercorn takes {costs['hypercorn'].factor} uvicorn's CPU, "
-    f"Gunicorn {costs['gunicorn'].factor}, Granian {costs['granian'].factor}",
+    title=f"Hypercorn takes {costs['hypercorn']} uvicorn's CPU, "
+    f"Gunicorn {costs['gunicorn']}, Granian {costs['granian']}",
 )
 
 # %% [markdown]

@@ -249,6 +249,11 @@ flame
 #
 # What counts is neither calls nor functions but **share of time**. One stopwatch goes around each
 # stage of the page, and one around the whole app, as in lesson 01.
+#
+# One request at a time, and that matters. A stopwatch around an `await` runs until the event loop
+# comes back to it. Under load the loop is busy with other requests' Python, and the time that they
+# take is booked to whoever waits: a quick query looks slow, and the culprit looks innocent. The
+# spans of a tracer do the same.
 
 # %%
 from collections import defaultdict
@@ -355,8 +360,8 @@ plot_amdahl(
         "free": [Gain(name, share[name], gains[name]) for name in share],
         "repaired": [Gain(culprit, share[culprit], repair)],
     },
-    title=f"{culprit} takes {share[culprit]:.0%} of the time: repaired {repair.factor}. "
-    f"Any other stage, made free: at most {best_other.factor}",
+    title=f"{culprit} takes {share[culprit]:.0%} of the time: repaired {repair}. "
+    f"Any other stage, made free: at most {best_other}",
     predicted=guess.value,
 )
 
@@ -426,7 +431,7 @@ lab.verdict(
         },
     },
     evidence=repair,
-    number=f"{culprit} {repair.factor}, any other stage made free at most {best_other.factor}",
+    number=f"{culprit} {repair}, any other stage made free at most {best_other}",
 )
 
 # %% [markdown]

@@ -176,9 +176,8 @@ plot_lines(
     {"all answers": shares(answered), "answers within 100 ms": shares(good)},
     x_label="visitors per second, as a share of the capacity",
     y_label="answers per second, as a share of it",
-    title=f"At 1.6 times the capacity: {answered[1.6].estimate:.0f} answers/s "
-    f"[{answered[1.6].low:.0f}, {answered[1.6].high:.0f}], of which in time "
-    f"{good[1.6].estimate:.0f} [{good[1.6].low:.0f}, {good[1.6].high:.0f}]",
+    title=f"At 1.6 times the capacity: {answered[1.6]:.0f} answers/s, of which in time "
+    f"{good[1.6]:.0f}",
 )
 
 # %% [markdown]
@@ -400,7 +399,7 @@ def of_capacity(name: str) -> Interval:
 
 
 kept = {name: of_capacity(name) for name in remedies}
-said = {name: f"{k.estimate:.2f} [{k.low:.2f}, {k.high:.2f}]" for name, k in kept.items()}
+said = {name: f"{share:.2f}" for name, share in kept.items()}
 seconds = overloaded["nothing"].seconds
 plot_counts(
     {name: crowd.fates for name, crowd in overloaded.items()},

@@ -88,6 +88,22 @@ class Interval:
             return NOT_KNOWN
         return f"{self.factor} [{_factor(self.low)}, {_factor(self.high)}]"
 
+    def __format__(self, spec: str) -> str:
+        """As a factor; with a format as a quantity: ``f"{lag:.0f} ms"`` is ``201 [190, 214] ms``.
+
+        ``significant`` is a format, too: two digits, however large or small the numbers are.
+        """
+        if not spec:
+            return str(self)
+        if math.isnan(self.estimate):
+            return NOT_KNOWN
+        values = (self.estimate, self.low, self.high)
+        if spec == "significant":
+            estimate, low, high = map(significant, values)
+        else:
+            estimate, low, high = (format(value, spec) for value in values)
+        return f"{estimate} [{low}, {high}]"
+
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""
         return {

@@ -1,7 +1,9 @@
 """The committed notebooks are what content/ says, and exercises keep their secrets."""
 
+import ast
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
@@ -30,3 +32,20 @@ def test_no_answer_line_stands_in_the_committed_exercise(lesson: Lesson) -> None
     everything = "\n".join([str(dict(cell)) + cell.source for cell in notebook.cells])
     assert sides.answers
     assert leaks(sides, everything) == []
+
+
+@pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.slug)
+def test_no_sentence_shows_an_estimate_without_its_interval(lesson: Lesson) -> None:
+    """An interval formats itself; who picks its estimate shows less than is known."""
+    cells = jupytext.read(COURSE.source("lessons", lesson)).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    shown = [
+        node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FormattedValue)
+    ]
+    picked = [
+        ast.unparse(each)
+        for value in shown
+        for each in ast.walk(value)
+        if isinstance(each, ast.Attribute) and each.attr in ("estimate", "factor")
+    ]
+    assert picked == []

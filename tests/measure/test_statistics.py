@@ -79,6 +79,15 @@ def test_a_cost_is_the_inverse_of_a_speedup_and_its_lower_limit_that_of_the_uppe
     assert Interval(4.0, 2.0, 5.0, 0.95).inverse() == Interval(0.25, 0.2, 0.5, 0.95)
 
 
+def test_a_quantity_is_shown_with_its_interval_in_any_format() -> None:
+    lag = Interval(201.4, 190.2, 214.0)
+    assert f"{lag:.0f} ms" == "201 [190, 214] ms"
+    assert f"{Interval(0.125, 0.1, 0.15):.1%}" == "12.5% [10.0%, 15.0%]"
+    assert f"{Interval(1234.5, 0.0123, 9.87):significant}" == "1200 [0.012, 9.9]"
+    assert f"{lag}" == str(lag)
+    assert f"{Interval(math.nan, math.nan, math.nan):.0f}" == "not known"
+
+
 def test_fewer_than_two_values_have_no_interval() -> None:
     with pytest.raises(ValueError, match="at least two"):
         mean_interval([1.0])
