@@ -279,8 +279,8 @@ for name, (trips, up, down) in on_the_wire.items():
 #
 # - **Transactions.** On autocommit a driver makes one round trip, SQLAlchemy's pool makes three.
 # - **Prepared statements.** asyncpg prepares at the first call, psycopg 3 after the fifth. psycopg2
-#   sends the text each time, and PostgreSQL parses and plans it each time. To ask without a prepared
-#   statement costs asyncpg another round trip.
+#   sends the text each time, and PostgreSQL parses and plans it each time. Without a prepared
+#   statement asyncpg makes another round trip.
 # - **Format.** asyncpg asks for binary values, and for the columns' names only once; the others get
 #   both as text each time (look at the bytes down) and convert it.
 # - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple costs less.
