@@ -5,9 +5,9 @@
 # PostgreSQL, Motor for MongoDB, aioredis for Redis, httpx or aiohttp for calls to other services.
 # Take these, it says, and your handlers are fast.
 #
-# Two names on that list are history by now, one costs many times more than its neighbour, and
-# for one it matters more *how* you use it than which one you take. It takes less than a minute of
-# measuring to see which is which.
+# Two names on that list are history by now, one is not a rival of its neighbour but a layer above
+# it, and for two it matters more *how* you use them than which one you take. It takes less than a
+# minute of measuring to see which is which.
 
 # %%
 from course_app.lab import Lab
@@ -25,13 +25,14 @@ lab = Lab()
 guess = lab.predict(1.5, "times as long by way of the ORM")
 
 # %% [markdown]
-# ## Seven ways to ask PostgreSQL
+# ## Eight ways to ask PostgreSQL
 #
 # We leave FastAPI out for a moment and call the libraries directly. Each client opens one
 # connection, hands out a function that fetches users as dictionaries, and closes what it opened.
 # `count` is the number of rows.
 #
-# First the two drivers that wait with `await`:
+# First the two drivers that wait with `await`. asyncpg is here twice, the second time without its
+# cache of prepared statements, as one has to run it behind some poolers:
 
 # %%
 from contextlib import asynccontextmanager
@@ -46,8 +47,8 @@ def users(count):
 
 
 @asynccontextmanager
-async def by_asyncpg(count):
-    connection = await asyncpg.connect(lab.postgres_dsn)
+async def by_asyncpg(count, **settings):
+    connection = await asyncpg.connect(lab.postgres_dsn, **settings)
 
     async def fetch():
         return [dict(row) for row in await connection.fetch(users(count) + "$1", count)]
@@ -176,7 +177,7 @@ async def by_orm(count):
 # %% [markdown]
 # ## One row
 #
-# All seven hold their connection open and take turns in blocks of some milliseconds. asyncpg is the
+# All eight hold their connection open and take turns in blocks of some milliseconds. asyncpg is the
 # measure; the others are given as multiples of its time.
 
 # %%
@@ -184,6 +185,7 @@ from functools import partial
 
 CLIENTS = {
     "asyncpg": by_asyncpg,
+    "asyncpg, nothing prepared": partial(by_asyncpg, statement_cache_size=0),
     "psycopg 3": by_psycopg,
     "psycopg 3, async": by_psycopg_async,
     "psycopg2": by_psycopg2,
@@ -219,7 +221,7 @@ one_row.plot(
 # %%
 import numpy as np
 
-from course_app.measure.statistics import mean_interval
+from course_app.measure.statistics import mean_interval, speedup_interval
 
 
 def share_of_cpu(name: str) -> str:
@@ -233,17 +235,65 @@ for name in ("asyncpg", "core, held connection", "SQLAlchemy core", "SQLAlchemy 
     cost = one_row.cost(name).times if name != "asyncpg" else "1 times"
     print(f"{name}: {cost} as long as asyncpg, {share_of_cpu(name)}")
 
+# %%
+blocking, waiting = "psycopg 3", "psycopg 3, async"
+of_await = speedup_interval(one_row.log_ratios(blocking) - one_row.log_ratios(waiting))
+MORE = {True: "takes longer", False: "is quicker", None: "cannot be told apart"}
+print(f"psycopg 3 with await against without: {of_await.times} as long; {MORE[of_await.above(1)]}")
+
 # %% [markdown]
-# The step from asyncpg to core on a held connection is Python; the step to core as one uses it is
-# the pool and the transaction; what is left to the ORM is objects.
+# Between asyncpg and core on a held connection there is only Python; in core as one uses it, the
+# pool and the transaction come in addition; in the ORM, objects. And `await` is not there to make a
+# call faster: the last line says what it does to one when nobody else is waiting.
 #
-# "Async" as such makes no call faster. asyncpg speaks PostgreSQL's binary protocol, prepares a
-# statement once, and is compiled code. psycopg 3 is here twice, with `await` and without: the
-# difference between its two columns is what `await` costs when nobody else is waiting.
+# ## What is unequal
+#
+# Is this comparison fair? The rows are the same, each has one open connection, all hand out
+# dictionaries, and they take turns. The rest is theirs, and a wire tap shows some of it. The
+# difference between 20 calls and 10 is what ten calls send, when all is warm:
+
+# %%
+import asyncio
+
+
+async def calls(client, number: int) -> None:
+    async with client() as fetch:
+        for _ in range(number):
+            await fetch()
+
+
+def ten_calls(client) -> list[float]:
+    """Round trips, bytes up and bytes down of one call, once ten were made."""
+    ten, twenty = (tap.during(lambda n=n: asyncio.run(calls(client, n))) for n in (10, 20))
+    kinds = ("round_trips", "bytes_up", "bytes_down")
+    return [(getattr(twenty, kind) - getattr(ten, kind)) / 10 for kind in kinds]
+
+
+with lab.wire_tap() as tap:
+    on_the_wire = {name: ten_calls(client) for name, client in fetching(1).items()}
+for name, (trips, up, down) in on_the_wire.items():
+    print(f"{name}: round trips {trips:.0f}, {up:.0f} bytes up, {down:.0f} bytes down")
+
+# %% [markdown]
+# Read a comparison of libraries with this list beside it:
+#
+# - **Transactions.** On autocommit a driver makes one round trip, SQLAlchemy's pool makes three.
+# - **Prepared statements.** asyncpg prepares at the first call, psycopg 3 after the fifth. psycopg2
+#   sends the text each time, and PostgreSQL parses and plans it each time. Without a prepared
+#   statement asyncpg makes another round trip.
+# - **Format.** asyncpg asks for binary values, and for the columns' names only once; the others get
+#   both as text each time (look at the bytes down) and convert it.
+# - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple costs less.
+# - **Pools.** asyncpg's resets a connection when it comes back (a round trip), psycopg2's does not.
+#   Of different sizes, they are a comparison of sizes.
+# - **What is compiled.** psycopg without its extra `binary` or `c` is pure Python.
+# - **The loop.** Drivers that wait use uvloop here; those that block need none.
+#
+# The exercise of this lesson is such a comparison.
 #
 # ## A thousand rows
 #
-# With more rows the fixed cost of a call fades, and the cost of a row decides.
+# With more rows the cost of a call counts for less, and the cost of a row for more.
 
 # %%
 many_rows = lab.compare_calls(fetching(1000), "1000 users")
@@ -256,11 +306,17 @@ many_rows.plot(
     counters=["SQL statements per call", "rows per call"],
 )
 
+# %%
+print("Times as long as asyncpg for one row, and for 1000:")
+for name in list(CLIENTS)[1:]:
+    one, many = one_row.cost(name), many_rows.cost(name)
+    apart = one.low > many.high or one.high < many.low
+    print(f"{name}: {one}, {many}: {'it depends on the rows' if apart else 'cannot tell'}")
+
 # %% [markdown]
-# How far apart they are depends on what you fetch (compare the two titles): never trust a benchmark
-# of drivers that does not say how many rows it read. The layer above the driver is a choice of its
-# own: an object for each row pays off when you change and save it, not when you turn it into JSON
-# at once.
+# Never trust a benchmark of drivers that does not say how many rows it read. The layer above the
+# driver is a choice of its own: an object for each row pays off when you change and save it, not
+# when you turn it into JSON at once.
 #
 # ## When it does not help: below 40 at a time
 #
@@ -333,12 +389,11 @@ beyond = {name: drivers.growth(name, 40, 80) for name in drivers.series}
 # %%
 from course_app.plots import plot_lines
 
-NO_LIMITS = (float("nan"), float("nan"))
 lines = {
     name: [(p.value, p.middle("throughput"), *p.span("throughput")) for p in points]
     for name, points in drivers.series.items()
 }
-lines["40 threads / 50 ms"] = [(n, min(n, 40) / 0.050, *NO_LIMITS) for n in drivers.values]
+lines["40 threads / 50 ms"] = [(n, min(n, 40) / 0.050, np.nan, np.nan) for n in drivers.values]
 plot_lines(
     lines,
     x_label="requests at once",
@@ -432,7 +487,6 @@ for name, wire in wires.items():
     print(f"{name}: {wire}")
 
 # %%
-from course_app.measure.statistics import speedup_interval
 from course_app.plots import Bar, plot_bars
 
 
@@ -462,31 +516,81 @@ plot_bars(
 # speaks plain `http`. Nothing in that can `await`, so the event loop stands still for as long.
 
 # %%
-import time
-import timeit
-
-took = [
-    1e3 * seconds
-    for seconds in timeit.repeat(
-        httpx.create_ssl_context, number=1, repeat=5, timer=time.process_time
-    )
-]
-print(f"httpx.create_ssl_context(): {min(took):.0f} to {max(took):.0f} ms of CPU")
+upstream.stop()
 for variant in http.variants:
     print(f"{variant.name}: the loop stood still for up to {variant.counts['max loop lag']:.0f} ms")
 
+# %% [markdown]
+# ## The verdicts
+
 # %%
-upstream.stop()
+lab.verdict(
+    5,
+    "holds when",
+    "For many rows asyncpg takes far less time than psycopg2. But SQLAlchemy is a layer above a "
+    "driver and its ORM takes several times as long; and up to 40 requests at a time a blocking "
+    "driver in def gains from more requests, too.",
+    {
+        "for 1000 rows psycopg2 takes more than 1.5 times asyncpg's time": psycopg2_many.above(1.5),
+        "for one row the ORM takes more than 3 times asyncpg's time": orm.above(3),
+        "from 10 to 40 requests at once, psycopg2 in def does more than 2 times as many": (
+            few.above(2)
+        ),
+    },
+    number=f"asyncpg's time: one row, ORM {orm}; 1000 rows, psycopg2 {psycopg2_many}",
+)
+
+# %%
+lab.verdict(
+    8,
+    "holds when",
+    "Both are good if one client is shared by all requests; a client for each request opens a "
+    "connection for each request, and with httpx takes several times the CPU.",
+    {
+        "a new httpx client takes more than 4 times the CPU of a shared one": (
+            shared_httpx.above(4)
+        ),
+        "and more than 4 times that of a shared aiohttp session": (
+            costs["httpx, new for each request"].above(4)
+        ),
+        "a new client opens one connection per request": all(
+            wires[name].connections == 1 for name in wires if "new" in name
+        ),
+        "a shared one opens none": all(
+            wires[name].connections == 0 for name in wires if "shared" in name
+        ),
+    },
+    evidence=shared_httpx,
+)
 
 # %% [markdown]
-# ## Redis: aioredis does not import any more
+# ## What to take away
+#
+# - The layer above the driver is a choice of its own. Use the ORM where objects change and are
+#   saved; read lists for JSON with core or with the driver itself.
+# - A comparison of drivers has to name its rows, keep one connection for each, and take turns.
+# - A blocking driver in `def` waits on a thread, and there are 40. In `async def` it stops
+#   everybody.
+# - Make one HTTP client in the lifespan and share it. Count the connections that the other side
+#   accepts; that number tells.
+# - Look at the date of a recommendation: `redis.asyncio` instead of aioredis, PyMongo's
+#   `AsyncMongoClient` instead of Motor.
+#
+# Next: [the exercise](../exercises/03_client_libraries.ipynb). You get a report that compares
+# drivers and is unfair in several ways, and make it one that can be believed.
+
+# %% [markdown]
+# ## Going further (optional)
+#
+# What became of two names on the guide's list.
+#
+# ### Redis: aioredis does not import any more
 #
 # The last aioredis is of 2021. It defines an exception with two bases that Python 3.11 made one
 # and the same class, so that `import aioredis` itself fails. Here is that definition, without the
 # package:
 
 # %%
-import asyncio
 import builtins
 
 
@@ -523,8 +627,20 @@ async def greet_valkey():
 greeting = asyncio.run(greet_valkey())
 print(greeting)
 
+# %%
+lab.verdict(
+    7,
+    "outdated",
+    "aioredis cannot be imported since Python 3.11; redis.asyncio is its continuation.",
+    {
+        "its exception class is refused": "duplicate base class" in aioredis_error,
+        "redis.asyncio reads what it wrote": greeting == "hello",
+    },
+    number=aioredis_error,
+)
+
 # %% [markdown]
-# ## MongoDB: Motor has retired
+# ### MongoDB: Motor has retired
 #
 # Motor is deprecated since May 2025 and reached its end of life in May 2026; critical bugs are
 # fixed until May 2027. Its work goes on in PyMongo itself, as `AsyncMongoClient`. Motor wrapped the
@@ -598,26 +714,6 @@ async def by_motor():
 documents = lab.compare_calls({"Motor": by_motor, "PyMongo, async": by_pymongo}, "one document")
 documents
 
-# %% [markdown]
-# ## The verdicts
-
-# %%
-lab.verdict(
-    5,
-    "holds when",
-    "For many rows asyncpg takes far less time than psycopg2. But SQLAlchemy is a layer above a "
-    "driver and its ORM takes several times as long; and up to 40 requests at a time a blocking "
-    "driver in def gains from more requests, too.",
-    {
-        "for 1000 rows psycopg2 takes more than 1.5 times asyncpg's time": psycopg2_many.above(1.5),
-        "for one row the ORM takes more than 3 times asyncpg's time": orm.above(3),
-        "from 10 to 40 requests at once, psycopg2 in def does more than 2 times as many": (
-            few.above(2)
-        ),
-    },
-    number=f"asyncpg's time: one row, ORM {orm}; 1000 rows, psycopg2 {psycopg2_many}",
-)
-
 # %%
 lab.verdict(
     6,
@@ -632,54 +728,3 @@ lab.verdict(
     },
     number=f"threads for 50 reads: {motor_threads} and {pymongo_threads}",
 )
-
-# %%
-lab.verdict(
-    7,
-    "outdated",
-    "aioredis cannot be imported since Python 3.11; redis.asyncio is its continuation.",
-    {
-        "its exception class is refused": "duplicate base class" in aioredis_error,
-        "redis.asyncio reads what it wrote": greeting == "hello",
-    },
-    number=aioredis_error,
-)
-
-# %%
-lab.verdict(
-    8,
-    "holds when",
-    "Both are good if one client is shared by all requests; a client for each request opens a "
-    "connection for each request, and with httpx takes several times the CPU.",
-    {
-        "a new httpx client takes more than 4 times the CPU of a shared one": (
-            shared_httpx.above(4)
-        ),
-        "and more than 4 times that of a shared aiohttp session": (
-            costs["httpx, new for each request"].above(4)
-        ),
-        "a new client opens one connection per request": all(
-            wires[name].connections == 1 for name in wires if "new" in name
-        ),
-        "a shared one opens none": all(
-            wires[name].connections == 0 for name in wires if "shared" in name
-        ),
-    },
-    evidence=shared_httpx,
-)
-
-# %% [markdown]
-# ## What to take away
-#
-# - The layer above the driver is a choice of its own. Use the ORM where objects change and are
-#   saved; read lists for JSON with core or with the driver itself.
-# - A comparison of drivers has to name its rows, keep one connection for each, and take turns.
-# - A blocking driver in `def` waits on a thread, and there are 40. In `async def` it stops
-#   everybody.
-# - Make one HTTP client in the lifespan and share it. Count the connections that the other side
-#   accepts; that number tells.
-# - Look at the date of a recommendation: `redis.asyncio` instead of aioredis, PyMongo's
-#   `AsyncMongoClient` instead of Motor.
-#
-# Next: [the exercise](../exercises/03_client_libraries.ipynb). You get a report that compares
-# drivers and is unfair in several ways, and make it one that can be believed.

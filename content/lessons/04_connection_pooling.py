@@ -111,15 +111,15 @@ comparison
 comparison.plot(predicted=guess.value, counters=["PostgreSQL sessions / request"])
 
 # %% [markdown]
-# ## The cause: work here, round trips far away
+# ## The cause, in parts
 #
-# Look at the CPU in the table, of the app and of PostgreSQL. Both pay for a connection: one side
-# starts a process, and both prove to each other that they know the password, without sending it
-# (this is called SCRAM). To make guessing dear, they hash it 4,096 times, and the app does that on
-# the thread of its event loop.
+# Three things could make a connection dear. PostgreSQL starts **a process** for it and fills that
+# with what a session needs. Both sides prove to each other that they know the **password**, without
+# sending it (this is called SCRAM); to make guessing dear, it is hashed 4,096 times. And all this
+# takes **round trips**, in which one side waits for the other.
 #
-# How much of it is the hashing? PostgreSQL can store a password for fewer rounds, so here are two
-# logins that differ in nothing else. (Keep the 4,096: one round makes passwords cheap to guess.)
+# PostgreSQL can store a password for fewer rounds, so here are two logins that differ in nothing
+# else. (Keep the 4,096: one round makes passwords cheap to guess.)
 
 # %%
 import psycopg
@@ -135,32 +135,127 @@ if lab.services.embedded:
                 f"CREATE ROLE {login['user']} LOGIN PASSWORD 'secret' IN ROLE pg_read_all_data"
             )
 
+# %% [markdown]
+# Without FastAPI: twenty times connect, ask, close, then twenty times ask over a connection that is
+# open, in turns. We read three clocks: the wall's, the CPU of this process, and that of PostgreSQL
+# with all the processes that it started meanwhile.
 
+# %%
+import asyncio
+import time
+from functools import partial
+
+import numpy as np
+
+from course_app.measure.probes.postgres import PostgresProbe
+
+TIMES = 20
+QUERY = "SELECT id, name, email FROM users WHERE id = 7"
+postgres = PostgresProbe(lab.postgres_dsn)
+
+
+async def connect_and_ask(login: dict[str, str]) -> None:
+    conn = await asyncpg.connect(lab.postgres_dsn, **login)
+    await conn.fetchrow(QUERY)
+    await conn.close()
+
+
+async def block(call) -> list[float]:
+    """Milliseconds of one call: how long it takes, CPU of this process, CPU of PostgreSQL."""
+    postgres.start()
+    began, cpu_began = time.perf_counter(), time.process_time()
+    for _ in range(TIMES):
+        await call()
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+    counted = {reading.name: reading.value for reading in postgres.stop()}
+    return [
+        1e3 * took / TIMES,
+        1e3 * cpu / TIMES,
+        counted.get("PostgreSQL CPU", np.nan) / TIMES / 1e3,
+    ]
+
+
+# %%
+async def in_turns(rounds: int) -> dict[int, np.ndarray]:
+    """By login (0: the open connection), an array of rounds x 3 clocks."""
+    async with asyncpg.create_pool(lab.postgres_dsn, min_size=1, max_size=1) as pool:
+        ways = {n: partial(connect_and_ask, login) for n, login in LOGINS.items()}
+        ways[0] = partial(pool.fetchrow, QUERY)
+        seen = {n: [] for n in ways}
+        for number in range(rounds):
+            for n in list(ways) if number % 2 else reversed(ways):
+                seen[n].append(await block(ways[n]))
+        return {n: np.array(each) for n, each in seen.items()}
+
+
+clocks = asyncio.run(in_turns(8))
+postgres.close()
+
+# %% [markdown]
+# Each part is a difference between two ways in the same round. (CPU can be more than the time that
+# passes, and waiting less than nothing: PostgreSQL's process ends while the client goes on.)
+
+# %%
+from course_app.measure.statistics import mean_interval
+from course_app.plots import Dot, plot_dots, plot_lines
+
+least = min(LOGINS)
+dear, cheap_login, pool_call = (clocks[n] for n in (4096, least, 0))
+in_all, in_app, in_postgres = (dear - pool_call).T
+parts = {
+    "together": in_all,
+    "PostgreSQL: a process and its session": (cheap_login - pool_call)[:, 2],
+    "the app: messages, objects, a socket": (cheap_login - pool_call)[:, 1],
+}
+if least != 4096:
+    _, parts["the app: hashing"], parts["PostgreSQL: hashing"] = (dear - cheap_login).T
+parts["waiting in between"] = in_all - in_app - in_postgres
+parts = {name: mean_interval(values) for name, values in parts.items()}
+plot_dots(
+    [Dot(name, part) for name, part in parts.items()],
+    x_label="what a new connection adds to a query, ms",
+    unit="ms",
+    title=f"On one machine a connection takes {parts['together']:.1f} ms, and "
+    f"{mean_interval(in_app + in_postgres):.1f} ms of CPU",
+)
+
+# %%
+MOST = {True: "most of it", False: "less than half of it", None: "cannot tell whether most of it"}
+share = mean_interval((in_app + in_postgres) / in_all)
+print(f"CPU is {share:.0%} of what a connection adds here: {MOST[share.above(0.5)]}.")
+if "the app: hashing" in parts:
+    here, there = parts["the app: hashing"], parts["PostgreSQL: hashing"]
+    costs = {True: "costs CPU", False: "saves CPU", None: "costs nothing that can be seen"}
+    print(f"Hashing {costs[here.above(0)]} in the app: {here:.2f} ms,", end=" ")
+    print(f"and {costs[there.above(0)]} in PostgreSQL: {there:.2f} ms")
+
+# %% [markdown]
+# Only one side hashes: PostgreSQL has stored the result, and an app that connects computes it anew
+# each time, on the thread of its event loop, where everybody waits for it.
+#
+# ## The round trips
+#
+# What is left is waiting for messages. To see what that means elsewhere, the same through the whole
+# app: with PostgreSQL on this machine, and then as if each round trip to it took 1 ms longer, as
+# to a database in another building.
+
+
+# %%
 def all_ways() -> dict[str, FastAPI]:
     ways = {f"connect, {n} x hashed": connecting(**login) for n, login in LOGINS.items()}
     return {**ways, "pool": pooled()}
 
 
-# %% [markdown]
-# One request at a time, in turns: first with PostgreSQL on this machine, then as if every round
-# trip to it took 1 ms longer, as to a database in another building.
-
-# %%
 away = {}
 for ms in (0, 1):
     with lab.network_delay(ms):
         away[ms] = lab.compare_requests(all_ways(), one_user, metric="p50", at_least=1.5)
 away[0]
 
+
 # %%
-import numpy as np
-
-from course_app.measure.statistics import mean_interval
-from course_app.plots import plot_lines
-
-
 def latency(name: str, ms: float) -> tuple[float, float, float, float]:
-    found = mean_interval(np.log(away[ms][name].rounds["p50"])).exp()
+    found = away[ms][name].interval("p50")
     return ms, found.estimate, found.low, found.high
 
 
@@ -174,20 +269,18 @@ plot_lines(
 )
 
 # %% [markdown]
-# What lies between the lines at the left edge is the **work** of connecting. What they rise by is
-# the **round trips** that a request waits for. A wire tap between app and PostgreSQL counts those.
+# What the lines rise by is the **round trips** that a request waits for. A wire tap between app and
+# PostgreSQL counts them.
 
 # %%
 with lab.wire_tap() as tap:
     counted = {
         name: tap.count(app, one_user)
-        for name, app in {"connect per request": connecting(), "pool": pooled()}.items()
+        for name, app in {"connect, 4096 x hashed": connecting(), "pool": pooled()}.items()
     }
 for name, wire in counted.items():
-    print(f"{name}: {wire}")
-print(f"CPU of the app: with a pool {comparison.speedup(metric='cpu').times} as cheap")
-if 1 in LOGINS:
-    print(f"password hashed once: {away[0].speedup('connect, 1 x hashed').times} as fast")
+    before, after = (away[ms][name].interval("p50") for ms in (0, 1))
+    print(f"{name}: {wire.round_trips:.1f} round trips; {before:.1f} ms, {after:.1f} ms with 1 ms")
 
 # %% [markdown]
 # Connecting with a password takes several round trips: TLS offered and declined, start-up, and the
@@ -195,8 +288,9 @@ if 1 in LOGINS:
 # prepared already: one round trip for the query, and one in which the pool resets the connection
 # when it comes back.
 #
-# So on one machine you wait for CPU, the app's and PostgreSQL's, and across a network for round
-# trips as well. A pool saves both.
+# So a connection costs CPU, the app's and PostgreSQL's, wherever they run; and the farther away the
+# database is, the more of it is round trips. (One that is counted and not waited for is the
+# farewell.) A pool saves both.
 #
 # ## How large should the pool be?
 #
@@ -272,8 +366,6 @@ sizes
 # since 0.121, gives it back when the handler returns. Here the download takes 25 ms:
 
 # %%
-import asyncio
-
 from fastapi.responses import StreamingResponse
 
 
@@ -306,6 +398,7 @@ held = lab.compare(
     get("/posts/{post_id}", post_id=uniform(1, lab.posts)),
     concurrency=16,
     at_least=2,
+    most_rounds=8,
 )
 held.plot(
     title=f"A connection given back by the handler: {held.speedup().times} as fast", counters=[]
@@ -381,7 +474,7 @@ print(asyncio.run(connect_until_refused(**LOGINS[min(LOGINS)])))
 # ## The verdicts
 
 # %%
-sessions = {name: comparison[name].counts["PostgreSQL sessions"] for name in counted}
+sessions = {side.name: side.counts["PostgreSQL sessions"] for side in comparison.variants}
 lab.verdict(
     9,
     "wrong",
@@ -394,7 +487,7 @@ lab.verdict(
             comparison.speedup(metric="cpu").above(2)
         ),
         "connecting takes at least twice the round trips": (
-            counted["connect per request"].round_trips >= 2 * counted["pool"].round_trips
+            counted["connect, 4096 x hashed"].round_trips >= 2 * counted["pool"].round_trips
         ),
     },
     evidence=comparison,

@@ -120,7 +120,8 @@ scaling
 # %% [markdown]
 # What the workers take is counted, not timed. Memory is PSS (proportional set size): a page
 # that three processes share counts as a third for each (on macOS: each process's footprint).
-# PostgreSQL says who is connected.
+# With two workers or more there is also a process that watches over them. PostgreSQL says who is
+# connected.
 
 # %%
 import asyncio
@@ -189,33 +190,64 @@ plot_panels(
     f"waiting {growth['waits 50 ms']}, asking {growth['asks PostgreSQL']}",
 )
 
+# %%
+MORE = {True: "more workers give more", False: "more give no more", None: "cannot tell"}
+for name in traffic:
+    first, then = scaling.growth(name, 1, per_core), scaling.growth(name, per_core, 9)
+    print(f"{name}: 1 to {per_core}: {first}, {MORE[first.above(1.15)]};", end=" ")
+    print(f"{per_core} to 9: {then}, {MORE[then.above(1.15)]}")
+
 # %% [markdown]
-# - **Computing** gains until every core is busy, and no further: more workers only take turns.
-# - **Waiting** needs no core, but 32 clients that wait 50 ms each cannot send more than 640
-#   requests per second, to however many workers. Were they too few to show a gain? See below.
-# - **Asking PostgreSQL** is both. A second worker helps as long as a core is left for it, after
-#   the database has taken its own.
+# Computing can gain until every core is busy, asking PostgreSQL as long as a core is left for it
+# after the database has taken its own. And waiting? 32 clients that wait 50 ms each cannot send
+# more than 640 requests per second, to however many workers. Who measures with a few clients
+# measures the clients.
 #
-# One event loop waits for any number of requests, but starting and ending each costs it CPU. So
-# let a crowd wait, not 32:
+# ## A crowd that waits
+#
+# An event loop waits for any number of requests, but starting and ending each costs it CPU. So let
+# more of them wait:
 
 # %%
-waiting = {
-    clients: lab.compare(
-        {"one worker": uvicorn[1], f"{per_core} workers": uvicorn[per_core]},
-        "/waits",
-        concurrency=clients,
-        metric="throughput",
-        at_least=1.15,
-        most_rounds=6,
-    )
-    for clients in (32, 512)
+several = sorted({1, per_core, 5})
+crowd = lab.sweep(
+    {f"{workers} worker{'s' * (workers > 1)}": uvicorn[workers] for workers in several},
+    "/waits",
+    values=[32, 256, 1000],
+    windows=4,
+)
+one, each_core, five = "1 worker", f"{per_core} workers", "5 workers"
+gain = {clients: crowd.ratio(each_core, one, clients) for clients in crowd.values}
+
+# %%
+from course_app.plots import plot_lines
+
+NO_LIMITS = (float("nan"), float("nan"))
+lines = {
+    name: [(p.value, p.middle("throughput"), *p.span("throughput")) for p in points]
+    for name, points in crowd.series.items()
 }
-for clients, result in waiting.items():
-    most_busy = max(result["one worker"].rounds["throughput"] * result["one worker"].rounds["cpu"])
+lines["clients / 50 ms"] = [(clients, clients / 0.050, *NO_LIMITS) for clients in crowd.values]
+plot_lines(
+    lines,
+    x_label="clients that wait",
+    y_label="throughput, requests/s",
+    title=f"{per_core} workers instead of one: 32 clients get {gain[32]}, 1000 get {gain[1000]}",
+    x_log=True,
+    y_log=True,
+)
+
+# %% [markdown]
+# The thin line is all that so many clients can ask for. How much of a core did the one worker need
+# to follow it?
+
+# %%
+for clients in crowd.values:
+    seen = crowd.at(one, clients).windows
+    busy = [rate * cpu / 1e6 for rate, cpu in zip(seen["throughput"], seen["cpu"], strict=True)]
     print(
-        f"{clients} clients: {per_core} workers give {result.speedup()} the throughput; "
-        f"the one worker kept {most_busy / 1e6:.2f} cores busy"
+        f"{clients:4} clients: one worker keeps {min(busy):.2f} to {max(busy):.2f} cores busy; "
+        f"{each_core} give {gain[clients]}: {MORE[gain[clients].above(1.15)]}"
     )
 
 # %% [markdown]
@@ -224,8 +256,14 @@ for clients, result in waiting.items():
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An
-# event loop does that by itself.
-#
+# event loop does that by itself. What the rule's other workers add to one per core:
+
+# %%
+beyond = crowd.ratio(five, each_core, 1000)
+if per_core < 5:
+    print(f"1000 clients: 5 workers give {beyond} of {per_core}: {MORE[beyond.above(1.15)]}")
+
+# %% [markdown]
 # ## When it hurts
 #
 # The guide's pool has up to 20 connections, and its formula gives five workers on two cores.
@@ -300,9 +338,11 @@ plot_bars(
 )
 
 # %% [markdown]
-# Gunicorn's workers *are* uvicorn: the same loop, the same parser, the same price. Granian's
-# part of the work is written in Rust. Hypercorn parses HTTP/1.1 in Python (`h11`, as its header
-# says); what it is made for is HTTP/2, HTTP/3 and trio, none of which this lesson measures.
+# Gunicorn's workers *are* uvicorn: the same loop, the same parser. (Since version 24 Gunicorn has
+# an ASGI worker of its own, too: `-k asgi`.) Granian's HTTP is written in Rust and runs in threads
+# of its own, from which each request is handed to Python's loop and back; a handler as small as
+# this one does little else. Hypercorn parses HTTP/1.1 in Python (`h11`, as its header says); what
+# it is made for is HTTP/2, HTTP/3 and trio, none of which this lesson measures.
 #
 # ## Two workers, and who works?
 #
@@ -362,7 +402,8 @@ for program in servers:
 
 # %% [markdown]
 # Where no process is left, the server has ended itself, so that whoever started it may start it
-# again. That suits an orchestrator. Without one it is an outage.
+# again. That suits an orchestrator. Without one it is an outage. (These are defaults: Granian
+# replaces workers if it is started with `--respawn-failed-workers`.)
 #
 # And the worker class in the guide's command line? It still runs. What its authors say about it
 # is hidden by Python's default settings, under which nobody sees a DeprecationWarning of a
@@ -406,9 +447,14 @@ def if_calm(held: bool | None, result) -> bool | None:
     return held if held or result.noise.badge == "calm" else None
 
 
-def gains_less_than(bar: float, name: str, start: int) -> bool | None:
-    """From so many workers to nine."""
-    return if_calm(scaling.growth(name, start, 9).below(bar), scaling)
+def of_waiting() -> dict[str, bool | None]:
+    few, many = gain[32].below(1.15), gain[1000].above(1.15) if cores > 1 else None
+    return {
+        f"32 clients that wait: {each_core} serve less than 1.15 times as much as one": (
+            if_calm(few, crowd)
+        ),
+        f"1000 clients that wait: {each_core} serve over 1.15 times as much": if_calm(many, crowd),
+    }
 
 
 lab.verdict(
@@ -427,7 +473,7 @@ lab.verdict(
 gains = if_calm(computing.faster(at_least=1.15), computing) if cores > 1 else None
 more_than_cores = {}
 if cores < 9:  # with nine cores or more, nine workers are not too many
-    no_gain = gains_less_than(1.6, "computes", cores)
+    no_gain = if_calm(scaling.growth("computes", cores, 9).below(1.6), scaling)
     more_than_cores[f"9 workers compute less than 1.6 times as much as {cores}"] = no_gain
 
 lab.verdict(
@@ -439,19 +485,22 @@ lab.verdict(
 )
 
 # %%
+no_more = {}
+if per_core < 5:
+    no_more["5 workers serve them less than 1.3 times as much"] = if_calm(beyond.below(1.3), crowd)
+
 lab.verdict(
     24,
     "outdated",
-    "It is a rule for synchronous workers. One event loop waits for everything at once; more of "
-    "them only take memory and connections.",
+    "It is a rule for synchronous workers. One event loop waits for everything at once; a second "
+    "is for a second core's worth of CPU, and more only take memory and connections.",
     {
-        "while it waits, 9 workers serve less than 1.3 times as much as one": gains_less_than(
-            1.3, "waits 50 ms", 1
-        ),
+        **of_waiting(),
+        **no_more,
         "5 workers take more than twice the memory": memory_mb[5] > 2 * memory_mb[1],
         "and 5 times the connections": connected[5] == 5 * connected[1],
     },
-    number=f"9 workers instead of 1: {growth['waits 50 ms']}",
+    number=f"{each_core} instead of one: 32 clients {gain[32]}, 1000 clients {gain[1000]}",
 )
 
 # %%
@@ -475,9 +524,7 @@ lab.verdict(
     "then one per core that is free, whether handlers compute or wait.",
     {
         f"{per_core} workers compute over 1.15 times as much as one": gains,
-        "while it waits, 9 workers serve less than 1.3 times as much as one": gains_less_than(
-            1.3, "waits 50 ms", 1
-        ),
+        **of_waiting(),
     },
     evidence=computing,
 )

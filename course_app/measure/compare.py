@@ -88,9 +88,12 @@ def compare_windows(
 
     Args:
         window_requests: the length of a window in requests instead of seconds. Targets that
-            prepared just as many send the same ones in each window.
+            prepared just as many send the same ones in each window, and causes are counted over
+            just these, too.
     """
-    sides, wrong = _prepare(generator, subjects, same_answers, progress)
+    sides, wrong = _prepare(
+        generator, subjects, same_answers, progress, window_requests, before_window
+    )
     meter = NoiseMeter([tid for s in subjects for tid in s.thread_ids()])
     lengths = {side.subject.name: _window_length(side, window_requests) for side in sides}
     busy = wall = 0.0
@@ -153,7 +156,12 @@ def compare_requests(
 
 
 def _prepare(
-    generator: Generator, subjects: Sequence[Subject], same: Same, progress: Progress
+    generator: Generator,
+    subjects: Sequence[Subject],
+    same: Same,
+    progress: Progress,
+    window_requests: int | None = None,
+    before_window: Callable[[], object] | None = None,
 ) -> tuple[list[_Side], list[WrongAnswer]]:
     progress("comparing answers")
     wrong = compare_answers(generator, subjects, same)
@@ -162,7 +170,8 @@ def _prepare(
     sides = []
     for subject in subjects:
         progress(f"{subject.name}: counting")
-        counts, load = count(generator, subject)
+        before = before_window if window_requests else None
+        counts, load = count(generator, subject, requests=window_requests, before=before)
         wrong += errors_of(subject.name, load)
         side = _Side(subject, counts)
         side.latencies_ms.append(load.latency_ms)

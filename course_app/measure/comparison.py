@@ -52,6 +52,10 @@ class Variant:
         values = self.rounds[metric][~np.isnan(self.rounds[metric])]
         return float(np.median(values)) if values.size else float("nan")
 
+    def interval(self, metric: str) -> Interval:
+        """The typical round with its 99 % interval, in the metric's unit."""
+        return speedup_interval(np.log(self.rounds[metric]))
+
     def percentile(self, q: float) -> float:
         """Latency percentile over all windows, in ms."""
         return (

@@ -153,25 +153,43 @@ def cpu_per_request_us(
     return (after[0] - before[0]) / max(served, 1) * 1e6
 
 
-def count(generator: Generator, subject: Subject) -> tuple[Counts, LoadResult]:
+def count(
+    generator: Generator,
+    subject: Subject,
+    *,
+    requests: int | None = None,
+    before: Callable[[], object] | None = None,
+) -> tuple[Counts, LoadResult]:
     """Warm the subject up, then count what a few hundred requests cause.
 
     Two rounds of warm-up let pools open and caches fill, so that the counts are those of
     the steady state.
 
+    Args:
+        requests: so many are counted, after a warm-up by as many: the counts are those of a window
+            of that length, whatever the app's speed.
+        before: is called before both, to empty a cache for example.
+
     Raises:
         AppDoesNotAnswer: a request timed out, or the event loop is blocked.
     """
-    warm = generator.closed(subject.target, requests=2 * subject.concurrency)
+    prepare = before or _nothing
+    prepare()
+    warm = generator.closed(subject.target, requests=requests or 2 * subject.concurrency)
     require_in_time(subject.server, warm)
     per_request = warm.window_seconds / max(warm.completed, 1)
     wanted = int(_COUNTED_SECONDS / max(per_request, 1e-6))
-    requests = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
+    enough = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
+    prepare()
     with _counting(subject) as readings:
-        load = generator.closed(subject.target, requests=requests)
+        load = generator.closed(subject.target, requests=requests or enough)
         require_in_time(subject.server, load)
     readings.append(Reading("HTTP bytes received", float(load.bytes_received), unit="B"))
     return Counts(requests=load.completed + load.error_count, readings=tuple(readings)), load
+
+
+def _nothing() -> None:
+    """What comes before a window if nothing has to."""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from course_app.plots.bars import Bar, plot_bars, plot_comparison
 from course_app.plots.bystanders import plot_bystanders
 from course_app.plots.calls import plot_calls
 from course_app.plots.counts import plot_counts
+from course_app.plots.dots import Dot, plot_dots
 from course_app.plots.figure import Figure
 from course_app.plots.flame import plot_flame
 from course_app.plots.gantt import plot_timeline, plot_timelines
@@ -35,6 +36,7 @@ from course_app.plots.waterfall import plot_trace
 
 __all__ = [
     "Bar",
+    "Dot",
     "Figure",
     "Gain",
     "plot_amdahl",
@@ -44,6 +46,7 @@ __all__ = [
     "plot_comparison",
     "plot_counts",
     "plot_distribution",
+    "plot_dots",
     "plot_flame",
     "plot_lag",
     "plot_latency",

@@ -1,6 +1,9 @@
-"""A comparison as bars: how many times as fast, how sure, and what caused it."""
+"""A comparison as bars: how many times as fast, how sure, and what caused it.
 
-import textwrap
+Factors that are far apart need a logarithmic axis. The length of a bar means nothing there, so that
+they become dots.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,16 +14,14 @@ from matplotlib.text import Annotation
 from course_app.measure.comparison import Comparison
 from course_app.measure.prediction import Prediction
 from course_app.measure.statistics import WORTH_A_CHANGE, Interval, Verdict, significant
+from course_app.plots import rows
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
 from course_app.plots.style import (
     GRID,
-    INK,
     MUTED,
-    Look,
     linear_ticks,
     log_ticks,
-    look,
     only_grid,
     styled,
     ticks_up_to,
@@ -28,15 +29,10 @@ from course_app.plots.style import (
 
 #: Beyond this factor between bars, short ones vanish on a linear axis.
 _LOG_FROM = 12.0
-_NAME_CHARACTERS = 24
-_BAR_HEIGHT = 0.4
 _COUNTERS = 2
 #: A count says something about the cause if it differs by more than this share.
 _TELLING = 0.1
 _EACH = " / request"
-_SEPARATOR = "  ·  "
-_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-
 
 #: A factor or the learner's prediction for the last variant, or factors by variant's name.
 Predicted = float | Prediction | Mapping[str, float] | None
@@ -95,8 +91,7 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         logarithmic = high / low > _LOG_FROM
         if logarithmic:
             axes.set_xscale("log")
-        start = 1.0 if logarithmic else 0.0
-        texts = [_draw(axes, row, bar, start) for row, bar in enumerate(bars)]
+        texts = [_draw(axes, row, bar, logarithmic) for row, bar in enumerate(bars)]
         _finish_axes(axes, bars, low, high, logarithmic)
         remarks = ["log scale"] if logarithmic else []
         remarks += ["99 % intervals"] if any(bar.interval for bar in bars) else []
@@ -108,81 +103,29 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         return finish(canvas, title)
 
 
-def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation:
+def _draw(axes: Axes, row: int, bar: Bar, logarithmic: bool) -> Annotation:
     predicted = f"◇ predicted {significant(bar.predicted)}x" if bar.predicted is not None else ""
     if bar.below or predicted:
-        _under(axes, row, _SEPARATOR.join(filter(None, [predicted, bar.below])))
+        rows.under(axes, row, rows.SEPARATOR.join(filter(None, [predicted, bar.below])))
     if not np.isfinite(bar.factor):
-        return _value(axes, row, start, bar, look(row))
-    style = look(row)
-    axes.barh(
-        row,
-        bar.factor - start,
-        height=_BAR_HEIGHT,
-        left=start,
-        color=style.color,
-        edgecolor="white",
-        hatch=style.hatch,
-    )
-    ends = [bar.factor, start]
+        return rows.value(axes, row, 1.0 if logarithmic else 0.0, "no speed-up")
+    ends = [bar.factor]
     if bar.interval is not None:
-        limits = [bar.interval.low, bar.interval.high]
-        axes.plot(limits, [row, row], color=INK, linewidth=1.4, marker="|", markersize=9)
-        ends += limits
+        ends += [bar.interval.low, bar.interval.high]
     if bar.predicted is not None:
-        _prediction(axes, row, max(ends), bar.predicted)
+        start = bar.factor if logarithmic else min(max(ends), bar.predicted)
+        rows.prediction(axes, row, start, bar.predicted)
         ends.append(bar.predicted)
-    return _value(axes, row, max(ends), bar, style)
-
-
-def _under(axes: Axes, row: int, text: str) -> None:
-    axes.annotate(
-        text,
-        xy=(0, row + _BAR_HEIGHT / 2),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, -1.5),
-        textcoords="offset points",
-        va="top",
-        fontsize=8,
-        color=MUTED,
-        bbox=_WHITE,
-    )
-
-
-def _prediction(axes: Axes, row: int, end: float, factor: float) -> None:
-    """A diamond where the bar was expected to end, joined to it by dots."""
-    axes.plot([min(end, factor), factor], [row, row], color=INK, linestyle=":", linewidth=1.2)
-    axes.plot(
-        [factor], [row], marker="D", markersize=7, markerfacecolor="white", markeredgecolor=INK
-    )
-
-
-def _value(axes: Axes, row: int, end: float, bar: Bar, style: Look) -> Annotation:
+    (rows.dot if logarithmic else rows.bar)(axes, row, bar.factor, bar.interval)
     text = str(bar.interval) if bar.interval is not None else f"{significant(bar.factor)}x"
-    if not np.isfinite(bar.factor):
-        text = "no speed-up"
-    elif row == 0:
-        text = "1 (baseline)"
-    return axes.annotate(
-        text,
-        xy=(end, row),
-        xytext=(9, 0),
-        textcoords="offset points",
-        va="center",
-        fontweight="bold",
-        color=style.text,
-        bbox=_WHITE,
-    )
+    return rows.value(axes, row, max(ends), "1 (baseline)" if row == 0 else text)
 
 
 def _finish_axes(
     axes: Axes, bars: Sequence[Bar], low: float, high: float, logarithmic: bool
 ) -> None:
-    axes.axvline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
-    axes.set_yticks(range(len(bars)), [wrapped(bar.name) for bar in bars])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_ylim(len(bars) - 1 + 0.75, -0.65)
+    axes.axvline(1.0, color=MUTED, linewidth=1.4 if logarithmic else 1.0, zorder=0.5)
+    rows.named(axes, [bar.name for bar in bars])
     only_grid(axes, "x")
     if logarithmic:
         axes.set_xlim(low / 1.25, high)
@@ -199,11 +142,6 @@ def _range(bars: Sequence[Bar]) -> tuple[float, float]:
         limits = (bar.interval.low, bar.interval.high) if bar.interval else ()
         values += [v for v in (bar.factor, bar.predicted, *limits) if v and np.isfinite(v)]
     return min(values), max(values)
-
-
-def wrapped(name: str) -> str:
-    """A variant's name in lines short enough to stand beside its row."""
-    return textwrap.fill(name, _NAME_CHARACTERS)
 
 
 def _message(result: Comparison, metric: str | None) -> str:
@@ -251,4 +189,4 @@ def _below(result: Comparison, index: int, labels: Sequence[str]) -> str:
     said = [f"{label.removesuffix(_EACH)} {texts[label]}" for label in labels if label in texts]
     if said and all(label.endswith(_EACH) for label in labels):
         said[-1] += " per request"
-    return _SEPARATOR.join(said)
+    return rows.SEPARATOR.join(said)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from course_app.plots.bars import wrapped
 from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.rows import wrapped
 from course_app.plots.style import INK, linear_ticks, look, number, only_grid, styled
 
 _BAR_HEIGHT = 0.62

@@ -9,8 +9,8 @@ from course_app.load import LoadResult
 from course_app.measure.comparison import Comparison
 from course_app.measure.measurement import Measurement
 from course_app.measure.statistics import Floats, significant
-from course_app.plots.bars import wrapped
 from course_app.plots.figure import Figure, finish, titled
+from course_app.plots.rows import wrapped
 from course_app.plots.style import INK, linear_ticks, listed, log_ticks, look, only_grid, styled
 
 _MOST_DOTS = 2000

@@ -31,6 +31,12 @@ def test_less_time_less_cpu_and_more_throughput_are_faster(metric: str) -> None:
     assert replace(result, variants=variants[::-1]).faster() is False
 
 
+def test_a_side_has_an_interval_in_the_metrics_own_unit() -> None:
+    found = variant("fast", 2.0).interval("p50")
+    assert 1.9 < found.low < found.estimate < found.high < 2.1
+    assert found.estimate == pytest.approx(2.0, rel=0.01)
+
+
 def side(name: str, ms: float) -> Any:
     subject: Any = SimpleNamespace(name=name, thread_ids=list)
     made = compare._Side(subject, Counts(0, ()))

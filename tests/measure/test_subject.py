@@ -1,9 +1,13 @@
 """Loads on worker processes reach the workers, and what they cost is divided by all requests."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
 
-from course_app.load import Generator, as_workload
-from course_app.measure.subject import connect, cpu_per_request_us
+from course_app.load import Generator, as_workload, get, zipf
+from course_app.measure.probes import Reading
+from course_app.measure.subject import Subject, connect, count, cpu_per_request_us
 from course_app.serving import ProcessServer, ThreadServer
 from course_app.system.cores import usable_cores
 
@@ -45,3 +49,35 @@ def test_what_the_warm_up_was_answered_is_counted_as_served() -> None:
         assert load.served == served > 1.2 * load.completed
         us = cpu_per_request_us((0.0, None), (1.0, None), load.served)
         assert us == pytest.approx(1e6 / served)
+
+
+def test_causes_are_counted_over_the_requests_of_a_window_from_an_empty_cache() -> None:
+    asked: list[str] = []
+    cache: set[str] = set()
+
+    async def app(scope: object, _receive: object, send: object) -> None:
+        if scope["type"] == "http":  # type: ignore[index]
+            asked.append(scope["path"])  # type: ignore[index]
+            cache.add(asked[-1])
+            await send({"type": "http.response.start", "status": 200})  # type: ignore[operator]
+            await send({"type": "http.response.body"})  # type: ignore[operator]
+
+    class Asked:
+        """What was asked, and whether it began with an empty cache."""
+
+        def start(self) -> None:
+            self.began, self.kept = len(asked), len(cache)
+
+        def stop(self) -> Sequence[Reading]:
+            return [Reading("kept before", self.kept, False)]
+
+    probe = Asked()
+    with ThreadServer(app) as server, Generator() as generator:
+        traffic = as_workload(get("/{i}", i=zipf(1000)))
+        target = connect(generator, server, traffic, 4, prepared_requests=30)
+        subject = Subject("app", server, target, probes=[probe])
+        counts, _ = count(generator, subject, requests=30, before=cache.clear)
+        generator.closed(target, requests=30)
+    assert (counts.requests, counts["kept before"], probe.began) == (30, 0, 30)
+    warm, counted, window = (Counter(asked[i : i + 30]) for i in (0, 30, 60))
+    assert warm == counted == window

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import plot_examples as examples
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from course_app import plots
@@ -53,6 +54,15 @@ LINES_AND_BARS: dict[str, Callable[[], Figure]] = {
         x_label="requests",
         title="Each worker counts for itself",
         mark=(60, "the limit"),
+    ),
+    "dots": lambda: plots.plot_dots(
+        [
+            plots.Dot("pool", Interval(0.3, 0.28, 0.33), below="2 round trips"),
+            plots.Dot("connect", Interval(5.1, 4.8, 5.6), predicted=2.0),
+        ],
+        x_label="one request, ms",
+        title="What a connection costs",
+        unit="ms",
     ),
     "flame graph": lambda: examples.flame().plot(),
     "load test": lambda: examples.load_test().plot(),
@@ -112,6 +122,25 @@ def test_lines_and_bars_are_svg_with_their_message_as_text_alternative(kind: str
     opening = figure.svg[: figure.svg.index(">")]
     assert opening.startswith('<svg role="img" aria-label="')
     assert f"<title>{figure.title}</title>" in figure.svg
+
+
+@pytest.mark.parametrize(("factor", "bars"), [(3.0, 2), (30.0, 0)])
+def test_bars_become_dots_on_a_logarithmic_axis(
+    factor: float, bars: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_bars: list[float] = []
+    monkeypatch.setattr(Axes, "barh", lambda _axes, _row, width, **_: drawn_bars.append(width))
+    sides = [plots.Bar("slow", 1.0), plots.Bar("fast", factor, Interval(factor, factor, factor))]
+    plots.plot_bars(sides, title="Fast")
+    assert len(drawn_bars) == bars
+
+
+def test_a_quantity_that_nobody_knows_has_its_row_all_the_same() -> None:
+    nan = float("nan")
+    known, unknown = Interval(2.0, 1.0, 3.0), Interval(nan, nan, nan)
+    dots = [plots.Dot("here", known), plots.Dot("elsewhere", unknown)]
+    assert plots.plot_dots(dots, x_label="CPU, ms", title="CPU", unit="ms").svg is not None
+    assert plots.plot_dots(dots[1:], x_label="CPU, ms", title="CPU", unit="ms").svg is not None
 
 
 @pytest.mark.parametrize("kind", SCATTERS)

@@ -19,11 +19,11 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from pydantic import TypeAdapter
 
 from course_app.apps.blog.guide import NewPost, Post
-from course_app.apps.blog.parts import BatchedReads, Reads, ServerTiming, SingleFlight
+from course_app.apps.blog.parts import ServerTiming, SingleFlight
 
 KEPT_SECONDS = 60
-#: An id that does not exist is remembered for a moment only: it may come to exist.
-MISSING, MISSING_SECONDS = b"", 10
+#: There is no such post. It is not kept: the post may be written while it is looked for.
+MISSING = b""
 #: A page begins below a cursor. While that post is so young, a slower transaction may still bring
 #: a post that belongs below it; later the page can be kept.
 SETTLED_SECONDS = 60
@@ -41,8 +41,7 @@ class Choices:
         asgi_timing: the stopwatch in pure ASGI, not as an HTTP middleware.
         cached_bytes: a hit is sent as it lies in the cache, without parsing and validating it.
         fresh_lists: pages by cursor, a version for the newest page, bounded limits.
-        single_flight: one query for all who miss the same entry; missing ids are remembered.
-        batched_reads: requests that wait for Valkey at the same time share a command.
+        single_flight: one query for all who miss the same entry of the same version.
         local_seconds: answers are kept in the process for so long, and may be that old.
     """
 
@@ -50,7 +49,6 @@ class Choices:
     cached_bytes: bool = False
     fresh_lists: bool = False
     single_flight: bool = False
-    batched_reads: bool = False
     local_seconds: float = 0.0
 
 
@@ -60,43 +58,48 @@ class Blog:
     def __init__(
         self, pool: asyncpg.Pool, cache: redis.Redis, table: str, prefix: str, choices: Choices
     ) -> None:
-        self.pool, self.cache, self.table, self.prefix = pool, cache, table, prefix
+        self.pool, self.table, self.prefix = pool, table, prefix
+        self.cache: Any = cache  # its types cannot tell bytes from text
         self.choices = choices
-        self.reads = BatchedReads(cache) if choices.batched_reads else Reads(cache)
         self.flights = SingleFlight()
 
-    async def load(self, key: str, load: Callable[[], Any]) -> bytes:
-        """Load an entry that was missed."""
+    async def look(self, key: str) -> tuple[bytes, bytes | None]:
+        """The version of now and what is kept under a key, in one command."""
+        if not self.choices.fresh_lists:
+            return b"", await self.cache.get(key)
+        version, kept = await self.cache.mget(f"{self.prefix}version", key)
+        return version or await self.new_version(), kept
+
+    async def load(self, key: str, version: bytes, load: Callable[[], Any]) -> bytes:
+        """Load an entry that was missed; who comes after a write joins no load from before it."""
         if self.choices.single_flight:
-            return await self.flights.run(key, load)
+            return await self.flights.run(f"{key}:{version!r}", load)
         return bytes(await load())
 
     async def post(self, post_id: int) -> bytes:
         """A post as JSON; ``MISSING`` if there is none."""
         key = f"{self.prefix}post:{post_id}"
-        (cached,) = await self.reads.get(key)
-        if cached is not None:
-            return cached
+        version, kept = await self.look(key)
+        if kept is not None:
+            return kept
 
         async def load() -> bytes:
             query = f"SELECT * FROM {self.table} WHERE id = $1"
             row = await self.pool.fetchrow(query, post_id)
             if row is None:
-                if self.choices.single_flight:
-                    await self.cache.set(key, MISSING, ex=MISSING_SECONDS)
                 return MISSING
             body = as_post(row).model_dump_json().encode()
             await self.cache.set(key, body, ex=KEPT_SECONDS)
             return body
 
-        return await self.load(key, load)
+        return await self.load(key, version, load)
 
     async def page(self, skip: int, limit: int) -> bytes:
         """A page by OFFSET, as the guide keeps it."""
         key = f"{self.prefix}posts:list:{skip}:{limit}"
-        (cached,) = await self.reads.get(key)
-        if cached is not None:
-            return cached
+        version, kept = await self.look(key)
+        if kept is not None:
+            return kept
 
         async def load() -> bytes:
             query = f"SELECT * FROM {self.table} ORDER BY created_at DESC LIMIT $1 OFFSET $2"
@@ -104,14 +107,12 @@ class Blog:
             await self.cache.set(key, body, ex=KEPT_SECONDS)
             return body
 
-        return await self.load(key, load)
+        return await self.load(key, version, load)
 
     async def newest(self, limit: int) -> bytes:
         """The newest posts: kept together with the version that they were read after."""
         key = f"{self.prefix}newest:{limit}"
-        version, kept = await self.reads.get(f"{self.prefix}version", key)
-        if version is None:
-            version = await self.new_version()
+        version, kept = await self.look(key)
         if kept is not None and kept.startswith(version):
             return kept[len(version) :]
 
@@ -121,14 +122,14 @@ class Blog:
             await self.cache.set(key, version + body, ex=KEPT_SECONDS)
             return body
 
-        return await self.load(f"{key}:{version!r}", load)
+        return await self.load(key, version, load)
 
     async def older(self, before: int, limit: int) -> bytes:
         """The posts before one post: a new post does not change them, so there is no version."""
         key = f"{self.prefix}before:{before}:{limit}"
-        (cached,) = await self.reads.get(key)
-        if cached is not None:
-            return cached
+        version, kept = await self.look(key)
+        if kept is not None:
+            return kept
 
         async def load() -> bytes:
             query = (
@@ -144,17 +145,16 @@ class Blog:
                 await self.cache.set(key, body, ex=KEPT_SECONDS)
             return body
 
-        return await self.load(key, load)
+        return await self.load(key, version, load)
 
     async def create(self, post: NewPost) -> Post:
-        """Add a post; when this returns, no list without it is given out any more."""
+        """Add a post; when this returns, nobody is told of a time before it any more."""
         insert = (
             f"INSERT INTO {self.table} (author_id, title, body) VALUES ($1, $2, $3) RETURNING *"
         )
         row = await self.pool.fetchrow(insert, post.author_id, post.title, post.body)
         if self.choices.fresh_lists:
             await self.new_version()
-            await self.cache.delete(f"{self.prefix}post:{row['id']}")
         else:
             await self.cache.delete(f"{self.prefix}posts:list:0:10")
         return as_post(row)
