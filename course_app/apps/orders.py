@@ -1,5 +1,8 @@
 """Orders that are confirmed after the answer: by the server itself, or by the worker of a queue.
 
+The server does it as a background task (``/orders``) or as a task of the loop that belongs to no
+response (``/loose``).
+
 Settings come from the environment, as in a deployment: ``VALKEY_URL``.
 """
 
@@ -33,11 +36,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 by_the_server = FastAPI(lifespan=lifespan)
 by_a_worker = FastAPI(lifespan=lifespan)
+loose: set[asyncio.Task[None]] = set()
 
 
 @by_the_server.post("/orders/{order}", status_code=202)
 async def order_and_background_task(order: int, background: BackgroundTasks) -> None:
     background.add_task(confirm, by_the_server.state.queue, order)
+
+
+@by_the_server.post("/loose/{order}", status_code=202)
+async def order_and_loose_task(order: int) -> None:
+    task = asyncio.create_task(confirm(by_the_server.state.queue, order))
+    loose.add(task)  # the loop itself keeps no hold of its tasks
+    task.add_done_callback(loose.discard)
 
 
 @by_a_worker.post("/orders/{order}", status_code=202)
