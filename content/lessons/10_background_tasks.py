@@ -399,7 +399,7 @@ def done_after_restart(end) -> dict[str, int]:
     return confirmed()
 
 
-fate["queue and worker, kill -9"] = done_after_restart(kill_9)
+fate["queue, kill -9"] = done_after_restart(kill_9)
 still_queued = valkey.zcard("arq:queue")
 
 # %%
@@ -417,7 +417,7 @@ plot_counts(
     x_label="orders accepted with a 202",
     title=f"Of 20 accepted orders never done: after a SIGTERM {never['uvicorn, SIGTERM']} by "
     f"uvicorn, {never['granian, SIGTERM']} by granian; after kill -9 {never['uvicorn, kill -9']}, "
-    f"by a queue {never['queue and worker, kill -9']}",
+    f"by a queue {never['queue, kill -9']}",
 )
 
 # %%
@@ -520,12 +520,10 @@ lab.verdict(
         ),
         "and some, where it does not": never["uvicorn without patience, SIGTERM"] > 0 or None,
         "kill -9 loses accepted work of background tasks": never["uvicorn, kill -9"] > 0 or None,
-        "and none of the queue's": (
-            None if still_queued else never["queue and worker, kill -9"] == 0
-        ),
+        "and none of the queue's": (None if still_queued else never["queue, kill -9"] == 0),
     },
     number=f"of 20 lost: {never['uvicorn, SIGTERM']} by SIGTERM, {never['uvicorn, kill -9']} by "
-    f"kill -9, by a queue {never['queue and worker, kill -9']}",
+    f"kill -9, by a queue {never['queue, kill -9']}",
 )
 
 # %% [markdown]
@@ -566,7 +564,7 @@ others = {
     for program in ("gunicorn", "hypercorn")
 }
 others["two uvicorn workers, SIGTERM"] = told_to_go(sigterm, workers=2)
-others["queue and worker, SIGTERM"] = done_after_restart(sigterm)
+others["queue, SIGTERM"] = done_after_restart(sigterm)
 plot_counts(
     that_came(others),
     x_label="orders accepted with a 202",

@@ -36,6 +36,10 @@ from collections import defaultdict
 from fastapi import FastAPI, HTTPException, Request
 
 
+async def hello():
+    return {"hello": "world"}
+
+
 def raises_in_middleware(limit: int = 60, window_seconds: float = 60) -> FastAPI:
     app, seen = FastAPI(), defaultdict(list)
 
@@ -48,21 +52,17 @@ def raises_in_middleware(limit: int = 60, window_seconds: float = 60) -> FastAPI
         seen[client].append(now)
         return await call_next(request)
 
-    @app.get("/hello")
-    async def hello():
-        return {"hello": "world"}
-
+    app.get("/hello")(hello)
     return app
 
 
 # %%
 from collections import Counter
 
-ANY = (200, 429, 500)
-
 
 def statuses(app: FastAPI) -> Counter:
-    answers = lab.replay(app, get("/hello", expect_status=ANY), requests=100).answers
+    traffic = get("/hello", expect_status=(200, 429, 500, 503))
+    answers = lab.replay(app, traffic, requests=100).answers
     return Counter(f"status {answer.status}" for answer in answers)
 
 
@@ -75,15 +75,14 @@ print(f"predicted: {guess.value:g} x 429; counted: {dict(raised)}")
 
 
 # %%
-def layers(app: FastAPI) -> list[str]:
-    found, layer = [], app.build_middleware_stack()
+def layers(app: FastAPI):
+    layer = app.build_middleware_stack()
     while layer is not app.router:
-        found.append(type(layer).__name__)
+        yield type(layer).__name__
         layer = layer.app
-    return [*found, "your routes"]
 
 
-print(" > ".join(layers(raises_in_middleware())))
+print(" > ".join([*layers(raises_in_middleware()), "your routes"]))
 
 # %% [markdown]
 # A middleware of ours (`BaseHTTPMiddleware`) stands **outside** of the `ExceptionMiddleware`, which
@@ -118,10 +117,7 @@ def limited(limiter, *opened) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, dependencies=[Depends(check)])
 
-    @app.get("/hello")
-    async def hello():
-        return {"hello": "world"}
-
+    app.get("/hello")(hello)
     return app
 
 
@@ -136,8 +132,7 @@ class ListLimiter:
 
     async def __call__(self, client: str) -> float:
         now = time.time()
-        stamps = [stamp for stamp in self.seen[client] if now - stamp < self.window_seconds]
-        self.seen[client] = stamps
+        self.seen[client] = stamps = [t for t in self.seen[client] if now - t < self.window_seconds]
         if len(stamps) >= self.limit:
             return stamps[0] + self.window_seconds - now
         stamps.append(now)
@@ -232,14 +227,16 @@ plot_passes(
     border="the fixed window begins anew",
 )
 
+# %% [markdown]
+# At most: how many pass in any second, the pause between two that pass while 20 a second come, and
+# the wait that a client is told.
+
 # %%
 print(f"predicted {guess_border.value:g}, counted {sum(t < 2 for t in let['fixed window'])}")
 for name, times in let.items():
-    pauses = [b - a for a, b in itertools.pairwise(t for t in times if t > 2)]
-    print(
-        f"{name}: at most {most_within(times, 1)} in any second; when 20 a second come, the longest"
-        f" pause is {max(pauses):.2f} s, the longest Retry-After {max(waits[name]):.2f} s"
-    )
+    pause = max(b - a for a, b in itertools.pairwise(t for t in times if t > 2))
+    told = max(waits[name])
+    print(f"{name}: {most_within(times, 1)} pass, pause {pause:.2f} s, told to wait {told:.2f} s")
 
 # %% [markdown]
 # The fixed window keeps its promise from second to second, and breaks it over the border, up to
@@ -293,19 +290,19 @@ with serve(2, window_seconds=1) as server:
     for name, door in DOORS.items():
         send(server, door, 80)
         time.sleep(2.7 - time.time() % 1)  # all is forgotten, and a full second is near
-        began, before = time.time(), send(server, door, 80)
-        between = time.time()
+        began, before, between = time.time(), send(server, door, 80), time.time()
         time.sleep(max(0, math.ceil(began) + 0.02 - between))
         after = send(server, door, 80)
         in_time[name] = between < math.ceil(began) and time.time() < math.ceil(began) + 0.7
         at_border[name] = {"passed": (before + after)[200], "refused": (before + after)[429]}
 
 # %%
+around = {name: parts["passed"] for name, parts in at_border.items()}
 plot_counts(
     at_border,
     x_label="requests of one client around a full second, by two workers",
     title="60 a second, 160 requests around a border, let through: "
-    + ", ".join(f"{name} {parts['passed']}" for name, parts in at_border.items()),
+    + ", ".join(f"{name} {count}" for name, count in around.items()),
     mark=(60, "the limit"),
 )
 
@@ -434,13 +431,15 @@ import asyncio
 from redis.exceptions import RedisError
 
 
-def blind(limiter, wait_if_blind: float):
+def decided(limiter, fail_open: bool):
     async def wait_seconds(client: str) -> float:
         try:
             async with asyncio.timeout(0.05):
                 return await limiter(client)
-        except (RedisError, TimeoutError):
-            return wait_if_blind  # in production: count it, where somebody looks
+        except (RedisError, TimeoutError):  # in production: count it, where somebody looks
+            if fail_open:
+                return 0
+            raise HTTPException(503, "Try again", {"Retry-After": "1"}) from None
 
     return wait_seconds
 
@@ -450,14 +449,19 @@ with lab.outages() as network:
     client = redis.Redis.from_url(lab.valkey_url)
     script = in_valkey(client, 60, 60)
     network.cut("valkey")
-    decisions = {"undecided": script, "open": blind(script, 0), "closed": blind(script, 1)}
+    decisions = {
+        "undecided": script,
+        "open": decided(script, True),
+        "closed": decided(script, False),
+    }
     for name, limiter in decisions.items():
         print(f"{name}: {dict(statuses(limited(limiter, client)))}")
 
 # %% [markdown]
 # A limiter against carelessness should fail open: it must not be the reason for an outage. One that
-# guards a password or a bill should fail closed. Both need a time limit of their own, because a
-# Valkey that is silent is worse than one that is gone.
+# guards a password or a bill should fail closed. Both need a time limit of their own: one that is
+# gone says so, and for one that is silent a client library waits ([lesson
+# 09](09_redis_cache.ipynb)).
 #
 # ## When it does not help: behind a proxy
 #
@@ -545,11 +549,10 @@ lab.verdict(
         "counted in Valkey, exactly 60 pass with 1, 2 and 4 workers": all(
             passed[VALKEY, workers] == 60 for workers in (1, 2, 4)
         ),
-        "around a border a fixed window lets more than the limit pass": (
-            at_border["fixed window"]["passed"] > 60 if in_time["fixed window"] else None
-        ),
-        "and a sliding one does not": (
-            at_border["sliding window"]["passed"] <= 60 if in_time["sliding window"] else None
+        "around a border a fixed window lets more than the limit pass, a sliding one does not": (
+            around["fixed window"] > 60 >= around["sliding window"]
+            if all(in_time.values())
+            else None
         ),
         "with the proxy trusted 400 clients pass, and the liar 60 times": (
             behind["proxy trusted, 400 clients"]["passed"] == 400
@@ -699,14 +702,12 @@ for (name, what), count in round_trips.items():
     print(f"{name}, a request that is {what}: {count:.1f} round trips to Valkey")
 
 # %%
+from course_app.plots import Bar, plot_bars
+
 unlimited = FastAPI()
 
 
-@unlimited.get("/hello")
-async def hello():
-    return {"hello": "world"}
-
-
+unlimited.get("/hello")(hello)
 ways = lab.compare_requests(
     {
         "no limiter": unlimited,
@@ -716,11 +717,16 @@ ways = lab.compare_requests(
     "/hello",
     at_least=0.9,
 )
-ours, theirs = ways.speedup("our script"), ways.speedup("limits")
-ways.plot(
+costs_more = {name: ways.speedup(name).inverse() for name in ("our script", "limits")}
+trips = {name: f"round trips {ways[name].counts['Valkey round trips']:.0f}" for name in costs_more}
+plot_bars(
+    [
+        Bar("no limiter", 1.0),
+        *(Bar(name, x.estimate, x, below=trips[name]) for name, x in costs_more.items()),
+    ],
     title="What a limiter costs everybody: the CPU of a request that is served grows to "
-    f"{ours.inverse()} with our script, {theirs.inverse()} with limits",
-    counters=["Valkey round trips / request"],
+    f"{costs_more['our script']} with our script, {costs_more['limits']} with limits",
+    unit="times the CPU of",
 )
 
 # %% [markdown]
