@@ -7,10 +7,12 @@ import redis
 from course_app.services import Services
 from course_app.serving import ProcessServer
 
-ORDERS = 5
+ORDERS = 7  # more than the app has threads
 
 
-@pytest.mark.parametrize(("door", "confirmed"), [("orders", ORDERS), ("loose", 0)])
+@pytest.mark.parametrize(
+    ("door", "confirmed"), [("orders", ORDERS), ("threads", ORDERS), ("loose", 0)]
+)
 def test_a_sigterm_waits_for_the_tasks_of_responses_and_for_no_others(
     door: str, confirmed: int, services: Services
 ) -> None:
