@@ -239,10 +239,11 @@ print(f"gzip 9 takes {more} the CPU of gzip 6 for {saved:.1%} fewer bytes")
 guess_link = lab.predict(1000, "Mbit/s, the fastest link on which gzip 9 pays")
 
 # %% [markdown]
-# Both are counted here for whole requests, one at a time and in turns. Starlette has gzip only. The
-# middleware of [starlette-compress](https://github.com/Zaczero/pkgs/tree/main/starlette-compress)
-# has all three; level 4 is what it takes if nobody says anything. (Brotli's level 11 is too slow
-# for turns: its CPU from above is added to that of a plain request.)
+# Bits and CPU are counted for whole requests, one at a time and in turns. Starlette has gzip only.
+# The middleware of
+# [starlette-compress](https://github.com/Zaczero/pkgs/tree/main/starlette-compress) has all three;
+# level 4 is what it takes if nobody says anything. (Brotli's level 11 is too slow for turns: its
+# CPU from above is added to that of a plain request.)
 
 # %%
 from starlette_compress import CompressMiddleware
@@ -410,8 +411,8 @@ print(f"{len(DENSE):,} dense bytes become {len(packed):,}")
 # ## Who gets what: clients that said no, and caches
 #
 # The client says what it can decode, and what it says depends on more than the client. Over https
-# Chromium 156 offers `gzip, deflate, br, zstd`. Over plain http it offers `gzip, deflate`, except to
-# localhost, because of [boxes on the
+# Chromium 156 offers `gzip, deflate, br, zstd`. Over plain http it offers `gzip, deflate`, except
+# to localhost, because of [boxes on the
 # way](https://hacks.mozilla.org/2015/11/better-than-gzip-compression-with-brotli/) that break what
 # they do not know. So whoever tries Brotli on a test server without a certificate sees gzip.
 # Libraries offer what is installed beside them:
