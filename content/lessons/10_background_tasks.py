@@ -208,8 +208,8 @@ law = [(n, 50 * (n // 40), nan, nan) for n in (1, 39, 40, 79, 80, 119, 120, 159,
 few, many = (crowds[n].slowest(BLOCKS) for n in ENDS)
 plot_lines(
     {BLOCKS: slowest_page(BLOCKS), AWAITS: slowest_page(AWAITS), "the law": law},
-    x_label="orders at the same moment",
-    y_label="slowest page, ms (middle, lowest and highest try)",
+    x_label="orders at the same moment (bars: lowest and highest try)",
+    y_label="slowest page, ms",
     title=f"A page beside 160 blocking tasks takes {many:.0f} ms, beside one {few:.0f} ms; "
     f"beside 160 that await {crowds[160].slowest(AWAITS):.0f} ms",
     x_log=False,
