@@ -325,10 +325,8 @@ from course_app.plots import plot_transfer
 plot_transfer(
     ways,
     measured=waited,
-    title="100 kB of JSON, compressed, are there sooner on links below "
-    + ", ".join(
-        f"{pays_below[n]:significant} Mbit/s ({n})" for n in ("gzip 9", "gzip 1", "zstd 4")
-    ),
+    title="Compressed, 100 kB of JSON are there sooner on links below, in Mbit/s: "
+    + ", ".join(f"{n} {pays_below[n]:significant}" for n in ("gzip 9", "gzip 1", "zstd 4")),
 )
 
 # %% [markdown]
