@@ -654,7 +654,7 @@ overload.plot(
 )
 
 # %% [markdown]
-# Left of the crossing a refusal costs the server more than an answer would have. Right of it each
+# Left of a crossing a refusal costs the server more than an answer would have. Right of it each
 # refusal saves a request's work, but never the price of refusing.
 #
 # ### The library's answer
