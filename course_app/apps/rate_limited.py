@@ -1,8 +1,9 @@
-"""One service with three doors, for any number of workers.
+"""One service whose doors limit in different ways, for any number of workers.
 
-``/memory`` and ``/valkey`` count the requests of each client address there; ``/raises`` refuses
-every request, by raising in a middleware. Settings come from the environment: ``RATE_LIMIT``
-requests in ``RATE_WINDOW_SECONDS``, and ``RATE_VALKEY_URL``.
+``/memory`` keeps stamps in the process; ``/valkey`` (a sliding window), ``/fixed`` (a window that
+begins anew) and ``/bucket`` (a token bucket) count in Valkey; ``/raises`` refuses every request, by
+raising in a middleware. Settings come from the environment: ``RATE_LIMIT`` requests in
+``RATE_WINDOW_SECONDS``, ``RATE_BURST`` tokens, and ``RATE_VALKEY_URL``.
 """
 
 import math
@@ -22,7 +23,7 @@ Limiter = Callable[[str], Awaitable[float]]
 #: ``LINDEX`` finds the request that was let through ``limit`` requests ago, if there was one: a
 #: window holds at most ``limit`` of them, so no more has to be kept or looked at. Scripts run
 #: one at a time, and Valkey's clock is the same for all workers.
-SCRIPT = """
+SLIDING_WINDOW = """
 local seconds, micros = unpack(redis.call('TIME'))
 local now, limit, window = seconds * 1e6 + micros, tonumber(ARGV[1]), tonumber(ARGV[2])
 local oldest = redis.call('LINDEX', KEYS[1], limit - 1)
@@ -32,6 +33,33 @@ end
 redis.call('LPUSH', KEYS[1], now)
 redis.call('LTRIM', KEYS[1], 0, limit - 1)
 redis.call('PEXPIRE', KEYS[1], window / 1000)
+return 0
+"""
+
+#: One counter for each client, which expires at the next whole multiple of the window.
+FIXED_WINDOW = """
+local seconds, micros = unpack(redis.call('TIME'))
+local now, limit, window = seconds * 1e6 + micros, tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = window - now % window
+if tonumber(redis.call('GET', KEYS[1]) or 0) >= limit then
+    return left
+end
+redis.call('INCR', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], math.ceil(left / 1000))
+return 0
+"""
+
+#: A bucket of ARGV[3] tokens that fills at the limit's rate. Instead of tokens it keeps one number,
+#: the time at which it will be full again (the generic cell rate algorithm, ITU-T I.371).
+TOKEN_BUCKET = """
+local seconds, micros = unpack(redis.call('TIME'))
+local now, token = seconds * 1e6 + micros, tonumber(ARGV[2]) / tonumber(ARGV[1])
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + token
+local wait = full - now - token * tonumber(ARGV[3])
+if wait > 0 then
+    return math.ceil(wait)
+end
+redis.call('SET', KEYS[1], full, 'PX', math.ceil((full - now) / 1000))
 return 0
 """
 
@@ -50,20 +78,36 @@ def in_memory(limit: int, window_seconds: float) -> Limiter:
     return wait_seconds
 
 
-def in_valkey(valkey: redis.Redis, limit: int, window_seconds: float) -> Limiter:
-    """Stamps in Valkey, in one round trip."""
-    script = valkey.register_script(SCRIPT)
+def in_valkey(
+    valkey: redis.Redis,
+    limit: int,
+    window_seconds: float,
+    script: str = SLIDING_WINDOW,
+    burst: int = 1,
+    prefix: str = "rate",
+) -> Limiter:
+    """Counts in Valkey, in one round trip: by one of the scripts above."""
+    run = valkey.register_script(script)
+    arguments = [limit, int(window_seconds * 1e6), burst]
 
     async def wait_seconds(client: str) -> float:
-        micros = await script([f"rate:{client}"], [limit, int(window_seconds * 1e6)])
-        return int(micros) / 1e6
+        return int(await run([f"{prefix}:{client}"], arguments)) / 1e6
 
     return wait_seconds
 
 
-def create_app(valkey_url: str, limit: int, window_seconds: float) -> FastAPI:
-    """The service with a door for each limiter."""
+def create_app(
+    valkey_url: str, limit: int, window_seconds: float, burst: int | None = None
+) -> FastAPI:
+    """The service with a door for each limiter.
+
+    Args:
+        burst: tokens of the bucket; by default the limit.
+    """
     valkey = redis.Redis.from_url(valkey_url)
+
+    def counted(script: str, prefix: str) -> Limiter:
+        return in_valkey(valkey, limit, window_seconds, script, burst or limit, prefix)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +126,9 @@ def create_app(valkey_url: str, limit: int, window_seconds: float) -> FastAPI:
         return check
 
     @app.get("/memory", dependencies=[Depends(limited(in_memory(limit, window_seconds)))])
-    @app.get("/valkey", dependencies=[Depends(limited(in_valkey(valkey, limit, window_seconds)))])
+    @app.get("/valkey", dependencies=[Depends(limited(counted(SLIDING_WINDOW, "rate")))])
+    @app.get("/fixed", dependencies=[Depends(limited(counted(FIXED_WINDOW, "fixed")))])
+    @app.get("/bucket", dependencies=[Depends(limited(counted(TOKEN_BUCKET, "bucket")))])
     async def hello() -> dict[str, str]:
         return {"hello": "world"}
 
@@ -102,10 +148,12 @@ def raising() -> FastAPI:
 
 def from_environment() -> Callable[..., Awaitable[None]]:
     """What ``uvicorn --factory`` calls in each worker."""
+    limit = int(os.environ.get("RATE_LIMIT", "60"))
     limited = create_app(
         os.environ["RATE_VALKEY_URL"],
-        int(os.environ.get("RATE_LIMIT", "60")),
+        limit,
         float(os.environ.get("RATE_WINDOW_SECONDS", "60")),
+        int(os.environ.get("RATE_BURST", limit)),
     )
     refusing = raising()
 

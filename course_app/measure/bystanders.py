@@ -20,6 +20,7 @@ from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, Interval, mean_interval, significant
 from course_app.measure.subject import Progress, Subject, require_in_time, silent
 
+_THREE_DIGITS_FROM_MS = 100.0
 #: How long bystanders are watched before the trigger is sent: what is usual here.
 BEFORE_SECONDS = 0.1
 
@@ -87,7 +88,7 @@ class Bystanders(Result):
         """For how long each app made others wait."""
         if self.wrong:
             return f"Answers were wrong. {self.wrong[0]}"
-        waits = (f"{n}: {significant(self.slowest(n).estimate)} ms" for n in self.series)
+        waits = (f"{n}: {_digits(self.slowest(n).estimate)} ms" for n in self.series)
         return f"The slowest {self.bystander} around {self.trigger} - {'; '.join(waits)}"
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -232,5 +233,9 @@ def _geometric_mean(milliseconds: Sequence[float]) -> Interval:
 
 
 def _milliseconds(wait: Interval) -> str:
-    low, high = significant(wait.low), significant(wait.high)
-    return f"{significant(wait.estimate)} [{low}, {high}]"
+    return f"{_digits(wait.estimate)} [{_digits(wait.low)}, {_digits(wait.high)}]"
+
+
+def _digits(milliseconds: float) -> str:
+    """Two digits; three from 100 ms on, where a wait is that of the work to a percent."""
+    return significant(milliseconds, 3 if milliseconds >= _THREE_DIGITS_FROM_MS else 2)

@@ -29,6 +29,7 @@ from course_app.plots.load_test import plot_load_test
 from course_app.plots.over_time import plot_lag, plot_loop_lag, plot_over_time, plot_requests
 from course_app.plots.pairs import plot_pairs
 from course_app.plots.panels import plot_panels
+from course_app.plots.passes import plot_passes
 from course_app.plots.strip import plot_distribution
 from course_app.plots.sweep import plot_lines, plot_sweep
 from course_app.plots.transfer import plot_transfer
@@ -57,6 +58,7 @@ __all__ = [
     "plot_over_time",
     "plot_pairs",
     "plot_panels",
+    "plot_passes",
     "plot_requests",
     "plot_sweep",
     "plot_timeline",

@@ -51,7 +51,8 @@ def plot_sweep(
         return nothing_known(message)
     found = dict(marks or {})
     if crossing:
-        found |= {x: f"equal at {significant(x)}" for x in crossings(lines)[:1]}
+        unit = result.parameter.partition(", ")[2]
+        found |= {x: f"equal at {significant(x)} {unit}".rstrip() for x in crossings(lines)[:1]}
     label = _NAMES.get(metric, UNITS.get(metric, metric))
     return plot_lines(
         lines,
@@ -93,8 +94,13 @@ def plot_lines(
     x_log: bool | None = None,
     y_log: bool | None = None,
     marks: Mapping[float, str] | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """Any lines with intervals, in the style of a sweep; NaN limits draw no interval."""
+    """Any lines with intervals, in the style of a sweep; NaN limits draw no interval.
+
+    Args:
+        names: by line, a word for each of its points.
+    """
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
@@ -103,6 +109,8 @@ def plot_lines(
         axes.set_ylabel(y_label)
         for x, text in (marks or {}).items():
             _mark(axes, x, text)
+        for index, (line, points) in enumerate(lines.items()):
+            _name_points(axes, index, points, (names or {}).get(line, ()))
         label_lines(axes, lines)
         return finish(canvas, title)
 
@@ -155,6 +163,18 @@ def _line(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:
         elinewidth=1.1,
         capsize=2.5,
     )
+
+
+def _name_points(axes: Axes, index: int, points: Sequence[LinePoint], words: Sequence[str]) -> None:
+    for word, (x, y, _, _) in zip(words, points, strict=False):
+        axes.annotate(
+            word,
+            xy=(x, y),
+            xytext=(6, 5),
+            textcoords="offset points",
+            color=look(index).text,
+            fontsize=8.5,
+        )
 
 
 def _scale(

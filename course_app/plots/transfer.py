@@ -20,6 +20,8 @@ _STEPS = 401
 _STRIP = 0.045
 #: Stretches shorter than these shares of the axis have no room for a name, or for their limits.
 _ROOM_FOR_NAME, _ROOM_FOR_LIMITS = 0.1, 0.04
+#: A name centred in a shorter first stretch would reach over the axis.
+_ROOM_TO_CENTRE = 0.2
 
 
 def plot_transfer(
@@ -111,23 +113,25 @@ def _strip(
         axes.axvspan(links[start], links[end], 0, _STRIP, color=look(index).color, linewidth=0)
         if (end - start) / links.size > _ROOM_FOR_NAME:
             middle = float(np.sqrt(links[start] * links[end]))
-            _say(axes, middle, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
+            narrow = start == 0 and (end - start) / links.size < _ROOM_TO_CENTRE
+            place = (float(links[0]), "left") if narrow else (middle, "center")
+            _say(axes, *place, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
         if start and min(start - previous, end - start) / links.size > _ROOM_FOR_LIMITS:
             before, after = (ways[names[int(first[at])]] for at in (start - 1, start))
             speed = break_even(before, after).estimate
             axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
-            _say(axes, links[start], 1.0, f"{significant(speed)} Mbit/s", INK, "top")
+            _say(axes, links[start], "center", 1.0, f"{significant(speed)} Mbit/s", INK, "top")
         previous = start
 
 
-def _say(axes: Axes, x: float, y: float, text: str, color: str, side: str) -> None:
+def _say(axes: Axes, x: float, align: str, y: float, text: str, color: str, side: str) -> None:
     axes.annotate(
         text,
         xy=(x, y),
         xycoords=("data", "axes fraction"),
         xytext=(0, 2 if side == "bottom" else -2),
         textcoords="offset points",
-        ha="center",
+        ha=align,
         va=side,
         color=color,
         fontsize=8.5,

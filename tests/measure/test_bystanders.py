@@ -9,6 +9,7 @@ from fastapi import BackgroundTasks, FastAPI
 
 from course_app.load import Generator, as_workload, post
 from course_app.measure.bystanders import Bystanders, Repeat, Scene, bystanders
+from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import LoopProbe
 from course_app.measure.subject import Subject
 from course_app.plots.bystanders import plot_bystanders
@@ -100,6 +101,12 @@ def test_worker_threads_are_counted(watched: Bystanders) -> None:
 def test_only_those_who_were_under_way_after_the_trigger_count() -> None:
     due, latency = np.array([-90.0, -5.0, 10.0]), np.array([80.0, 30.0, 2.0])
     assert Repeat(due, latency, np.array([1.0])).slowest_ms == 30
+
+
+def test_long_waits_have_three_digits_and_short_ones_two() -> None:
+    repeats = [Repeat(np.array([0.0]), np.array([203.4]), np.array([2.34]))] * 2
+    result = Bystanders({"shop": repeats}, {"shop": Counts(1)}, "POST /orders", "GET /ping", 10.0)
+    assert result.rows()[0][1:3] == ("2.3 [2.3, 2.3]", "203 [203, 203]")
 
 
 def test_wrong_answers_are_told(generators: tuple[Generator, Generator]) -> None:

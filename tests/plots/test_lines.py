@@ -1,0 +1,76 @@
+"""Words beside points, crossings, and who passes when."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from plot_examples import NOISE
+
+from course_app import plots
+from course_app.measure.sweep import Point, Sweep
+from course_app.measure.transfer import Delivery
+from course_app.plots.sweep import plot_sweep
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What was written beside points, with its options."""
+    texts: dict[str, Any] = {}
+    annotate = Axes.annotate
+
+    def noted(axes: Axes, text: str, *args: Any, **options: Any) -> Any:
+        texts[text] = options
+        return annotate(axes, text, *args, **options)
+
+    monkeypatch.setattr(Axes, "annotate", noted)
+    return texts
+
+
+def test_points_have_names_of_their_own(written: dict[str, Any]) -> None:
+    plots.plot_lines(
+        {"gzip": [(1.0, 2.0, 1.9, 2.1), (2.0, 1.0, 0.9, 1.1)], "br": [(1.0, 3.0, 3.0, 3.0)]},
+        x_label="bytes left",
+        y_label="CPU",
+        title="Levels",
+        names={"gzip": ["level 9", "level 1"]},
+    )
+    assert {"level 9", "level 1"} <= set(written)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"), [("limit, requests", "equal at 3.0 requests"), ("rows", "equal at 3.0")]
+)
+def test_a_crossing_has_the_unit_of_its_parameter(
+    parameter: str, said: str, written: dict[str, Any]
+) -> None:
+    def line(*values: float) -> tuple[Point, ...]:
+        return tuple(Point(x, {"p50": (y,)}) for x, y in zip((1.0, 5.0), values, strict=True))
+
+    swept = Sweep(parameter, "p50", {"up": line(1, 4), "down": line(4, 1)}, "GET /", NOISE)
+    plot_sweep(swept, crossing=True)
+    assert said in written
+
+
+def test_the_name_of_a_short_first_stretch_stays_right_of_the_axis(
+    written: dict[str, Any],
+) -> None:
+    ways = {
+        "small": Delivery(np.full(5, 20.0), 1e3),  # first up to 5 Mbit/s
+        "large": Delivery(np.full(5, 0.1), 14e3),
+    }
+    plots.plot_transfer(ways, title="Small pays on slow links")
+    assert written["small is first"]["ha"] == "left"
+    assert written["large is first"]["ha"] == "center"
+
+
+def test_who_passes_is_told_for_each_limiter(written: dict[str, Any]) -> None:
+    times = [0.1, 0.2, 0.3]
+    figure = plots.plot_passes(
+        {"strict": (times, [True, False, False]), "kind": (times, [True, True, True])},
+        title="The strict one lets one pass",
+        borders=[0.25],
+        border="a window begins",
+    )
+    assert figure.svg is not None
+    assert {"1 pass\n2 refused", "3 pass\n0 refused", "a window begins"} <= set(written)
