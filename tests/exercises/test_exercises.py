@@ -111,6 +111,8 @@ def test_a_blank_a_solution_and_what_only_a_race_finds_are_judged_rightly(
 ) -> None:
     blank, solution = notebook("exercises", exercise), notebook("solutions", exercise)
     raced = one_for_each_kind(exercise, raced=True)
+    # Two of those that are right in another way; `course verify` proves all of them.
+    raced = replace(raced, right_answers=raced.right_answers[:2])
     assert not problems(verify(alone, raced, blank=blank, solution=solution))
 
 
@@ -125,12 +127,10 @@ def test_what_no_race_is_needed_for_fails_its_own_way(
     proofs = list(verify(alone, unraced, only="wrong answer"))
     assert proofs
     assert not problems(proofs)
-    failed_the_contract = [
-        proof.card.seconds
-        for proof in proofs
-        if proof.card and proof.card.results[0].outcome is Outcome.FAILED
-    ]
-    assert max(failed_the_contract, default=0) < 10  # 5 on a calm machine
+    for proof in proofs:
+        if proof.card and proof.card.results[0].outcome is Outcome.FAILED:
+            others = [result for result in proof.card.results if result.kind is not Kind.CONTRACT]
+            assert {result.outcome for result in others} <= {Outcome.NOT_RUN}, proof
 
 
 def problems(proofs: Iterable[Proof]) -> list[str]:
