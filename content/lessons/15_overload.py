@@ -211,17 +211,16 @@ insists
 from course_app.plots import plot_over_time
 
 
-def served(crowd, begin: float, end: float) -> tuple[float, float]:
+def served(crowd, begin: float, end: float) -> tuple[int, int]:
     """Good answers, and visitors, between two moments of the phases above."""
     pace = crowd.seconds / sum(seconds for seconds, _ in RUSH)
     begin, end = begin * pace, end * pace
-    rates = crowd.good_between(begin, end), crowd.arrived_between(begin, end)
-    return rates[0] * (end - begin), rates[1] * (end - begin)
+    return crowd.good_between(begin, end), crowd.arrived_between(begin, end)
 
 
 def at_the_end(crowd) -> str:
     good, came = served(crowd, 3.9, 4.9)
-    return f"{good:.0f} for {came:.0f} visitors"
+    return f"{good} for {came} visitors"
 
 
 def is_back(crowd) -> bool:

@@ -114,15 +114,17 @@ class Visitors(Result):
             for what, at in found.items()
         }
 
-    def good_between(self, begin: float, end: float) -> float:
-        """Good answers per second between two moments, in seconds since the first phase began."""
-        at = self._since(self.visits.end_ns[self.served_in_time])
-        return float(((at >= begin) & (at < end)).sum() / (end - begin))
+    def good_between(self, begin: float, end: float) -> int:
+        """How many good answers came between two moments, in seconds since the first phase began."""
+        return self._between(self.visits.end_ns[self.served_in_time], begin, end)
 
-    def arrived_between(self, begin: float, end: float) -> float:
-        """Visitors per second between two moments."""
-        at = self._since(self.visits.due_ns[self.visits.attempt == 0])
-        return float(((at >= begin) & (at < end)).sum() / (end - begin))
+    def arrived_between(self, begin: float, end: float) -> int:
+        """How many visitors came between two moments."""
+        return self._between(self.visits.due_ns[self.visits.attempt == 0], begin, end)
+
+    def _between(self, at_ns: Any, begin: float, end: float) -> int:
+        at = self._since(at_ns)
+        return int(((at >= begin) & (at < end)).sum())
 
     @property
     def message(self) -> str:
