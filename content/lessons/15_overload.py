@@ -290,7 +290,7 @@ plot_over_time(
 for name, crowd in runs.items():
     good, came = served(crowd, 0.3, 1.8)
     print(
-        f"{name}: {good:.0f} for {came:.0f} visitors during the rush, {at_the_end(crowd)} at the "
+        f"{name}: {good} for {came} visitors during the rush, {at_the_end(crowd)} at the "
         f"end: {'back' if is_back(crowd) else 'still down'}"
     )
 

@@ -115,11 +115,11 @@ class Visitors(Result):
         }
 
     def good_between(self, begin: float, end: float) -> int:
-        """How many good answers came between two moments, in seconds since the first phase began."""
+        """Good answers between two moments, in seconds since the first phase began."""
         return self._between(self.visits.end_ns[self.served_in_time], begin, end)
 
     def arrived_between(self, begin: float, end: float) -> int:
-        """How many visitors came between two moments."""
+        """Visitors who came between two moments."""
         return self._between(self.visits.due_ns[self.visits.attempt == 0], begin, end)
 
     def _between(self, at_ns: Any, begin: float, end: float) -> int:
