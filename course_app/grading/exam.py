@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from course_app.grading.bench import Bench, Launch, Traffic
 from course_app.grading.candidate import Candidate
@@ -23,6 +23,7 @@ from course_app.network import Wire
 _COUNTED_AND_COMPARED = 8
 
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Exam(Bench):
@@ -51,6 +52,7 @@ class Exam(Bench):
         self.progress = progress
         self._workers: dict[str, list[Candidate]] = {}
         self._last: Response | None = None
+        self._made: dict[Callable[[Exam], Any], Any] = {}
 
     @contextlib.contextmanager
     def of_reference(self, values: Mapping[str, Any]) -> Iterator["Exam"]:
@@ -69,6 +71,13 @@ class Exam(Bench):
         )
         with contextlib.closing(exam):
             yield exam
+
+    def once(self, make: Callable[["Exam"], T]) -> T:
+        """What ``make`` gives for this exam: made when first asked for; again, if that raised."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: T = self._made[make]
+        return made
 
     def last_answer(self) -> str:
         """The learner's last answer of which the whole was asked for, in words."""

@@ -1,7 +1,5 @@
 """How a load test, a finding and a repair are judged."""
 
-from weakref import WeakKeyDictionary
-
 from course_app.apps.suspects import Plant, plant_of, sow
 from course_app.exercises.finding_the_bottleneck.mixup import LAST, USERS, Trial, put_on_trial
 from course_app.exercises.finding_the_bottleneck.pages import change_behind_its_back, compare_parts
@@ -35,8 +33,6 @@ READS = mix(
 #: Fewer wrong answers than this on a page say nothing about a locustfile.
 _ENOUGH = 5
 _MOST_NAMES = 9
-
-_trials: "WeakKeyDictionary[Exam, Trial]" = WeakKeyDictionary()
 
 
 class NoSeed(Failure):
@@ -140,7 +136,7 @@ def names_the_bottleneck(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def load_tests(exam: Exam) -> Evidence:
     """The locustfile asks every endpoint, and counts exactly the wrong answers as failures."""
-    trial = _trial(exam)
+    trial = exam.once(_trial)
     requests = [trial.served.get(page, 0) for page in LAST]
     told = ", ".join(f"/{page} {count}" for page, count in zip(LAST, requests, strict=True))
     if 10 * min(requests) < max(requests) or not any(requests):
@@ -175,7 +171,7 @@ def faster(exam: Exam) -> Evidence:
 @hygiene(points=1)
 def few_names(exam: Exam) -> Evidence:
     """Locust's table has one row for each endpoint, not for each id."""
-    names = [endpoint.name for endpoint in _trial(exam).report.endpoints]
+    names = [endpoint.name for endpoint in exam.once(_trial).report.endpoints]
     observed, wanted = f"{len(names)} rows ({names[0]} ...)", f"{_MOST_NAMES} rows or fewer"
     if len(names) > _MOST_NAMES:
         raise TooManyNames(observed, wanted)
@@ -190,18 +186,16 @@ def _plant(exam: Exam) -> Plant:
 
 
 def _trial(exam: Exam) -> Trial:
-    """One run serves all criteria."""
-    if exam not in _trials:
-        locustfile = exam.values.get("locustfile")
-        if not isinstance(locustfile, str) or not locustfile.strip():
-            raise NoLocustfile("none", "the text of a locustfile")
-        dsn = exam.reference.workspace.postgres_dsn or ""
-        exam.progress("Locust runs your locustfile")
-        try:
-            trial = put_on_trial(locustfile, dsn, exam.new_seed())
-        except LocustFailed as error:
-            raise NoLocustfile(str(error)[-600:], "a locustfile that runs") from error
-        if trial.report.exceptions and not trial.report.requests:
-            raise NoLocustfile(trial.report.exceptions[0], "tasks that send requests")
-        _trials[exam] = trial
-    return _trials[exam]
+    """One run, which serves all criteria."""
+    locustfile = exam.values.get("locustfile")
+    if not isinstance(locustfile, str) or not locustfile.strip():
+        raise NoLocustfile("none", "the text of a locustfile")
+    dsn = exam.reference.workspace.postgres_dsn or ""
+    exam.progress("Locust runs your locustfile")
+    try:
+        trial = put_on_trial(locustfile, dsn, exam.new_seed())
+    except LocustFailed as error:
+        raise NoLocustfile(str(error)[-600:], "a locustfile that runs") from error
+    if trial.report.exceptions and not trial.report.requests:
+        raise NoLocustfile(trial.report.exceptions[0], "tasks that send requests")
+    return trial

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 # By name: an app in the same process may put another clock in the module's place.
 from time import perf_counter
-from weakref import WeakKeyDictionary
 
 from course_app.exercises.overload.baseline import seal_of
 from course_app.exercises.overload.outcomes import HEALTH_MS, REFUSED, Capacity, Load
@@ -243,16 +242,6 @@ class Loads:
             finally:
                 with suppress(LoadError):
                     generator.disconnect(target)
-
-
-_loads: "WeakKeyDictionary[Exam, Loads]" = WeakKeyDictionary()
-
-
-def loads_of(exam: Exam) -> Loads:
-    """The loads of this check."""
-    if exam not in _loads:
-        _loads[exam] = Loads(exam)
-    return _loads[exam]
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from course_app.exercises.overload.loads import (
     SETTLING,
     Loads,
     Overload,
-    loads_of,
 )
 from course_app.exercises.overload.outcomes import (
     GOOD_MS,
@@ -223,21 +222,21 @@ def same_answers(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def recovers(exam: Exam) -> Evidence:
     """Two seconds after a burst of clients who try again, all is well again."""
-    loads = loads_of(exam)
+    loads = exam.once(Loads)
     return _decided(exam, lambda candidate: _recovery(exam, loads.burst(candidate)))
 
 
 @mechanism(points=1)
 def refuses(exam: Exam) -> Evidence:
     """At three times the capacity, whoever gets no answer gets 503 with Retry-After, at once."""
-    loads = loads_of(exam)
+    loads = exam.once(Loads)
     return _decided(exam, lambda candidate: _refusals(exam, *loads.crush(candidate)))
 
 
 @mechanism(points=1)
 def spares(exam: Exam) -> Evidence:
     """At 0.7 of the capacity nobody is turned away."""
-    loads = loads_of(exam)
+    loads = exam.once(Loads)
     if not loads.refuses:
         raise NeverRefuses("nobody is refused, under no load", "nobody at 0.7, but many at 1.5")
     return _decided(exam, lambda candidate: _calm(exam, *loads.calm(candidate)), _CALM_TRIES)
@@ -247,7 +246,7 @@ def spares(exam: Exam) -> Evidence:
 def goodput(exam: Exam) -> Evidence:
     """At 1.5 times the capacity, 80 % of it and more is answered within 100 ms."""
     wanted = f"{LEAST_GOODPUT:g} of the capacity or more"
-    loads = loads_of(exam)
+    loads = exam.once(Loads)
     share = _goodput(exam, loads)
     observed, numbers = f"{share} of the capacity", share.to_dict()
     if share.above(LEAST_GOODPUT):
@@ -266,7 +265,7 @@ def goodput(exam: Exam) -> Evidence:
 def healthy(exam: Exam) -> Evidence:
     """Meanwhile /health answers within 50 ms."""
     wanted = f"{_WELL:.0%} and more within {HEALTH_MS:g} ms"
-    loads = loads_of(exam)
+    loads = exam.once(Loads)
     rounds = _overloads(exam, loads, _FEWEST_ROUNDS)
     share = median(each.healthy for each in rounds)
     observed, numbers = f"{share:.0%} within {HEALTH_MS:g} ms", {"in_time": share}

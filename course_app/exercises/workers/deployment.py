@@ -1,7 +1,6 @@
 """A plan's services as real processes, started for a check and gone at its end."""
 
 from collections.abc import Mapping
-from weakref import WeakKeyDictionary
 
 from course_app.exercises.workers.plan import CLIENTS, TRAFFIC, Choice
 from course_app.grading import CouldNotCheck, Exam
@@ -16,9 +15,6 @@ _WINDOW_SECONDS = 0.25
 #: Longer than a request takes, so that all clients are in step with the server.
 _WARMUP_SECONDS = 0.1
 
-#: Criteria share what runs.
-_running: "WeakKeyDictionary[Exam, dict[str, ProcessServer]]" = WeakKeyDictionary()
-
 
 def deploy(exam: Exam, name: str, choice: Choice) -> ProcessServer:
     """Start a service with the learner's database; the same again if it runs already.
@@ -26,7 +22,7 @@ def deploy(exam: Exam, name: str, choice: Choice) -> ProcessServer:
     Raises:
         CouldNotCheck: it does not start. Plans that cannot start are refused on paper.
     """
-    found = _running.setdefault(exam, {})
+    found = exam.once(_servers)
     if name not in found:
         exam.progress(f"starting {name}: {choice.server} x {choice.workers}")
         settings = {
@@ -46,6 +42,11 @@ def deploy(exam: Exam, name: str, choice: Choice) -> ProcessServer:
             raise CouldNotCheck(f"{name} does not start: {error}") from error
         found[name] = exam.enter(server)
     return found[name]
+
+
+def _servers(_exam: Exam) -> dict[str, ProcessServer]:
+    """What was started, by name; criteria share it."""
+    return {}
 
 
 def uvicorn(exam: Exam, workers: int, plan: Mapping[str, Choice]) -> ProcessServer:

@@ -1,7 +1,5 @@
 """How plans are judged: their services are started and used, and what they take is counted."""
 
-from weakref import WeakKeyDictionary
-
 from course_app.exercises.workers.deployment import deploy, send
 from course_app.exercises.workers.figures import cpu_costs, own_gain, reported_gain
 from course_app.exercises.workers.plan import (
@@ -41,9 +39,6 @@ _COSTLY = 1.5
 
 #: A busy moment must not decide.
 _TRIES = 3
-
-#: Plans that are in order.
-_plans: "WeakKeyDictionary[Exam, Plan]" = WeakKeyDictionary()
 
 
 class NoPlan(Failure):
@@ -130,7 +125,7 @@ class NotTrue(Failure):
 @contract(points=1)
 def fits_on_paper(exam: Exam) -> Evidence:
     """The plan names a server, workers and a pool for each service, within the budget."""
-    plan = _agreed(exam)
+    plan = exam.once(_agreed)
     workers = sum(choice.workers for choice in plan.values())
     connections = sum(choice.connections for choice in plan.values())
     return Evidence(f"{workers} workers, {connections} connections", "within the budget")
@@ -166,7 +161,7 @@ def within_budget(exam: Exam) -> Evidence:
 @mechanism(points=2)
 def workers_that_help(exam: Exam) -> Evidence:
     """As many workers as help, and no more: adding none is an answer, too."""
-    chosen = {service: choice.workers for service, choice in _agreed(exam).items()}
+    chosen = {service: choice.workers for service, choice in exam.once(_agreed).items()}
     observed = ", ".join(f"{service} {workers}" for service, workers in chosen.items())
     wanted = "one for each core that can be used, one where none is needed"
     if chosen["computes"] < _CORES:
@@ -179,7 +174,7 @@ def workers_that_help(exam: Exam) -> Evidence:
 @speed(points=1)
 def large_enough(exam: Exam) -> Evidence:
     """300 reports a second and more: the pool is large enough for that."""
-    choice, server = _agreed(exam)["reports"], _server(exam, "reports")
+    choice, server = exam.once(_agreed)["reports"], _server(exam, "reports")
     rate = 0.0
     for _ in range(_TRIES):
         if rate < REPORTS_PER_SECOND:
@@ -196,7 +191,7 @@ def large_enough(exam: Exam) -> Evidence:
 @speed(points=1)
 def cheap_enough(exam: Exam) -> Evidence:
     """No server needs much more CPU for a request than uvicorn does."""
-    plan = _agreed(exam)
+    plan = exam.once(_agreed)
     others: dict[str, ProcessServer] = {
         choice.server: _server(exam, service)
         for service, choice in plan.items()
@@ -219,7 +214,7 @@ def cheap_enough(exam: Exam) -> Evidence:
 @hygiene(points=2)
 def explained(exam: Exam) -> Evidence:
     """Each number of workers rests on a measurement, and the check finds the same."""
-    plan = _agreed(exam)
+    plan = exam.once(_agreed)
     gains: dict[str, float] = {}
     for service, choice in plan.items():
         gain = reported_gain(choice)
@@ -252,28 +247,26 @@ def _require_true(exam: Exam, service: str, plan: Plan, gain: float) -> None:
 
 
 def _agreed(exam: Exam) -> Plan:
-    """The plan, which all criteria judge: asked for once, and again where it was not in order.
+    """The plan that all criteria judge.
 
     Raises:
         Failure: it is none, or it is not within the budget.
     """
-    if exam not in _plans:
-        plan = _plan(exam)
-        if _plan(exam) != plan:
-            raise NoPlan("another plan when asked again", "the same")
-        workers = sum(choice.workers for choice in plan.values())
-        connections = sum(choice.connections for choice in plan.values())
-        if connections > MOST_CONNECTIONS:
-            raise TooManyConnections(f"{connections} connections", f"{MOST_CONNECTIONS} at most")
-        if workers > MOST_WORKERS:
-            raise TooManyWorkers(f"{workers} workers", f"{MOST_WORKERS} at most")
-        _plans[exam] = plan
-    return _plans[exam]
+    plan = _plan(exam)
+    if _plan(exam) != plan:
+        raise NoPlan("another plan when asked again", "the same")
+    workers = sum(choice.workers for choice in plan.values())
+    connections = sum(choice.connections for choice in plan.values())
+    if connections > MOST_CONNECTIONS:
+        raise TooManyConnections(f"{connections} connections", f"{MOST_CONNECTIONS} at most")
+    if workers > MOST_WORKERS:
+        raise TooManyWorkers(f"{workers} workers", f"{MOST_WORKERS} at most")
+    return plan
 
 
 def _server(exam: Exam, service: str) -> ProcessServer:
     """What the plan starts for a service; the same for all criteria."""
-    return deploy(exam, service, _agreed(exam)[service])
+    return deploy(exam, service, exam.once(_agreed)[service])
 
 
 def _plan(exam: Exam) -> Plan:
