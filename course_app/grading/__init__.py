@@ -62,8 +62,8 @@ and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``conn
 ``connections_left_by_stop()``, and has a database of its own: ``workspace.execute(query)`` works
 on it behind the app's back, ``workspace.locked(table, seconds)`` makes the app wait,
 ``workspace.valkey_away()`` takes Valkey away from it (if the exercise says that it can). Draw from
-``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app. What
-several criteria need is made by ``exam.once(make)``, which calls ``make(exam)`` when first asked.
+``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
+What several criteria need is made by ``exam.once(make)``: ``make(exam)``, when first asked for.
 Points add up to ten. ``course verify`` proves the exercise.
 """
 
