@@ -1,4 +1,7 @@
-"""A comparison as bars: how many times as fast, how sure, and what caused it."""
+"""A comparison as bars: how many times as fast, how sure, and what caused it.
+
+On a logarithmic axis they are dots: a bar's length would mean nothing there.
+"""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -85,7 +88,7 @@ def plot_comparison(
 
 
 def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -> Figure:
-    """Factors as horizontal bars; the first is what the others are compared with."""
+    """Factors as horizontal bars, or dots on a log axis; the others are compared with the first."""
     # The limits of a factor that nobody knows hold everything: they would set the scale.
     bars = [bar if np.isfinite(bar.factor) else replace(bar, interval=None) for bar in bars]
     with styled():
@@ -95,8 +98,7 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         logarithmic = high / low > _LOG_FROM
         if logarithmic:
             axes.set_xscale("log")
-        start = 1.0 if logarithmic else 0.0
-        texts = [_draw(axes, row, bar, start) for row, bar in enumerate(bars)]
+        texts = [_draw(axes, row, bar, logarithmic) for row, bar in enumerate(bars)]
         _finish_axes(axes, bars, low, high, logarithmic)
         remarks = ["log scale"] if logarithmic else []
         remarks += ["99 % intervals"] if any(bar.interval for bar in bars) else []
@@ -108,22 +110,18 @@ def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -
         return finish(canvas, title)
 
 
-def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation:
+def _draw(axes: Axes, row: int, bar: Bar, logarithmic: bool) -> Annotation:
+    start = 1.0 if logarithmic else 0.0
     predicted = f"◇ predicted {significant(bar.predicted)}x" if bar.predicted is not None else ""
     if bar.below or predicted:
         _under(axes, row, _SEPARATOR.join(filter(None, [predicted, bar.below])))
     if not np.isfinite(bar.factor):
         return _value(axes, row, start, bar, look(row))
     style = look(row)
-    axes.barh(
-        row,
-        bar.factor - start,
-        height=_BAR_HEIGHT,
-        left=start,
-        color=style.color,
-        edgecolor="white",
-        hatch=style.hatch,
-    )
+    if logarithmic:
+        axes.plot([bar.factor], [row], marker=style.marker, markersize=9, color=style.color)
+    else:
+        _bar(axes, row, bar.factor, style)
     ends = [bar.factor, start]
     if bar.interval is not None:
         limits = [bar.interval.low, bar.interval.high]
@@ -133,6 +131,12 @@ def _draw(axes: Axes, row: int, bar: Bar, start: float) -> Annotation:
         _prediction(axes, row, max(ends), bar.predicted)
         ends.append(bar.predicted)
     return _value(axes, row, max(ends), bar, style)
+
+
+def _bar(axes: Axes, row: int, factor: float, style: Look) -> None:
+    axes.barh(
+        row, factor, height=_BAR_HEIGHT, color=style.color, edgecolor="white", hatch=style.hatch
+    )
 
 
 def _under(axes: Axes, row: int, text: str) -> None:
@@ -178,7 +182,7 @@ def _value(axes: Axes, row: int, end: float, bar: Bar, style: Look) -> Annotatio
 def _finish_axes(
     axes: Axes, bars: Sequence[Bar], low: float, high: float, logarithmic: bool
 ) -> None:
-    axes.axvline(1.0, color=MUTED, linewidth=1.0, zorder=0.5)
+    axes.axvline(1.0, color=INK if logarithmic else MUTED, linewidth=1.0, zorder=0.5)
     axes.set_yticks(range(len(bars)), [wrapped(bar.name) for bar in bars])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -184,6 +184,14 @@ def test_factors_without_intervals_are_drawn_without_them() -> None:
     assert plots.plot_bars(bars, title="Hypercorn: 0.6x").svg is not None
 
 
+def test_a_log_axis_bears_dots_and_no_bars() -> None:
+    factors = [plots.Bar("a", 1.0), plots.Bar("b", 2.0, Interval(2, 1, 3))]
+    linear = plots.plot_bars(factors, title="t").svg
+    logarithmic = plots.plot_bars([*factors, plots.Bar("c", 90.0)], title="t").svg
+    assert linear and "<pattern" in linear  # a bar's hatch
+    assert logarithmic and "<pattern" not in logarithmic
+
+
 def test_a_figure_is_saved_by_its_ending(tmp_path: Path) -> None:
     figure = examples.comparison().plot()
     assert figure.save(tmp_path / "bars.svg").read_text() == figure.svg
