@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 09 - A cache in Redis
 #
-# A dictionary belongs to one process. The guide's answer for an application on several machines is
-# a cache server that all of them share: look there first, ask the database only if nothing is
+# A dictionary belongs to one process. The guide's answer for an application on several machines
+# is a cache server that all of them share: look there first, ask the database only if nothing is
 # found, and leave the answer for the next one. This is called **cache-aside**.
 #
 # A shared cache is a second server to ask. In this lesson you measure when that is worth it, how
@@ -41,7 +41,8 @@ def sql(statement: str) -> None:
     asyncio.run(db.execute(statement))
 
 
-sql("CREATE INDEX ON post_tags (tag_id); CREATE INDEX ON comments (post_id)")
+sql("CREATE INDEX IF NOT EXISTS tags_of_posts ON post_tags (tag_id)")
+sql("CREATE INDEX IF NOT EXISTS comments_post ON comments (post_id)")
 sql("ANALYZE post_tags, comments")
 
 CHEAP = "SELECT id, name, email FROM users WHERE id = $1"
@@ -122,7 +123,7 @@ from fastapi import Response
 from pydantic_core import to_json
 
 
-def from_valkey(query: str, key: str, milliseconds: int = 300_000) -> FastAPI:
+def from_valkey(query: str, key: str, written: str | None = None) -> FastAPI:
     app = new_app()
 
     @app.get("/{number}")
@@ -131,7 +132,7 @@ def from_valkey(query: str, key: str, milliseconds: int = 300_000) -> FastAPI:
         if cached is not None:
             return json.loads(cached)
         row = dict(await app.pool.fetchrow(query, number))
-        await app.valkey.set(f"{key}:{number}", to_json(row), px=milliseconds)
+        await app.valkey.set(f"{written or key}:{number}", to_json(row), ex=300)
         return row
 
     return app
@@ -167,8 +168,9 @@ def from_dictionary(query: str, rows: dict[int, dict]) -> FastAPI:
 # %% [markdown]
 # ## The cheap query
 #
-# Thirty users, all of them in the caches already, so that every request is a hit. One more variant
-# has entries that last a millisecond: it asks Valkey in vain first, most of the time.
+# Thirty users, all of them in the caches already, so that every request is a hit. One more
+# variant looks for keys that nobody writes: each request asks Valkey in vain, and then writes,
+# too. One request at a time: what is compared is the length of the way.
 
 # %%
 cache = redis.from_url(lab.valkey_url)
@@ -194,12 +196,13 @@ def four_ways(query: str, key: str) -> dict[str, FastAPI]:
 # %%
 items = get("/{number}", number=uniform(1, 30))
 cheap = lab.compare(
-    {**four_ways(CHEAP, "cheap"), "Valkey in vain": from_valkey(CHEAP, "vain", milliseconds=1)},
+    {**four_ways(CHEAP, "cheap"), "Valkey in vain": from_valkey(CHEAP, "never", written="vain")},
     items,
-    concurrency=8,
-    most_rounds=6,
+    concurrency=1,
+    most_rounds=8,
 )
 from_cache = cheap.speedup("Valkey")
+print(guess.against(from_cache))
 cheap.plot(
     title=f"By primary key, Valkey is {from_cache} times as fast, and in vain "
     f"{cheap.speedup('Valkey in vain')}".replace("x", ""),
@@ -209,13 +212,13 @@ cheap.plot(
 
 # %% [markdown]
 # A cached row is not free. Valkey has to be asked, its answer travels, text becomes a dictionary
-# and text again. PostgreSQL does hardly more for a primary key: it, too, finds the row in memory.
-# And when the entry is missing, all of that comes on top.
+# and text again. PostgreSQL, too, finds a row by primary key in memory. And when the entry is
+# missing, all of that comes on top.
 #
 # ## The costly query
 
 # %%
-costly = lab.compare(four_ways(COSTLY, "costly"), items, concurrency=4, at_least=3, most_rounds=6)
+costly = lab.compare(four_ways(COSTLY, "costly"), items, concurrency=1, at_least=3, most_rounds=6)
 costly.plot(
     title=f"The costly query: from Valkey {costly.speedup('Valkey')} as fast, "
     f"as bytes {costly.speedup('Valkey, bytes')}",
@@ -226,157 +229,69 @@ costly.plot(
 # Same code, same cache, another query. What a cache gains is what a miss costs more than a hit,
 # and nothing else; how often the data is read only says how often you collect it.
 #
-# ## How many hits must there be?
+# ## How cheap is too cheap?
 #
 # A request through the cache costs a mixture: the time of a hit, or that of a miss, which is the
-# query and two round trips in vain. Where does the mixture become cheaper than asking PostgreSQL
-# directly?
-
-# %%
-from course_app.plots import plot_panels
-
-ms = {name: cheap[name].middle("p50") for name in ("PostgreSQL", "Valkey", "Valkey in vain")}
-in_vain = ms["Valkey in vain"] - ms["PostgreSQL"]
-slow, hit = (costly[name].middle("p50") for name in ("PostgreSQL", "Valkey"))
-
-
-def mixture(query_ms: float, hit_ms: float) -> dict[str, list]:
-    through = [(100 * h, (1 - h) * (query_ms + in_vain) + h * hit_ms) for h in (0, 0.25, 0.5, 1)]
-    direct = [(100 * h, query_ms) for h in (0, 1)]
-    return {
-        "Valkey": [(x, y, y, y) for x, y in through],
-        "PostgreSQL": [(x, y, y, y) for x, y in direct],
-    }
-
-
-def break_even(query_ms: float, hit_ms: float) -> str:
-    share = in_vain / (query_ms + in_vain - hit_ms)
-    return f"{100 * share:.0f} % hits" if 0 < share < 1 else "never"
-
-
-# %% [markdown]
-# Where the falling line meets the level one, the cache begins to pay:
-
-# %%
-plot_panels(
-    {
-        "cheap query, ms": mixture(ms["PostgreSQL"], ms["Valkey"]),
-        "costly query, ms": mixture(slow, hit),
-    },
-    x_label="hits, %",
-    title=f"The cache pays from: cheap query {break_even(ms['PostgreSQL'], ms['Valkey'])}, "
-    f"costly query {break_even(slow, hit)}",
-    y_log=False,
-)
-
-# %% [markdown]
-# ## How many hits will there be?
+# query and two round trips in vain. With `h` for the share of hits, it is cheaper than asking
+# PostgreSQL directly if the query takes longer than
 #
-# That depends on how uneven the demand is. Popularity often follows Zipf's law: the k-th item is
-# asked for in proportion to 1 / k^s. Here 100,000 items are asked for 20,000 times, then hits are
-# counted over as many requests, for caches that keep the entries used last.
+# `hit + in vain * (1 - h) / h`.
+#
+# From which share of hits on does the cache pay for the primary key?
+
+# %%
+guess = lab.predict(50, "% hits, from which on a primary key is better cached")
 
 # %%
 import numpy as np
-from cachetools import LRUCache
 
-
-def hit_percentage(entries: int, s: float, requests: int = 20_000) -> float:
-    popularity = 1 / np.arange(1, 100_001) ** s
-    draws = np.random.default_rng(9).choice(100_000, 2 * requests, p=popularity / popularity.sum())
-    cache, hits = LRUCache(entries), 0
-    for i, item in enumerate(draws.tolist()):
-        hits += item in cache and i >= requests
-        cache[item] = True
-    return 100 * hits / requests
-
-
-entries = [100, 1_000, 10_000, 100_000]
-hit_ratios = {
-    f"s = {s:g}": [(n, *3 * (hit_percentage(n, s),)) for n in entries] for s in (1.2, 1.0, 0.6, 0)
-}
-
-# %%
+from course_app.measure.statistics import Interval, mean_interval
 from course_app.plots import plot_lines
 
-one_percent = {name: points[1][1] for name, points in hit_ratios.items()}
+by_key, hit, miss = (cheap[n].rounds["p50"] for n in ("PostgreSQL", "Valkey", "Valkey in vain"))
+in_vain = miss - by_key  # ms, one value a round: the intervals come from the rounds
+SHARES = np.array([0.2, 0.4, 0.6, 0.8, 0.9, 1.0])
+break_even = {h: mean_interval(hit + in_vain * (1 - h) / h) for h in SHARES}
+needed = mean_interval(100 * in_vain / (miss - hit))
+takes = {
+    "primary key": mean_interval(by_key),
+    "costly query": mean_interval(costly["PostgreSQL"].rounds["p50"]),
+}
+print(guess.against(needed))
+
+
+def line(intervals: dict[float, Interval]) -> list[tuple[float, float, float, float]]:
+    return [(100 * h, i.estimate, i.low, i.high) for h, i in intervals.items()]
+
+
+pays = (
+    f"from {needed:.0f} % hits on"
+    if needed.below(100)
+    else (
+        f"at no share of hits (it would be {needed:.0f} %)"
+        if needed.above(100)
+        else f"from {needed:.0f} % hits on, which may be never"
+    )
+)
 plot_lines(
-    hit_ratios,
-    x_label="entries that the cache holds (of 100,000 items)",
-    y_label="hits, %",
-    title=f"Room for 1 % of the items: {one_percent['s = 1']:.0f} % hits at s = 1, "
-    f"{one_percent['s = 0']:.0f} % if all are asked for alike",
-    y_log=False,
+    {
+        "break-even": line(break_even),
+        **{name: line(dict.fromkeys(SHARES, ms)) for name, ms in takes.items()},
+    },
+    x_label="hits, %",
+    y_label="a request to PostgreSQL takes, ms",
+    title=f"A cache pays above the first line: for the primary key {pays}",
+    y_log=True,
+)
+
+# %%
+print(
+    f"With 80 % hits, the cache pays for what takes longer than {break_even[0.8]:.2f} ms; "
+    f"the primary key takes {takes['primary key']:.2f} ms, "
+    f"the costly query {takes['costly query']:.1f} ms."
 )
 
 # %% [markdown]
-# A little room serves much of an uneven demand, and hardly any of an even one (s = 0). Even room
-# for all of them does not make every request a hit: each item is new once. Look at your own demand
-# before you buy memory.
-#
-# ## How far away are they?
-#
-# So far nothing was further away than this machine. Two counts tell what distance will do: the
-# round trips to each server.
-
-
-# %%
-def five_queries() -> FastAPI:
-    app = new_app()
-
-    @app.get("/{number}")
-    async def read(number: int) -> list[dict[str, Any]]:
-        async with app.pool.acquire() as conn:
-            return [dict(await conn.fetchrow(CHEAP, number + i)) for i in range(5)]
-
-    return app
-
-
-def by_distance() -> dict[str, FastAPI]:
-    return {
-        "five queries": five_queries(),
-        "one query": from_postgres(CHEAP),
-        "Valkey": from_valkey(CHEAP, "cheap"),
-        "dictionary": from_dictionary(CHEAP, asyncio.run(warm(CHEAP, "cheap"))),
-    }
-
-
-round_trips = {}
-with lab.wire_tap() as tap:
-    for name, app in by_distance().items():
-        counts = [tap.count(app, items, server=server) for server in ("postgres", "valkey")]
-        round_trips[name] = [wire.round_trips for wire in counts]
-        print(f"{name}: round trips to PostgreSQL and Valkey {round_trips[name]}")
-
-# %% [markdown]
-# Now move both servers away: half a millisecond is a data centre, two are the next one. One
-# request at a time.
-
-# %%
-distances = {name: [] for name in by_distance()}
-sweeps = {}
-for delay_ms in (0, 0.5, 2):
-    with lab.network_delay(delay_ms):
-        sweeps[delay_ms] = lab.sweep(by_distance(), items, values=[1], metric="p50", windows=2)
-    for name, line in distances.items():
-        point = sweeps[delay_ms].at(name, 1)
-        line.append((delay_ms, point.middle("p50"), *point.span("p50")))
-
-far = sweeps[2].ratio("one query", "Valkey", 1)
-plot_lines(
-    distances,
-    x_label="added round-trip time to both servers, ms",
-    y_label="median latency, ms",
-    title=f"2 ms away: one query takes {far} as long as Valkey "
-    f"({round_trips['one query'][0]:g} round trips or {round_trips['Valkey'][1]:g})",
-    y_log=False,
-)
-
-# %% [markdown]
-# The order follows from the counts: each round trip costs the distance once, a dictionary never
-# pays it. With servers far away, a page of many queries gains most from *one* answer in a cache.
-# The lookup gains too: by pool it is two round trips, the query's and the reset's.
-#
 # ## Writes: how old may an answer be?
 #
 # Now the data changes. Three strategies: let entries **expire** (after 400 ms here), **delete**
@@ -386,6 +301,7 @@ plot_lines(
 # %%
 import secrets
 
+sql("DROP TABLE IF EXISTS article")
 sql("CREATE TABLE article AS SELECT 0 AS version")
 READ = "SELECT version FROM article, pg_sleep(0.02)"
 WRITE = "UPDATE article SET version = version + 1"
@@ -423,8 +339,8 @@ async def delete(valkey) -> None:
 
 
 # %% [markdown]
-# For the stamp one `MGET` brings both, the stamp of now and the entry. The stamp lives longer than
-# any entry that was made before it.
+# For the stamp one `MGET` brings both, the stamp of now and the entry. The stamp lives longer
+# than any entry that was made before it.
 
 
 # %%
@@ -501,124 +417,75 @@ plot_over_time(
 )
 
 # %% [markdown]
-# Expiry promises an upper bound of age, and uses it up. Deleting is right when reads and writes do
-# not overlap. When they do, a slow reader that began before the write puts its old answer into the
-# cache after the deletion, where it stays. With a stamp the reader does that, too, but under a
-# stamp that nobody looks for any more.
+# Expiry promises an upper bound of age, and uses it up. Deleting is right when reads and writes
+# do not overlap. When they do, a slow reader that began before the write puts its old answer into
+# the cache after the deletion, where it stays. With a stamp the reader does that, too, but under
+# a stamp that nobody looks for any more.
 #
-# ## What is not there
-#
-# Somebody asks for users who do not exist. The guide's code caches the `null` and then answers it
-# with status 200. Without it, each such question goes to the database. A **negative entry**
-# remembers the absence, for a short time only: the user may come into being.
-
-# %%
-from fastapi import HTTPException
-
-
-def user_app(remember_absence: bool) -> FastAPI:
-    app = new_app()
-
-    @app.get("/{number}")
-    async def read(number: int) -> Response:
-        key = f"user:{number}"
-        body = await app.valkey.get(key)
-        if body is None:
-            row = await app.pool.fetchrow(CHEAP, number)
-            body = to_json(row and dict(row))
-            if row or remember_absence:
-                await app.valkey.set(key, body, ex=300 if row else 5)
-        if body == b"null":
-            raise HTTPException(404, "No such user")
-        return Response(body, media_type="application/json")
-
-    return app
-
-
-# %% [markdown]
-# Fifty questions for one who is not there:
-
-# %%
-nobody = get("/900001", expect_status=404)
-asked = {}
-for remember in (False, True):
-    replayed = lab.replay(user_app(remember), nobody, requests=50, name="user_app")
-    asked[remember] = replayed.counts["SQL statements"] * len(replayed.answers)
-print(
-    f"50 questions for nobody: {asked[False]:.0f} SQL statements, "
-    f"with a negative entry {asked[True]:.0f}"
-)
-
-# %% [markdown]
-# ## Everybody at once
-#
-# When a costly entry expires, all who ask meanwhile miss. Lesson 08 let one of them fetch, inside
-# of one process. Between processes the lock has to be in Valkey, too: `SET ... NX` succeeds for
-# one, and the lock expires, in case that one dies (after longer than any fetch takes).
-#
-# This one is the least that shows the idea. A fetch that fails keeps the lock, and the others wait
-# until it expires; a fetch that takes longer than the lock lives deletes somebody else's. In
-# production store a random token, release in `finally`, and delete only if the token is still yours
-# (`DELIFEQ` in Valkey 9, a script before). Two servers, fifty requests:
-
-
-# %%
-def report_app(locked: bool) -> FastAPI:
-    app = new_app()
-    app.fetches = 0
-
-    async def fetch() -> bytes:
-        app.fetches += 1
-        body = to_json(dict(await app.pool.fetchrow(COSTLY, 7)))
-        await app.valkey.set("report", body, ex=60)
-        return body
-
-    async def fetch_once() -> bytes:
-        while not await app.valkey.set("report:lock", 1, nx=True, px=2_000):
-            await asyncio.sleep(0.005)
-            if body := await app.valkey.get("report"):
-                return body
-        # Perhaps somebody was done between our look and our lock.
-        body = await app.valkey.get("report") or await fetch()
-        await app.valkey.delete("report:lock")
-        return body
-
-    @app.get("/")
-    async def read() -> Response:
-        body = await app.valkey.get("report")
-        body = body or await (fetch_once() if locked else fetch())
-        return Response(body, media_type="application/json")
-
-    return app
-
-
-# %% [markdown]
-# Fetches are counted where they happen, in both servers; each time the cache is empty at first.
-
-
-# %%
-async def fifty_requests(*servers) -> None:
-    async with httpx.AsyncClient() as client:
-        await asyncio.gather(*(client.get(servers[i % 2].url) for i in range(50)))
-
-
-fetches = {}
-for locked in (False, True):
-    asyncio.run(cache.delete("report"))
-    one, other = report_app(locked), report_app(locked)
-    with lab.serve(one) as first, lab.serve(other) as second:
-        asyncio.run(fifty_requests(first, second))
-    fetches[locked] = one.fetches + other.fetches
-print(f"50 requests for one entry: {fetches[False]} fetches, with a lock {fetches[True]}")
-
-# %% [markdown]
 # ## Valkey goes away
 #
 # A cache may be lost: everything in it is in the database as well. An app that does not handle it
-# answers 500. One that asks PostgreSQL instead is right, but how long does it wait before it gives
-# up on Valkey? A client that `from_url` made waits five seconds (redis-py 8; one made by
-# `Redis(host, port)` tries again and again, for a minute). A **short time-out** helps, and a
-# **pause** before the next attempt, so that not every request waits.
+# answers 500. One that asks PostgreSQL instead is right, but how long does it wait before it
+# gives up on Valkey? That depends on how its client was made. `lab.outages()` puts a switch
+# between apps and their servers; here Valkey is **silent**, as if somebody had pulled the cable,
+# and four clients of each kind ask for a key. How long does the first kind wait?
+
+# %%
+guess = lab.predict(1, "s until a client gives up, made by from_url without options")
+
+# %%
+from contextlib import suppress
+
+from redis.asyncio.connection import parse_url
+
+
+async def gives_up_after(client) -> float:
+    start = time.perf_counter()
+    with suppress(redis.RedisError):
+        await client.get("cheap:1")
+    await client.aclose()
+    return time.perf_counter() - start
+
+
+CLIENTS = {
+    "from_url(url)": lambda: redis.from_url(lab.valkey_url),
+    "from_url(url, socket_timeout=0.05)": lambda: redis.from_url(
+        lab.valkey_url, socket_timeout=0.05
+    ),
+    "Redis(host, port, socket_timeout=0.05)": lambda: redis.Redis(
+        **parse_url(lab.valkey_url), socket_timeout=0.05
+    ),
+}
+
+
+async def all_at_once() -> list[float]:
+    return await asyncio.gather(
+        *(gives_up_after(make()) for make in CLIENTS.values() for _ in range(4))
+    )
+
+
+with lab.outages() as network:
+    network.silence("valkey")
+    seconds = np.reshape(asyncio.run(all_at_once()), (len(CLIENTS), 4))
+    network.mend("valkey")
+patience = {name: mean_interval(each) for name, each in zip(CLIENTS, seconds, strict=True)}
+print(guess.against(patience["from_url(url)"]))
+for name, each in patience.items():
+    print(f"{name} gives up after {each:.2f} s")
+
+# %%
+print(
+    "The same time-out, another constructor, another wait."
+    if patience["Redis(host, port, socket_timeout=0.05)"].low
+    > 5 * patience["from_url(url, socket_timeout=0.05)"].high
+    else "Here both constructors gave up after a similar time."
+)
+print(f"Redis(host, port) tries again up to {redis.Redis().get_retry().get_retries()} times.")
+
+# %% [markdown]
+# A client made by its constructor tries again, with pauses in between, and each attempt may take
+# the whole time-out (redis-py 8: five seconds). A **short time-out** helps, and a **pause**
+# before the next attempt, so that not every request waits.
 
 
 # %%
@@ -654,9 +521,8 @@ def steadfast(pause_seconds: float = 0, **options) -> FastAPI:
 
 
 # %% [markdown]
-# `lab.outages()` puts a switch between the apps and their servers. Two ways to go away: Valkey is
-# **cut off** (the process ended, connections are refused), or **silent** (the cable was pulled). A
-# hundred requests arrive each second; in the middle Valkey is away for a while.
+# Two ways to go away: Valkey is **cut off** (the process ended, connections are refused), or
+# **silent**. A hundred requests arrive each second; in the middle Valkey is away for a while.
 
 # %%
 from threading import Timer
@@ -680,7 +546,7 @@ with lab.outages() as network:
             bytes_from_valkey(CHEAP, "cheap"), network.cut, network.mend
         ),
         "cut off, PostgreSQL instead": in_an_outage(steadfast(), network.cut, network.mend),
-        "silent, PostgreSQL after 5 s": in_an_outage(steadfast(), network.silence, network.mend),
+        "silent, default time-out": in_an_outage(steadfast(), network.silence, network.mend),
         "silent, after 50 ms, then a pause": in_an_outage(
             steadfast(pause_seconds=1, socket_timeout=0.05), network.silence, network.mend
         ),
@@ -694,14 +560,14 @@ from course_app.plots import plot_requests
 plot_requests(
     outage,
     title=f"Not handled: {errors['cut off, not handled']} errors. Silence costs "
-    f"{slowest['silent, PostgreSQL after 5 s']:,.0f} ms, with a time-out "
+    f"{slowest['silent, default time-out']:,.0f} ms, with a time-out "
     f"{slowest['silent, after 50 ms, then a pause']:,.0f} ms",
 )
 
 # %% [markdown]
-# Cut off, an app that asks PostgreSQL goes on: a refusal is a quick answer. Silence is worse,
-# because nobody says no. Without a time-out of your own, requests hang until Valkey is back or the
-# five seconds are over.
+# A gap in a row: errors, which have no dot. A refusal is a quick answer; in silence nobody says
+# no. Without a short time-out of your own, requests hang until Valkey is back or the client's
+# time is over, whichever comes first.
 #
 # One thing is left over, and a process that dies between its commit and its stamp leaves the same
 # behind: an old entry, until it expires. A write *during* the outage cannot delete or stamp
@@ -710,8 +576,8 @@ plot_requests(
 #
 # ## The verdicts
 #
-# What does sharing buy? The same costly report from two servers: each has a dictionary of its own,
-# or both share Valkey.
+# What does sharing buy? The same costly report from two servers: each has a dictionary of its
+# own, or both share Valkey.
 
 # %%
 statements = {}
@@ -768,9 +634,289 @@ lab.verdict(
 # - Store the finished bytes. A hit must look like a miss, times and all.
 # - Every entry expires, also negative ones; that is your net, not your strategy. Delete after
 #   writes, or stamp, if readers may overlap with writers.
-# - One fetches, the others wait: a lock with an expiry, in Valkey.
+# - One fetches, the others wait: a lock in Valkey, with an expiry, a token and a deadline (below).
+# - Set `maxmemory`, and say what goes when it is full.
 # - A time-out of milliseconds, a pause after a failure, and the database as the answer. Try it:
 #   take the cache away on purpose.
 #
 # Next: [the exercise](../exercises/09_redis_cache.ipynb). A costly report gets a cache that is
-# never wrong, and a cache that somebody built already may have to go.
+# never wrong, and a cache that somebody built already may have to go. What follows here is
+# optional.
+#
+# ## Going further (optional)
+#
+# ### How many hits will there be?
+#
+# That depends on how uneven the demand is. Popularity often follows Zipf's law: the k-th item is
+# asked for in proportion to 1 / k^s. Here 100,000 items are asked for 20,000 times, then hits are
+# counted over as many requests, for caches that keep the entries used last.
+
+# %%
+from cachetools import LRUCache
+
+
+def hit_percentage(entries: int, s: float, requests: int = 20_000) -> float:
+    popularity = 1 / np.arange(1, 100_001) ** s
+    draws = np.random.default_rng(9).choice(100_000, 2 * requests, p=popularity / popularity.sum())
+    cache, hits = LRUCache(entries), 0
+    for i, item in enumerate(draws.tolist()):
+        hits += item in cache and i >= requests
+        cache[item] = True
+    return 100 * hits / requests
+
+
+entries = [100, 1_000, 10_000, 100_000]
+hit_ratios = {
+    f"s = {s:g}": [(n, *3 * (hit_percentage(n, s),)) for n in entries] for s in (1.2, 1.0, 0.6, 0)
+}
+
+# %%
+one_percent = {name: points[1][1] for name, points in hit_ratios.items()}
+plot_lines(
+    hit_ratios,
+    x_label="entries that the cache holds (of 100,000 items)",
+    y_label="hits, %",
+    title=f"Room for 1 % of the items: {one_percent['s = 1']:.0f} % hits at s = 1, "
+    f"{one_percent['s = 0']:.0f} % if all are asked for alike",
+    y_log=False,
+)
+
+# %% [markdown]
+# Even room for all of them does not make every request a hit: each item is new once. Look at your
+# own demand before you buy memory, and then say how much of it the cache may have:
+
+# %%
+print(asyncio.run(cache.config_get("maxmemory*")))
+
+# %% [markdown]
+# `maxmemory 0` sets no limit, until the system kills the server. With a limit, `noeviction` refuses
+# writes when it is full, which a cache-aside app has to bear; `allkeys-lru` drops what was used
+# least recently, and `allkeys-lfu` what was used least often.
+#
+# ### How far away are they?
+#
+# So far nothing was further away than this machine. Two counts tell what distance will do: the
+# round trips to each server.
+
+
+# %%
+def five_queries() -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> list[dict[str, Any]]:
+        async with app.pool.acquire() as conn:
+            return [dict(await conn.fetchrow(CHEAP, number + i)) for i in range(5)]
+
+    return app
+
+
+def by_distance() -> dict[str, FastAPI]:
+    return {
+        "five queries": five_queries(),
+        "one query": from_postgres(CHEAP),
+        "Valkey": from_valkey(CHEAP, "cheap"),
+        "dictionary": from_dictionary(CHEAP, asyncio.run(warm(CHEAP, "cheap"))),
+    }
+
+
+round_trips = {}
+with lab.wire_tap() as tap:
+    for name, app in by_distance().items():
+        counts = [tap.count(app, items, server=server) for server in ("postgres", "valkey")]
+        round_trips[name] = [wire.round_trips for wire in counts]
+        print(f"{name}: round trips to PostgreSQL and Valkey {round_trips[name]}")
+
+# %% [markdown]
+# Now move both servers away: half a millisecond is a data centre, two are the next one. One
+# request at a time.
+
+# %%
+distances = {name: [] for name in by_distance()}
+sweeps = {}
+for delay_ms in (0, 0.5, 2):
+    with lab.network_delay(delay_ms):
+        sweeps[delay_ms] = lab.sweep(by_distance(), items, values=[1], metric="p50", windows=2)
+    for name, line in distances.items():
+        point = sweeps[delay_ms].at(name, 1)
+        line.append((delay_ms, point.middle("p50"), *point.span("p50")))
+
+far = sweeps[2].ratio("one query", "Valkey", 1)
+plot_lines(
+    distances,
+    x_label="added round-trip time to both servers, ms",
+    y_label="median latency, ms",
+    title=f"2 ms away: one query takes {far} as long as Valkey "
+    f"({round_trips['one query'][0]:g} round trips or {round_trips['Valkey'][1]:g})",
+    y_log=False,
+)
+
+# %% [markdown]
+# Compare the order with the counts: each round trip costs the distance once, and a dictionary never
+# pays it. With servers far away, a page of many queries gains most from *one* answer in a cache.
+#
+# ### What is not there
+#
+# Somebody asks for users who do not exist. The guide's code caches the `null` and then answers it
+# with status 200. Without it, each such question goes to the database. A **negative entry**
+# remembers the absence, for a short time only: the user may come into being.
+
+# %%
+from fastapi import HTTPException
+
+
+def user_app(remember_absence: bool) -> FastAPI:
+    app = new_app()
+
+    @app.get("/{number}")
+    async def read(number: int) -> Response:
+        key = f"user:{number}"
+        body = await app.valkey.get(key)
+        if body is None:
+            row = await app.pool.fetchrow(CHEAP, number)
+            body = to_json(row and dict(row))
+            if row or remember_absence:
+                await app.valkey.set(key, body, ex=300 if row else 5)
+        if body == b"null":
+            raise HTTPException(404, "No such user")
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+# %% [markdown]
+# Fifty questions for one who is not there:
+
+# %%
+nobody = get("/900001", expect_status=404)
+asked = {}
+for remember in (False, True):
+    replayed = lab.replay(user_app(remember), nobody, requests=50, name="user_app")
+    asked[remember] = replayed.counts["SQL statements"] * len(replayed.answers)
+print(
+    f"50 questions for nobody: {asked[False]:.0f} SQL statements, "
+    f"with a negative entry {asked[True]:.0f}"
+)
+
+
+# %% [markdown]
+# ### Everybody at once
+#
+# When a costly entry expires, all who ask meanwhile miss. Lesson 08 let one of them fetch, inside
+# of one process. Between processes the lock has to be in Valkey, too. Four things make it a lock
+# that one can live with: `SET ... NX` succeeds for one; it **expires**, in case that one dies;
+# its value is a random **token**, so that who is late does not release somebody else's lock (a
+# script compares and deletes in one step, as `DELIFEQ` of Valkey 9 does); and who waits does so
+# only until a **deadline**, and then fetches without it.
+
+# %%
+LOCK_MS, PATIENCE_SECONDS = 1_000, 0.5
+
+
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+
+class Lock:
+    """Everybody's first fetch of a key, and nobody's second, as long as a fetch is quick."""
+
+    def __init__(self, valkey, key: str):
+        self.valkey, self.key, self.token = valkey, f"{key}:lock", secrets.token_hex(8)
+
+    async def __aenter__(self) -> bool:
+        self.mine = bool(await self.valkey.set(self.key, self.token, nx=True, px=LOCK_MS))
+        return self.mine
+
+    async def __aexit__(self, *error) -> None:
+        if self.mine:
+            await self.valkey.eval(RELEASE, 1, self.key, self.token)
+
+
+def report_app(locked: bool, fails: int = 0) -> FastAPI:
+    app = new_app()
+    app.fetches = 0
+
+    async def fetch() -> bytes:
+        app.fetches += 1
+        if app.fetches <= fails:
+            raise HTTPException(503, "The report is not to be had")
+        body = to_json(dict(await app.pool.fetchrow(COSTLY, 7)))
+        await app.valkey.set("report", body, ex=60)
+        return body
+
+    async def fetch_once() -> bytes:
+        deadline = time.perf_counter() + PATIENCE_SECONDS
+        while time.perf_counter() < deadline:
+            async with Lock(app.valkey, "report") as mine:
+                # Perhaps somebody was done between our look and our lock.
+                if body := await app.valkey.get("report"):
+                    return body
+                if mine:
+                    return await fetch()
+            await asyncio.sleep(0.02)
+        return await fetch()
+
+    @app.get("/")
+    async def read() -> Response:
+        body = await app.valkey.get("report")
+        body = body or await (fetch_once() if locked else fetch())
+        return Response(body, media_type="application/json")
+
+    return app
+
+
+# %% [markdown]
+# Two servers, fifty requests, and the cache is empty at first. Fetches are counted where they
+# happen. In the third case a server's first fetch fails.
+
+
+# %%
+async def fifty_requests(*servers) -> tuple[int, float]:
+    """How many answers were errors, and how long the slowest took (s)."""
+    start = time.perf_counter()
+    async with httpx.AsyncClient() as client:
+        answers = await asyncio.gather(*(client.get(servers[i % 2].url) for i in range(50)))
+    return sum(a.status_code != 200 for a in answers), time.perf_counter() - start
+
+
+for what, options in {
+    "no lock": {"locked": False},
+    "a lock": {"locked": True},
+    "a lock, and a first fetch that fails": {"locked": True, "fails": 1},
+}.items():
+    asyncio.run(cache.delete("report", "report:lock"))
+    one, other = report_app(**options), report_app(**options)
+    with lab.serve(one) as first, lab.serve(other) as second:
+        failed, seconds = asyncio.run(fifty_requests(first, second))
+    print(
+        f"{what}: {one.fetches + other.fetches} fetches, {failed} errors, "
+        f"all answered after {seconds:.2f} s"
+    )
+
+# %% [markdown]
+# What it still lacks. A fetch that takes longer than the lock lives is joined by a second one:
+# the lock saves work, it does not promise that only one writes. Valkey may lose it at a failover.
+# Those who wait ask again and again. And a lock is for one key: if many entries were made at the
+# same time, they expire at the same time, each with a stampede of its own.
+#
+# ### A spread of expiries
+#
+# Against that, a little chance in each time to live (**jitter**) helps. A thousand entries are
+# made at the start and live 60 s; each is fetched anew when it expires.
+
+
+# %%
+def most_fetches_a_second(jitter: float, entries: int = 1_000, seconds: int = 600) -> list[int]:
+    """Over ten minutes, minute by minute."""
+    draw = np.random.default_rng(9)
+    due, busiest = np.zeros(entries), []
+    for _ in range(seconds // 60):
+        due = due + 60 * (1 + jitter * draw.uniform(-1, 1, entries))
+        busiest.append(int(np.bincount(due.astype(int)).max()))
+    return busiest
+
+
+for jitter in (0, 0.05, 0.2):
+    first, *_, last = most_fetches_a_second(jitter)
+    print(
+        f"jitter ±{jitter:.0%}: the busiest second has {first} fetches, in the tenth round {last}"
+    )

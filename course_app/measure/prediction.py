@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from course_app.measure.statistics import significant
+from course_app.measure.statistics import Interval, significant
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,13 @@ class Prediction:
     def __str__(self) -> str:
         return f"You predict: {significant(self.value)} {self.what}."
 
-    def against(self, measured: float) -> str:
-        """How the prediction compares with what was measured."""
-        ratio = measured / self.value if self.value else float("inf")
-        gap = "close" if 2 / 3 < ratio < 1.5 else f"{significant(max(ratio, 1 / ratio))} times off"
-        return f"predicted {significant(self.value)}, measured {significant(measured)}: {gap}"
+    def against(self, measured: Interval) -> str:
+        """How the prediction compares with what was measured, in one sentence."""
+        ratio = measured.estimate / self.value if self.value else float("inf")
+        if measured.low <= self.value <= measured.high:
+            gap = "that is inside of the interval"
+        elif 2 / 3 < ratio < 1.5:
+            gap = "close"
+        else:
+            gap = f"{significant(max(ratio, 1 / ratio))} times off"
+        return f"Predicted {significant(self.value)}, measured {measured:significant}: {gap}."
