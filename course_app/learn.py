@@ -224,7 +224,7 @@ def load_exercise(name: str) -> Exercise:
     """
     number, _, word = name.partition("_")
     modules = _module_names()
-    for module in (word, name):
+    for module in (word, name, f"{word or name}_"):  # `async` is no name for a module
         if module in modules:
             return _exercise(module)
     slugs = {_exercise(module).slug: module for module in modules}

@@ -42,28 +42,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 
-
-def unfair_report(postgres_dsn: str) -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/report")
-    async def report(drivers: Annotated[list[str], Query()], rows: int = 1) -> dict[str, Any]:
-        found: list[dict[str, Any]] = []
-        for name in drivers:
-            began = time.perf_counter()
-            client = DRIVERS[name](postgres_dsn, 1)
-            fetch = await client.__aenter__()
-            for _ in range(20):
-                await fetch()
-            seconds = time.perf_counter() - began
-            first = found[0]["seconds"] if found else seconds
-            found.append(
-                {"driver": name, "calls": 20, "seconds": seconds, "times_as_long": seconds / first}
-            )
-        return {"rows": rows, "drivers": found}
-
-    return app
-
+from course_app.exercises.client_libraries.baseline import unfair_report
 
 # %% [markdown]
 # ## Done means
@@ -111,45 +90,7 @@ import numpy as np
 
 from course_app.apps.drivers import Fetch
 
-Name = Literal["asyncpg", "psycopg", "psycopg2", "orm"]
-
-
-def create_app(postgres_dsn: str) -> FastAPI:
-    app = FastAPI()
-
-    async def seconds_per_call(fetch: Fetch, calls: int) -> float:
-        began = time.perf_counter()
-        for _ in range(calls):
-            await fetch()
-        return (time.perf_counter() - began) / calls
-
-    @app.get("/report")
-    async def report(
-        drivers: Annotated[list[Name], Query(min_length=1, max_length=8)],
-        rows: Annotated[int, Query(ge=1, le=1000)] = 1,
-    ) -> dict[str, Any]:
-        async with AsyncExitStack() as stack:
-            # Everything is open, and has been used once, before any clock runs.
-            clients = [DRIVERS[name](postgres_dsn, rows) for name in drivers]
-            fetches = [await stack.enter_async_context(client) for client in clients]
-            warm = [await seconds_per_call(fetch, 3) for fetch in fetches]
-            calls = [min(max(int(0.005 / seconds), 2), 200) for seconds in warm]
-            rounds = []
-            for number in range(14):
-                order = list(range(len(fetches)))[:: -1 if number % 2 else 1]
-                times = {i: await seconds_per_call(fetches[i], calls[i]) for i in order}
-                rounds.append([times[i] for i in range(len(fetches))])
-        logs = np.log(rounds)
-        found = []
-        for i, name in enumerate(drivers):
-            ratio = mean_interval(logs[:, i] - logs[:, 0]).exp()
-            times_as_long = [ratio.low, ratio.estimate, ratio.high]
-            made = 3 + 14 * calls[i]
-            found.append({"driver": name, "calls": made, "times_as_long": times_as_long})
-        return {"rows": rows, "drivers": found}
-
-    return app
-
+from course_app.exercises.client_libraries.reference import Name, create_app
 
 # end solution
 

@@ -17,33 +17,7 @@ from typing import Any
 import asyncpg
 from fastapi import FastAPI
 
-PAGE = "SELECT * FROM posts ORDER BY created_at DESC, id DESC OFFSET $2 LIMIT $1"
-AUTHOR = "SELECT * FROM users WHERE id = $1"
-TAGS = """SELECT tags.* FROM post_tags JOIN tags ON tags.id = post_tags.tag_id
-    WHERE post_tags.post_id = $1 ORDER BY tags.name"""
-
-
-def slow_report(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/report")
-    async def report(limit: int = 20, cursor: int = 0) -> dict[str, Any]:
-        posts = []
-        async with app.state.pool.acquire() as conn:
-            for row in await conn.fetch(PAGE, limit, cursor):
-                author = await conn.fetchrow(AUTHOR, row["author_id"])
-                tags = [tag["name"] for tag in await conn.fetch(TAGS, row["id"])]
-                post = {"id": row["id"], "title": row["title"]}
-                posts.append(post | {"author": author["name"], "tags": tags})
-        return {"posts": posts, "next": str(cursor + limit) if len(posts) == limit else None}
-
-    return app
-
+from course_app.exercises.queries.baseline import PAGE, AUTHOR, TAGS, slow_report
 
 # %% [markdown]
 # Look at the statements and at the buffers of one request before you change anything.
@@ -85,56 +59,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Query
 
-INDEX = "CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at, id)"
-# The page first, in the order of the index; authors and tags only for the posts on it.
-REPORT = """
-SELECT p.id, p.title, p.created_at, users.name AS author, ARRAY(
-    SELECT tags.name FROM post_tags JOIN tags ON tags.id = post_tags.tag_id
-    WHERE post_tags.post_id = p.id ORDER BY tags.name
-) AS tags
-FROM (
-    SELECT id, title, author_id, created_at FROM posts
-    WHERE (created_at, id) <
-        (coalesce($2::timestamptz, 'infinity'), coalesce($3::bigint, 9223372036854775807))
-    ORDER BY created_at DESC, id DESC LIMIT $1
-) AS p JOIN users ON users.id = p.author_id
-ORDER BY p.created_at DESC, p.id DESC
-"""
-
-
-def place_of(cursor: str | None) -> tuple[datetime | None, int | None]:
-    """Where the page before ended."""
-    if cursor is None:
-        return None, None
-    created_at, _, number = cursor.rpartition("_")
-    try:
-        return datetime.fromisoformat(created_at), int(number)
-    except ValueError:
-        raise HTTPException(422, "This cursor is not one of the report's") from None
-
-
-def create_app(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as app.state.pool:
-            await app.state.pool.execute(INDEX)
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/report")
-    async def report(
-        limit: Annotated[int, Query(ge=1, le=100)] = 20, cursor: str | None = None
-    ) -> dict[str, Any]:
-        rows = await app.state.pool.fetch(REPORT, limit, *place_of(cursor))
-        fields = ("id", "title", "author", "tags")
-        posts = [{field: row[field] for field in fields} for row in rows]
-        full = len(rows) == limit
-        after = f"{rows[-1]['created_at'].isoformat()}_{rows[-1]['id']}" if full else None
-        return {"posts": posts, "next": after}
-
-    return app
-
+from course_app.exercises.queries.reference import INDEX, REPORT, place_of, create_app
 
 # end solution
 # %%

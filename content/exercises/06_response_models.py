@@ -15,34 +15,7 @@ from typing import Annotated
 import asyncpg
 from fastapi import FastAPI, HTTPException, Query
 
-Limit = Annotated[int, Query(ge=1, le=500)]
-
-PAGE = "SELECT * FROM users WHERE id > $1 ORDER BY id LIMIT $2"
-ONE = "SELECT * FROM users WHERE id = $1"
-
-
-def telling_directory(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/members")
-    async def list_members(after: int = 0, limit: Limit = 100):
-        rows = await app.state.pool.fetch(PAGE, after, limit)
-        return {"members": [dict(row) for row in rows], "left_out": 0}
-
-    @app.get("/members/{member_id}")
-    async def read_member(member_id: int):
-        row = await app.state.pool.fetchrow(ONE, member_id)
-        if row is None:
-            raise HTTPException(404, "No such member")
-        return dict(row)
-
-    return app
-
+from course_app.exercises.response_models.baseline import Limit, PAGE, ONE, telling_directory
 
 # %% [markdown]
 # See what it tells and what that costs, before you change it. How many calls are there for each
@@ -86,56 +59,15 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field, ValidationError
 
-COLUMNS = "id, name, bio, created_at"
-PUBLIC_PAGE = f"SELECT {COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2"
-PUBLIC_ONE = f"SELECT {COLUMNS} FROM users WHERE id = $1"
-
-
-class Member(BaseModel):
-    """What everybody may know."""
-
-    id: int
-    name: Annotated[str, Field(min_length=1)]
-    bio: str | None
-    created_at: datetime
-
-
-class Page(BaseModel):
-    members: list[Member]
-    left_out: int
-
-
-def member_of(row: asyncpg.Record | None) -> Member | None:
-    """A row as a member; None if there is none, or if it does not fit."""
-    try:
-        return None if row is None else Member.model_validate(dict(row))
-    except ValidationError:
-        return None
-
-
-def create_app(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/members")
-    async def list_members(after: int = 0, limit: Limit = 100) -> Page:
-        rows = await app.state.pool.fetch(PUBLIC_PAGE, after, limit)
-        members = [member for member in map(member_of, rows) if member is not None]
-        return Page(members=members, left_out=len(rows) - len(members))
-
-    @app.get("/members/{member_id}")
-    async def read_member(member_id: int) -> Member:
-        member = member_of(await app.state.pool.fetchrow(PUBLIC_ONE, member_id))
-        if member is None:
-            raise HTTPException(404, "No such member")
-        return member
-
-    return app
-
+from course_app.exercises.response_models.reference import (
+    COLUMNS,
+    PUBLIC_PAGE,
+    PUBLIC_ONE,
+    Member,
+    Page,
+    member_of,
+    create_app,
+)
 
 # end solution
 # %%

@@ -20,64 +20,13 @@ from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import StreamingResponse
 
-Limit = Annotated[int, Query(ge=1, le=20_000)]
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-POST = "SELECT id, title FROM posts WHERE id = $1"
-POSTS = """
-SELECT convert_to(json_agg(page)::text, 'UTF8') FROM (
-    SELECT posts.id, title, body, users.name AS author
-    FROM posts JOIN users ON users.id = author_id ORDER BY posts.id LIMIT $1
-) AS page
-"""
-
-
-def service(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=4, max_size=4) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/posts")  # phones and offices read these
-    @app.get("/internal/posts")  # the search indexer does, on this machine
-    async def list_posts(limit: Limit = 90) -> Response:
-        body = await app.state.pool.fetchval(POSTS, limit)
-        return Response(body, media_type="application/json")
-
-    @app.get("/posts/{post_id}")
-    async def read_post(post_id: int) -> dict[str, Any]:
-        row = await app.state.pool.fetchrow(POST, post_id)
-        if row is None:
-            raise HTTPException(404, "No such post")
-        return dict(row)
-
-    @app.get("/posts/{post_id}/figures.xlsx")  # a spreadsheet is a zip archive
-    async def figures(post_id: int) -> Response:
-        return Response(random.Random(post_id).randbytes(60_000), media_type=XLSX)
-
-    @app.get("/feed")
-    async def feed() -> StreamingResponse:
-        async def news() -> AsyncIterator[str]:
-            for number in range(5):
-                yield f"Piece of news {number}. " * 60
-                await asyncio.sleep(0.05)
-
-        return StreamingResponse(news(), media_type="text/plain")
-
-    return app
-
+from course_app.exercises.compression.baseline import Limit, XLSX, POST, POSTS, service
 
 # %% [markdown]
 # This is all that the colleague changed:
 
-
 # %%
-def guides_line(postgres_dsn: str) -> FastAPI:
-    app = service(postgres_dsn)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
-    return app
-
+from course_app.exercises.compression.baseline import guides_line
 
 # %% [markdown]
 # See what it does before you change it: what costs most, and what comes of it? The bytes stand in
@@ -137,29 +86,7 @@ levels = {"phone": 9, "office": 9, "indexer": 9}
 # solution:
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
 
-
-class CompressForTheWorld:
-    """Passes requests from this machine by, and all others through Starlette's middleware."""
-
-    def __init__(self, app: Any, **options: Any) -> None:
-        self.plain, self.packed = app, GZipMiddleware(app, **options)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        inside = scope["type"] != "http" or scope["path"].startswith("/internal/")
-        await (self.plain if inside else self.packed)(scope, receive, send)
-
-
-def create_app(postgres_dsn: str) -> CompressForTheWorld:
-    return CompressForTheWorld(
-        service(postgres_dsn),
-        minimum_size=1000,
-        compresslevel=1,
-        exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, XLSX),
-    )
-
-
-levels = {"phone": 6, "office": 1, "indexer": None}
-
+from course_app.exercises.compression.reference import CompressForTheWorld, create_app, levels
 
 # end solution
 # %%

@@ -16,45 +16,13 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import FastAPI, HTTPException, Query
 
-Limit = Annotated[int, Query(ge=1, le=50)]
-Report = dict[str, Any]
-
-TAG = "SELECT name FROM tags WHERE id = $1"
-TOP_AUTHORS = """
-SELECT users.id, users.name, count(*) AS posts
-FROM post_tags JOIN posts ON posts.id = post_id JOIN users ON users.id = posts.author_id
-WHERE tag_id = $1 GROUP BY users.id ORDER BY posts DESC, users.id LIMIT $2
-"""
-
-
-def report_for_each_request(postgres_dsn: str) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    async def load(tag_id: int, limit: int) -> Report:
-        try:
-            name = await app.state.pool.fetchval(TAG, tag_id)
-            authors = await app.state.pool.fetch(TOP_AUTHORS, tag_id, limit)
-        except asyncpg.PostgresError:
-            raise HTTPException(503, "The database has a problem") from None
-        if name is None:
-            raise HTTPException(404, "No such tag")
-        return {"tag": name, "authors": [dict(author) for author in authors]}
-
-    @app.get("/tags/{tag_id}/authors")
-    async def top_authors(tag_id: int, limit: Limit = 10, reader: int | None = None) -> Report:
-        report = await load(tag_id, limit)
-        for author in report["authors"]:
-            if author["id"] == reader:
-                author["you"] = True
-        return report
-
-    return app
-
+from course_app.exercises.in_memory_cache.baseline import (
+    Limit,
+    Report,
+    TAG,
+    TOP_AUTHORS,
+    report_for_each_request,
+)
 
 # %% [markdown]
 # Count before you change it: statements and buffers per request.
@@ -94,53 +62,7 @@ import asyncio
 
 from cachetools import TTLCache
 
-
-def create_app(postgres_dsn: str) -> FastAPI:
-    reports: TTLCache[tuple[int, int], Report] = TTLCache(maxsize=20, ttl=1)
-    under_way: dict[tuple[int, int], asyncio.Task[Report]] = {}
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8) as app.state.pool:
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-
-    async def load(tag_id: int, limit: int) -> Report:
-        try:
-            name = await app.state.pool.fetchval(TAG, tag_id)
-            authors = await app.state.pool.fetch(TOP_AUTHORS, tag_id, limit)
-        except asyncpg.PostgresError:
-            raise HTTPException(503, "The database has a problem") from None
-        if name is None:
-            raise HTTPException(404, "No such tag")
-        return {"tag": name, "authors": [dict(author) for author in authors]}
-
-    async def load_once(key: tuple[int, int]) -> Report:
-        try:
-            report = reports[key] = await load(*key)
-            return report
-        finally:
-            del under_way[key]
-
-    async def cached(key: tuple[int, int]) -> Report:
-        if (report := reports.get(key)) is not None:
-            return report
-        if key not in under_way:
-            under_way[key] = asyncio.create_task(load_once(key))
-        return await asyncio.shield(under_way[key])
-
-    @app.get("/tags/{tag_id}/authors")
-    async def top_authors(tag_id: int, limit: Limit = 10, reader: int | None = None) -> Report:
-        shared = await cached((tag_id, limit))
-        authors = [
-            {**author, "you": True} if author["id"] == reader else author
-            for author in shared["authors"]
-        ]
-        return {**shared, "authors": authors}
-
-    return app
-
+from course_app.exercises.in_memory_cache.reference import create_app
 
 # end solution
 # %%

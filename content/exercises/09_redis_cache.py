@@ -19,136 +19,28 @@ import redis.asyncio as redis
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel
 
-
-class Summary(BaseModel):
-    id: int
-    name: str
-    posts: int
-    comments: int
-    newest: datetime | None
-
-
-class User(BaseModel):
-    id: int
-    name: str
-    email: str
-
-
-class Name(BaseModel):
-    name: str
-
-
-class Comment(BaseModel):
-    author_id: int
-    body: str
-
+from course_app.exercises.redis_cache.baseline import Summary, User, Name, Comment
 
 # %%
-INDICES = """
-CREATE INDEX IF NOT EXISTS post_tags_tag ON post_tags (tag_id);
-CREATE INDEX IF NOT EXISTS comments_post ON comments (post_id)"""
-SUMMARY = """
-SELECT t.id, t.name, count(DISTINCT p.post_id) AS posts, count(c.id) AS comments,
-    max(c.created_at) AS newest
-FROM tags AS t LEFT JOIN post_tags AS p ON p.tag_id = t.id LEFT JOIN comments AS c USING (post_id)
-WHERE t.id = $1 GROUP BY t.id"""
-COMMENT = """
-INSERT INTO comments (post_id, author_id, body)
-SELECT id, $2, $3 FROM posts WHERE id = $1 RETURNING id"""
-
-
-def new_app(postgres_dsn: str, valkey_url: str, **options: Any) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (
-            asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8) as app.state.pool,
-            redis.from_url(valkey_url, **options) as app.state.valkey,
-        ):
-            await app.state.pool.execute(INDICES)
-            yield
-
-    return FastAPI(lifespan=lifespan)
-
+from course_app.exercises.redis_cache.baseline import INDICES, SUMMARY, COMMENT, new_app
 
 # %% [markdown]
 # The users, with a cache or without one:
 
-
 # %%
-def add_users(app: FastAPI, cached: bool) -> None:
-    @app.get("/users/{user_id}")
-    async def read_user(user_id: int) -> User:
-        if cached and (body := await app.state.valkey.get(f"user:{user_id}")):
-            return User.model_validate_json(body)
-        query = "SELECT id, name, email FROM users WHERE id = $1"
-        row = await app.state.pool.fetchrow(query, user_id)
-        if row is None:
-            raise HTTPException(404, "No such user")
-        user = User(**row)
-        if cached:
-            await app.state.valkey.set(f"user:{user_id}", user.model_dump_json(), ex=60)
-        return user
-
+from course_app.exercises.redis_cache.baseline import add_users
 
 # %% [markdown]
 # The writes may stay as they are. After each of them they call `changed`, which does nothing yet.
 
-
 # %%
-class Changed(Protocol):
-    """Is told, after each write, which tag has changed, or on which post there is a comment."""
-
-    async def __call__(self, *, tag_id: int | None = None, post_id: int | None = None) -> None: ...
-
-
-async def tell_nobody(*, tag_id: int | None = None, post_id: int | None = None) -> None: ...
-
-
-def add_writes(app: FastAPI, changed: Changed) -> None:
-    @app.post("/tags", status_code=201)
-    async def add_tag(tag: Name) -> dict[str, int]:
-        query = "INSERT INTO tags (name) VALUES ($1) RETURNING id"
-        tag_id = await app.state.pool.fetchval(query, tag.name)
-        await changed(tag_id=tag_id)
-        return {"id": tag_id}
-
-    @app.put("/tags/{tag_id}", status_code=204)
-    async def rename_tag(tag_id: int, tag: Name) -> Response:
-        query = "UPDATE tags SET name = $2 WHERE id = $1 RETURNING id"
-        if await app.state.pool.fetchval(query, tag_id, tag.name) is None:
-            raise HTTPException(404, "No such tag")
-        await changed(tag_id=tag_id)
-        return Response(status_code=204)
-
-    @app.post("/posts/{post_id}/comments", status_code=201)
-    async def add_comment(post_id: int, comment: Comment) -> dict[str, int]:
-        values = (post_id, comment.author_id, comment.body)
-        comment_id = await app.state.pool.fetchval(COMMENT, *values)
-        if comment_id is None:
-            raise HTTPException(404, "No such post")
-        await changed(post_id=post_id)
-        return {"id": comment_id}
-
+from course_app.exercises.redis_cache.baseline import Changed, tell_nobody, add_writes
 
 # %% [markdown]
 # And this is the app:
 
-
 # %%
-def as_it_is(postgres_dsn: str, valkey_url: str) -> FastAPI:
-    app = new_app(postgres_dsn, valkey_url)
-    add_users(app, cached=True)
-    add_writes(app, tell_nobody)
-
-    @app.get("/tags/{tag_id}/summary")
-    async def summary(tag_id: int) -> Summary:
-        row = await app.state.pool.fetchrow(SUMMARY, tag_id)
-        if row is None:
-            raise HTTPException(404, "No such tag")
-        return Summary(**row)
-
-    return app
-
+from course_app.exercises.redis_cache.baseline import as_it_is
 
 # %% [markdown]
 # See what it costs before you change it.
@@ -224,85 +116,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-
-class Cache:
-    """Entries that bear a stamp, and count only while it is the stamp of now.
-
-    A write sets a new one. If Valkey is away then, that is made up for before anything else is
-    asked of it.
-    """
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-        self.unsettled: dict[int, str] = {}
-        self.away_until = 0.0
-
-    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
-        """The stamp of now and the body under it; no stamp while Valkey is away."""
-        await self.settle()
-        keys = (f"stamp:{tag_id}", f"summary:{tag_id}")
-        found = None if self.unsettled else await self.ask(self.app.state.valkey.mget, keys)
-        if found is None:
-            return None, None
-        stamp, entry = found[0] or b"none", found[1] or b""
-        return stamp, entry.removeprefix(stamp) if entry.startswith(stamp) else None
-
-    async def keep(self, tag_id: int, stamp: bytes | None, body: bytes) -> None:
-        if stamp is not None:
-            await self.ask(self.app.state.valkey.set, f"summary:{tag_id}", stamp + body, ex=60)
-
-    async def changed(self, *, tag_id: int | None = None, post_id: int | None = None) -> None:
-        tags = [tag_id] if tag_id is not None else await self.tags_of(post_id)
-        self.unsettled.update((tag, secrets.token_hex(8)) for tag in tags)
-        await self.settle()
-
-    async def tags_of(self, post_id: int | None) -> list[int]:
-        query = "SELECT tag_id FROM post_tags WHERE post_id = $1"
-        return [row["tag_id"] for row in await self.app.state.pool.fetch(query, post_id)]
-
-    async def settle(self) -> None:
-        """Stamp what was written to; a stamp lives longer than all entries from before it."""
-        pending = dict(self.unsettled)
-        if not pending:
-            return
-        pipeline = self.app.state.valkey.pipeline(transaction=False)
-        for tag, stamp in pending.items():
-            pipeline.set(f"stamp:{tag}", stamp, ex=3600)
-        if await self.ask(pipeline.execute) is not None:
-            for tag, stamp in pending.items():
-                if self.unsettled.get(tag) == stamp:
-                    del self.unsettled[tag]
-
-    async def ask(self, command: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
-        """Valkey's answer, or None while it is away; it is not asked again for half a second."""
-        if time.monotonic() < self.away_until:
-            return None
-        try:
-            return await command(*args, **options)
-        except redis.RedisError:
-            self.away_until = time.monotonic() + 0.5
-            return None
-
-
-def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
-    app = new_app(postgres_dsn, valkey_url, socket_timeout=0.1, socket_connect_timeout=0.1)
-    cache = Cache(app)
-    add_users(app, cached=False)
-    add_writes(app, cache.changed)
-
-    @app.get("/tags/{tag_id}/summary", response_model=Summary)
-    async def summary(tag_id: int) -> Response:
-        stamp, body = await cache.find(tag_id)
-        if body is None:
-            row = await app.state.pool.fetchrow(SUMMARY, tag_id)
-            body = Summary(**row).model_dump_json().encode() if row else b""
-            await cache.keep(tag_id, stamp, body)
-        if not body:
-            raise HTTPException(404, "No such tag")
-        return Response(body, media_type="application/json")
-
-    return app
-
+from course_app.exercises.redis_cache.reference import Cache, create_app
 
 # end solution
 # %%

@@ -16,38 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 
-LIMIT, WINDOW_SECONDS = 20, 2.0
-PRICES = {"TEA": 320, "RICE": 210, "SALT": 90, "SILK": 4_700}
-
-
-def limited_in_memory() -> FastAPI:
-    app = FastAPI()
-    seen: dict[str, list[float]] = defaultdict(list)
-
-    @app.middleware("http")
-    async def rate_limit(request: Request, call_next: Any) -> Response:
-        now, client = time.time(), request.headers.get("X-API-Key")
-        if client is None:
-            raise HTTPException(401, "No API key")
-        seen[client] = [stamp for stamp in seen[client] if now - stamp < WINDOW_SECONDS]
-        if len(seen[client]) >= LIMIT:
-            raise HTTPException(429, "Too many requests")
-        seen[client].append(now)
-        response: Response = await call_next(request)
-        return response
-
-    @app.get("/prices")
-    async def read_prices() -> dict[str, int]:
-        return PRICES
-
-    @app.get("/prices/{name}")
-    async def read_price(name: str) -> dict[str, Any]:
-        if name not in PRICES:
-            raise HTTPException(404, "No such article")
-        return {"name": name, "price": PRICES[name]}
-
-    return app
-
+from course_app.exercises.rate_limiting.baseline import LIMIT, PRICES, limited_in_memory
 
 # %% [markdown]
 # See what its clients get before you change it.
@@ -92,51 +61,7 @@ from typing import Annotated
 import redis.asyncio as redis
 from fastapi import Depends, Header
 
-
-def create_app(valkey_url: str) -> FastAPI:
-    # The newest stamp comes first: at index LIMIT - 1 is the request that has to grow old.
-    script = """
-    local seconds, micros = unpack(redis.call('TIME'))
-    local now, limit, window = seconds * 1e6 + micros, tonumber(ARGV[1]), tonumber(ARGV[2])
-    local oldest = redis.call('LINDEX', KEYS[1], limit - 1)
-    if oldest and oldest + window > now then
-        return oldest + window - now
-    end
-    redis.call('LPUSH', KEYS[1], now)
-    redis.call('LTRIM', KEYS[1], 0, limit - 1)
-    redis.call('PEXPIRE', KEYS[1], window / 1000)
-    return 0
-    """
-    valkey = redis.Redis.from_url(valkey_url)
-    micros_to_wait = valkey.register_script(script)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await valkey.aclose()
-
-    async def rate_limit(x_api_key: Annotated[str | None, Header()] = None) -> None:
-        if x_api_key is None:
-            raise HTTPException(401, "No API key")
-        micros = await micros_to_wait([f"rate:{x_api_key}"], [LIMIT, int(WINDOW_SECONDS * 1e6)])
-        if micros > 0:
-            seconds = math.ceil(micros / 1e6)
-            raise HTTPException(429, "Too many requests", {"Retry-After": str(seconds)})
-
-    app = FastAPI(lifespan=lifespan, dependencies=[Depends(rate_limit)])
-
-    @app.get("/prices")
-    async def read_prices() -> dict[str, int]:
-        return PRICES
-
-    @app.get("/prices/{name}")
-    async def read_price(name: str) -> dict[str, Any]:
-        if name not in PRICES:
-            raise HTTPException(404, "No such article")
-        return {"name": name, "price": PRICES[name]}
-
-    return app
-
+from course_app.exercises.rate_limiting.reference import create_app
 
 # end solution
 # %%

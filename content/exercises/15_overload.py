@@ -14,32 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException
 
-ROUNDS = 8_000
-
-
-def seal_of(number: int) -> str:
-    """Slow on purpose: nobody shall find the seal of a voucher by trying."""
-    digest = str(number).encode()
-    for _ in range(ROUNDS):
-        digest = sha256(digest).digest()
-    return digest.hex()
-
-
-def takes_everything() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/vouchers/{number}")
-    async def read_voucher(number: int) -> dict[str, Any]:
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        return {"number": number, "seal": seal_of(number)}
-
-    return app
-
+from course_app.exercises.overload.baseline import ROUNDS, seal_of, takes_everything
 
 # %% [markdown]
 # See it fall over. Its capacity is what it serves while two clients wait for each answer. Then
@@ -92,55 +67,7 @@ from collections import deque
 
 from starlette.responses import PlainTextResponse
 
-
-class Line:
-    """Has requests wait for their turn in a line of its own, and refuses more if that is late.
-
-    Args:
-        longest_wait_seconds: while the first in line has waited for longer, nobody is let in.
-        turns: how many are worked on at a time: one where handlers compute, more where they wait.
-        never: paths that need no turn.
-    """
-
-    def __init__(
-        self,
-        app: Any,
-        longest_wait_seconds: float = 0.03,
-        turns: int = 1,
-        never: tuple[str, ...] = ("/health",),
-    ) -> None:
-        self.app, self.never = app, never
-        self.longest_wait_seconds = longest_wait_seconds
-        self.turn = asyncio.Semaphore(turns)
-        self.came: deque[float] = deque()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] in self.never:
-            await self.app(scope, receive, send)
-        elif self.came and time.monotonic() - self.came[0] > self.longest_wait_seconds:
-            # Not the same time for all, or they come back together.
-            later = {"Retry-After": str(random.randint(1, 4))}
-            await PlainTextResponse("Busy", 503, later)(scope, receive, send)
-        else:
-            await self.stand_in_line(scope, receive, send)
-
-    async def stand_in_line(self, scope: Any, receive: Any, send: Any) -> None:
-        came = time.monotonic()
-        self.came.append(came)
-        try:
-            async with self.turn:
-                # Lets the loop see who has come meanwhile; it would not until the work is done.
-                await asyncio.sleep(0)
-                await self.app(scope, receive, send)
-        finally:
-            self.came.remove(came)
-
-
-def create_app() -> FastAPI:
-    app = takes_everything()
-    app.add_middleware(Line)
-    return app
-
+from course_app.exercises.overload.reference import Line, create_app
 
 # end solution
 

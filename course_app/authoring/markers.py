@@ -11,13 +11,16 @@ Three markers, each a comment that fills a line of its own at the left margin::
 The exercise gets what stands between ``# blank:`` and ``# solution:``, the solution gets what
 stands between ``# solution:`` and ``# end solution``; all else stands in both. Either part
 may be empty, and either may hold whole cells: an explanation that only the solution shows
-begins with its own ``# %% [markdown]``.
+begins with its own ``# %% [markdown]``. Code that stands in the exercise's modules is imported
+from there and pasted, see :mod:`course_app.authoring.pasting`.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
+from course_app.authoring.pasting import paste
 from course_app.errors import CourseError
 
 BLANK, SOLUTION, END = "# blank:", "# solution:", "# end solution"
@@ -94,7 +97,7 @@ def leaks(sides: Sides, exercise: str) -> list[str]:
 def _lines(text: str, name: str) -> Iterator[tuple[str, int, str]]:
     """Part, number and text of each line that is no marker."""
     part, opened = "both", 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in paste(text, name):
         if not _ALIKE.fullmatch(line):
             yield part, number, line
             continue
@@ -126,7 +129,8 @@ def _part_after(line: str, part: str, where: str) -> str:
 
 
 def _joined(lines: list[tuple[int, str]]) -> str:
-    return "".join(f"{line}\n" for _, line in sorted(lines))
+    # Lines that are pasted share a number, and stay as they are.
+    return "".join(f"{line}\n" for _, line in sorted(lines, key=itemgetter(0)))
 
 
 def _answers(lines: dict[str, list[tuple[int, str]]]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from course_app.authoring.contents import Course, Lesson
 from course_app.authoring.markers import BLANK, END, SOLUTION, split
 from course_app.authoring.notebook import as_text, make_notebook
+from course_app.authoring.pasting import paste
 from course_app.errors import CourseError
 
 SCHEMA_VERSION = 3
@@ -66,7 +67,7 @@ def source_notebook(course: Course, lesson: Lesson) -> NotebookNode:
     split(text, source.name)  # refuses misplaced markers
     lines = [
         {BLANK: "", SOLUTION: BEGIN_REGION, END: END_REGION}.get(line, line)
-        for line in text.splitlines()
+        for _, line in paste(text, source.name)
     ]
     notebook = make_notebook("\n".join(lines) + "\n", f"nbgrader-{lesson.slug}")
     graded = [cell for cell in map(_marked, notebook.cells, [lesson] * len(notebook.cells)) if cell]

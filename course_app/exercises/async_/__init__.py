@@ -1,12 +1,10 @@
 """Exercise 02: endpoints that block in three ways; none may block."""
 
+from course_app.exercises.async_ import rubric, wrong_answers
+from course_app.exercises.async_.baseline import shop_that_blocks
+from course_app.exercises.async_.reference import create_app
 from course_app.grading import Exercise, WrongAnswer
 from course_app.grading.failures import DifferentAnswer
-
-# Relative, because `async` is a word of the language and cannot stand in an absolute import.
-from . import rubric, wrong_answers
-from .baseline import shop_that_blocks
-from .reference import create_app
 
 exercise = Exercise(
     slug="02_async",
