@@ -220,7 +220,7 @@ class _Timid(_Rush):
             self.came_meanwhile += 1
             return bool(self.came_meanwhile % 4) and self.noted()
         late = super().is_late()
-        if late and self.refused == 10:
+        if late and self.refused == 25:  # no moment of a neighbour makes so many
             self.closed_until = time.monotonic() + 0.7
         return late
 
