@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from course_app.authoring.contents import find_course
+from course_app.authoring.markers import split
 from course_app.exercises.compression.baseline import service
 from course_app.exercises.compression.choices import (
     LEVELS,
@@ -30,9 +31,10 @@ TEXT = " ".join(f"row {n * n % 7919} of {n}" for n in range(8000)).encode()
 
 
 def test_learners_read_the_service_that_is_checked() -> None:
-    text = (find_course().root / "content" / "exercises" / "07_compression.py").read_text()
-    assert inspect.getsource(service) in text
-    assert inspect.getsource(CompressForTheWorld) in text
+    path = find_course().root / "content" / "exercises" / "07_compression.py"
+    text = split(path.read_text(encoding="utf-8"), path.name)
+    assert inspect.getsource(service) in text.exercise
+    assert inspect.getsource(CompressForTheWorld) in text.solution
 
 
 def test_a_level_is_what_the_middleware_would_send() -> None:
