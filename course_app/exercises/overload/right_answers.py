@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from course_app.apps.shedding import Shedding
 from course_app.exercises.overload.baseline import seal_of, takes_everything
@@ -120,65 +118,9 @@ def create_with_estimate() -> FastAPI:
     return guarded(soon)
 
 
-def create_with_middleware() -> FastAPI:
-    """FastAPI's own kind of middleware, a turn for each, and a number that fits this machine."""
-    app, turn = takes_everything(), asyncio.Semaphore(1)
-    in_flight = 0
-
-    @app.middleware("http")
-    async def limit(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        nonlocal in_flight
-        if request.url.path == "/health":
-            return await call_next(request)
-        if in_flight >= 12:
-            return PlainTextResponse("Busy", 503, {"Retry-After": "1"})
-        in_flight += 1
-        try:
-            async with turn:
-                await asyncio.sleep(0)
-                return await call_next(request)
-        finally:
-            in_flight -= 1
-
-    return app
-
-
-def create_in_threads() -> FastAPI:
-    """A handler without async runs in a thread, so that requests in flight can be counted."""
-    app = FastAPI()
-    in_flight = 0
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    turn = asyncio.Semaphore(1)
-
-    @app.get("/vouchers/{number}")
-    async def read_voucher(number: int) -> dict[str, Any]:
-        nonlocal in_flight
-        if number < 1:
-            raise HTTPException(404, "No such voucher")
-        if in_flight >= 10:
-            raise busy()
-        in_flight += 1
-        try:
-            async with turn:
-                seal = await asyncio.to_thread(seal_of, number)
-        finally:
-            in_flight -= 1
-        return {"number": number, "seal": seal}
-
-    return app
-
-
 RIGHT_ANSWERS = (
     RightAnswer("the loop's lag", create_by_lag),
     RightAnswer("deadlines in the line", create_with_deadlines),
     RightAnswer("a limit that adapts", create_with_adaptive_limit),
     RightAnswer("the wait, estimated", create_with_estimate),
-    RightAnswer("a middleware that counts", create_with_middleware),
-    RightAnswer("a thread at a time", create_in_threads),
 )

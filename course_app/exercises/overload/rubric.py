@@ -276,7 +276,8 @@ def healthy(exam: Exam) -> Evidence:
         raise HealthRefused(str(refused), wanted, numbers=numbers)
     if share >= _CLEARLY_ILL:
         own = median(each.healthy for each in _controls(exam, loads))
-        if own < _WELL:
+        # A moment of a neighbour is as long as the bound.
+        if own < _WELL or share > own - (1 - _WELL):
             raise CannotTell(f"{observed}, and {own:.0%} of our own answer's", wanted)
     raise HealthLate(observed, wanted, numbers=numbers)
 

@@ -195,38 +195,13 @@ def create_fuse() -> FastAPI:
 
 
 class _Rush(_Line):
-    """Knows a rush by its refusals: so many without a pause between them."""
+    """Knows when it has refused somebody."""
 
-    refused, refused_at = 0, 0.0
+    refused_at = 0.0
 
-    def is_late(self) -> bool:
-        return super().is_late() and self.noted()
-
-    def noted(self) -> bool:
-        now = time.monotonic()
-        if now - self.refused_at > 0.15:
-            self.refused = 0
-        self.refused, self.refused_at = self.refused + 1, now
-        return True
-
-
-class _Timid(_Rush):
-    """Once in a rush it closes for most of a second to all but every fourth."""
-
-    closed_until, came_meanwhile = 0.0, 0
-
-    def is_late(self) -> bool:
-        if time.monotonic() < self.closed_until:
-            self.came_meanwhile += 1
-            return bool(self.came_meanwhile % 4) and self.noted()
-        late = super().is_late()
-        if late and self.refused == 25:  # no moment of a neighbour makes so many
-            self.closed_until = time.monotonic() + 0.7
-        return late
-
-
-def create_timid() -> FastAPI:
-    return _with(_Timid)
+    async def refuse(self, scope: Any, receive: Any, send: Any) -> None:
+        self.refused_at = time.monotonic()
+        await super().refuse(scope, receive, send)
 
 
 def create_late() -> FastAPI:
@@ -289,16 +264,12 @@ def create_inventing_always() -> FastAPI:
     return _anew(seal=lambda _number: random.randbytes(32).hex())
 
 
-def create_line_of_150_ms() -> FastAPI:
-    return _with(Line, longest_wait_seconds=0.15)
-
-
 class _Ready(_Rush):
     """Says of itself that it is not well while it has refused somebody of late."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope.get("path") in self.never and time.monotonic() - self.refused_at < 1.0:
-            await self.refuse(scope, receive, send)
+            await _busy()(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -359,8 +330,6 @@ WRONG_ANSWERS = (
     WrongAnswer("no Retry-After", create_without_retry_after, rubric.NoRetryAfter),
     WrongAnswer("slows down who is refused", create_tar_pit, rubric.RefusesLate),
     WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
-    WrongAnswer("closes for most at once", create_timid, rubric.ServesTooLittle),
-    WrongAnswer("lets wait for 150 ms", create_line_of_150_ms, rubric.ServesLate),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
     WrongAnswer("/health when there is time", create_health_at_the_end, rubric.HealthLate),
     WrongAnswer("watches without a pause", create_that_watches, rubric.BusyWhenIdle),
