@@ -25,14 +25,15 @@ def paste(text: str, name: str) -> list[Line]:
     """The lines of an exercise's source with what it imports from exercises in its place.
 
     Raises:
-        CourseError: there is no such module, or it does not define that; ``name`` says where.
+        CourseError: the text is no Python, there is no such module, or it does not define that;
+            ``name`` says where.
     """
     lines: list[Line] = list(enumerate(text.splitlines(), 1))
     if _EXERCISES not in text:
         return lines
     shown: list[Line] = []
     done = 0
-    for node in _imports(text):
+    for node in _imports(text, name):
         assert node.end_lineno is not None
         shown += lines[done : node.lineno - 1]
         while shown and not shown[-1][1]:
@@ -47,17 +48,23 @@ def paste(text: str, name: str) -> list[Line]:
     return shown + lines[done:]
 
 
-def _imports(text: str) -> Iterator[ast.ImportFrom]:
+def _imports(text: str, name: str) -> Iterator[ast.ImportFrom]:
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    for node in compile(text, "text", "exec", flags).body:
+    try:
+        body = compile(text, name, "exec", flags).body
+    except SyntaxError as error:
+        raise CourseError(f"{name}:{error.lineno}: this is no Python: {error.msg}.") from None
+    for node in body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_EXERCISES):
             yield node
 
 
 def _gap(above: str, below: str) -> int:
     """How many empty lines stand between two: as they do before and after definitions."""
-    if above.startswith("# %%") or below.startswith("# %%"):
-        return 0 if above.startswith("# %%") else 1
+    if above.startswith("# %%"):
+        return 0
+    if below.startswith("# %%"):
+        return 1
     defines = below.startswith(("def ", "async def ", "class ", "@", "#"))
     return 2 if defines or above.startswith((" ", ")")) else 1
 
@@ -99,4 +106,6 @@ def _names(node: ast.stmt) -> Iterator[str]:
         yield node.name
     elif isinstance(node, ast.Assign | ast.AnnAssign):
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-            yield from (each.id for each in ast.walk(target) if isinstance(each, ast.Name))
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                    yield name.id

@@ -55,7 +55,7 @@ def test_comments_and_decorators_belong_to_what_they_stand_above(
     package.mkdir(parents=True)
     (package / "given.py").write_text(
         "# not this\n\n# Why it is small.\nA, B = 1, 2\nC: int = 3\n\n\n"
-        "# A class.\n@final\nclass D:\n    pass\n"
+        "# A class.\n@final\nclass D:\n    pass\n\n\nD.name = 'not D'\n"
     )
     monkeypatch.setattr("course_app.__file__", str(tmp_path / "course_app" / "__init__.py"))
     text = "from course_app.exercises.own.given import D, B, C\n"
@@ -75,6 +75,7 @@ def test_other_texts_stay_as_they_are() -> None:
         ("from course_app.exercises.overload.nowhere import x", r"text.py:1: there is no course_"),
         ("from course_app.exercises.overload.baseline import x", r"text.py:1: .* not define x"),
         ("from course_app.exercises.overload.baseline import app", r"does not define app"),
+        ("import course_app.exercises.overload\ndef (:", r"text.py:2: this is no Python: "),
     ],
 )
 def test_what_cannot_be_pasted_is_named(line: str, said: str) -> None:

@@ -12,6 +12,7 @@ from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of
 from course_app.exercises.overload.outcomes import LOST, Capacity, Load
 from course_app.exercises.overload.rubric import (
+    HealthLate,
     Look,
     NeverRefuses,
     RefusesLate,
@@ -182,6 +183,29 @@ def test_nobody_has_to_serve_more_than_our_own_answer_can(
     exam: Any = SimpleNamespace(**vars(EXAM), once=lambda _make: loads)
     with pytest.raises(outcome) if outcome else nullcontext():
         rubric.goodput.check(exam)
+
+
+@pytest.mark.parametrize(
+    ("share", "own", "outcome"),
+    [
+        (0.92, 0.95, None),
+        (0.89, 0.95, CannotTell),
+        (0.7, 0.95, HealthLate),
+        (0.7, 0.85, CannotTell),
+        (0.4, 0.85, HealthLate),
+    ],
+)
+def test_a_health_check_that_is_late_now_and_then_is_compared_with_our_own_answers(
+    share: float, own: float, outcome: type[Exception] | None
+) -> None:
+    def rounds(healthy: float, count: int) -> list[Any]:
+        return [SimpleNamespace(healthy=healthy, health=SimpleNamespace(errors=()))] * count
+
+    loads = SimpleNamespace(overloads=rounds(share, 4), controls=rounds(own, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rubric, "loads_of", lambda _exam: loads)
+        with pytest.raises(outcome) if outcome else nullcontext():
+            rubric.healthy.check(EXAM)
 
 
 def test_what_is_missing_came_late_or_was_not_served() -> None:
