@@ -202,10 +202,9 @@ def test_a_health_check_that_is_late_now_and_then_is_compared_with_our_own_answe
         return [SimpleNamespace(healthy=healthy, health=SimpleNamespace(errors=()))] * count
 
     loads = SimpleNamespace(overloads=rounds(share, 4), controls=rounds(own, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rubric, "loads_of", lambda _exam: loads)
-        with pytest.raises(outcome) if outcome else nullcontext():
-            rubric.healthy.check(EXAM)
+    exam: Any = SimpleNamespace(once=lambda _prepare: loads)
+    with pytest.raises(outcome) if outcome else nullcontext():
+        rubric.healthy.check(exam)
 
 
 def test_what_is_missing_came_late_or_was_not_served() -> None:

@@ -180,11 +180,13 @@ def test_a_user_that_may_not_create_databases_is_told_how(
 ) -> None:
     with psycopg.connect(services.postgres_dsn, autocommit=True) as connection:
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        connection.execute("GRANT CONNECT ON DATABASE course TO guest")
         try:
             host = services.postgres_dsn.rpartition("@")[2]
             sentence = failure_of(env={"COURSE_POSTGRES_DSN": f"postgresql://guest:guest@{host}"})
             assert "ALTER ROLE guest CREATEDB" in sentence
         finally:
+            connection.execute("DROP OWNED BY guest")
             connection.execute("DROP ROLE guest")
 
 
