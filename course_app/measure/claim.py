@@ -47,6 +47,9 @@ class ClaimVerdict:
             raise ValueError(f"{self.proposed!r} is not a verdict: choose from {VERDICTS}")
         if not self.conditions:
             raise ValueError("A verdict needs at least one measured condition.")
+        # Measured arrays give truth values of NumPy's, which are no `False` and no JSON.
+        held = {text: None if h is None else bool(h) for text, h in self.conditions.items()}
+        object.__setattr__(self, "conditions", held)
 
     @property
     def verdict(self) -> str:

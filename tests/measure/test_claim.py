@@ -1,5 +1,8 @@
 """A verdict stands only when everything that it rests on held in this run."""
 
+import json
+
+import numpy as np
 import pytest
 
 from course_app.measure.claim import VERDICT_MIME, ClaimVerdict
@@ -22,6 +25,13 @@ def test_the_verdict_is_said_only_when_all_conditions_held(
     conditions: dict[str, bool | None], said: str
 ) -> None:
     assert verdict_on(conditions).verdict == said
+
+
+def test_conditions_may_come_from_measured_arrays() -> None:
+    conditions = {"faster": np.array([2.0])[0] > 3, "no sessions": np.array([0])[0] == 0}
+    verdict = verdict_on(conditions)
+    assert verdict.verdict == "not confirmed here"
+    assert json.loads(json.dumps(verdict.to_dict()))["conditions"][0]["held"] is False
 
 
 def test_a_verdict_without_conditions_is_refused() -> None:
