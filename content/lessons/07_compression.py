@@ -334,16 +334,19 @@ plot_transfer(
 # machine, dots lie above their lines: a wait for a core is no CPU time.) A ring is where a coding
 # stops paying.
 #
-# Phones are on the left, where bytes are nearly all that counts. A service in the same data centre
-# is on the right. It asks for compression because its HTTP library does, whether it gains or not.
+# Phones with a weak signal are on the left, where bytes are nearly all that counts. A service in
+# the same data centre is on the right. It asks for compression because its HTTP library does,
+# whether it gains or not.
 #
 # ## Where it runs
 #
 # While one answer is compressed, what do all other requests do? Starlette compresses bodies **below
 # a threshold on the event loop** (128 KiB if nobody says otherwise), and larger ones in a worker
 # thread (since its version 1.4; before, all of them on the loop). `starlette-compress` does all of
-# it on the loop. Our 1000 posts are more than a megabyte. A probe sets timers on the loop; how much
-# later than it was due one fires is the **loop lag**.
+# it on the loop. Our 1000 posts are more than a megabyte. A probe sets a timer on the loop every
+# 5 ms; how much later than it was due one fires is the **loop lag**. What stops the loop for less
+# than that often falls between two timers, wholly or in part: such a stall comes out too short,
+# with a wide interval.
 
 # %%
 lag = lab.loop_lag(
@@ -374,13 +377,13 @@ print(
 )
 
 # %% [markdown]
-# The second is the first with the threshold out of reach, so the threshold is the cause. A thread
-# helps the others, but not the one who waits for this answer.
+# *On the loop* is the same app with the threshold out of reach, so the threshold is the cause. A
+# thread helps the others, but not the one who waits for this answer.
 #
 # ## When it does not help: small answers
 #
 # Lists of a few summaries, compressed whatever their size. The last column is what that saves on a
-# link of 1 Mbit/s, the slowest in the figure above.
+# link of 1 Mbit/s, the slowest in the figure of the links.
 
 # %%
 small = {}
@@ -392,7 +395,7 @@ for n, (before, after, modern_size) in small.items():
     print(f"{n:>8}{before:8,}{after:7,}{modern_size:7,}{8 * (before - after) / 1e3:11.1f}")
 
 # %% [markdown]
-# The first grow, because a format has a head and a tail of its own; the next ones save less
+# The empty list grows, because a format has a head and a tail of its own; the next ones save less
 # than anybody will notice, as a single round trip to a phone takes longer. That is what
 # `minimum_size` is for, and the guide's 1000 is a good value (Starlette's own is 500).
 #
@@ -409,8 +412,8 @@ print(f"{len(DENSE):,} dense bytes become {len(packed):,}")
 # ## Who gets what: clients that said no, and caches
 #
 # The client says what it can decode, and what it says depends on more than the client. Over https
-# Chromium 156 offers `gzip, deflate, br, zstd`. Over plain http it offers `gzip, deflate`, except
-# to localhost, because of [boxes on the
+# Chromium 156 offers `gzip, deflate, br, zstd`. Over plain http, except to localhost, it offers
+# `gzip, deflate` only, because of [boxes on the
 # way](https://hacks.mozilla.org/2015/11/better-than-gzip-compression-with-brotli/) that break what
 # they do not know. So whoever tries Brotli on a test server without a certificate sees gzip.
 # Libraries offer what is installed beside them:
@@ -449,7 +452,7 @@ with lab.serve(compressed(1)) as old, lab.serve(modern()) as new:
 # Between you and your clients stand caches that keep answers by their URL. `Vary: Accept-Encoding`
 # tells them that this URL has several answers. Without it, whoever cannot decode gets what was kept
 # for somebody who can. It has to stand in the plain answer, too, because the cache learns it from
-# whichever comes first. Who writes such a middleware by hand forgets that one.
+# whichever comes first. Whoever writes such a middleware by hand easily forgets that one.
 #
 # `q=0` means "anything but that" (RFC 9110, section 12.4.2).
 
@@ -556,8 +559,8 @@ lab.verdict(
 #
 # - Compute where it turns: bits saved, divided by extra seconds of CPU, is the speed of the link
 #   below which compression pays. Then ask who your clients are.
-# - Say the coding and the level. Starlette's default is gzip 9; the figure above shows what it buys
-#   over 6, and what zstd takes for the same.
+# - Say the coding and the level. Starlette's default is gzip 9; the lines below the figure of the
+#   levels tell what it buys over 6, and what beats it.
 # - Levels at the top of their range are for files that are compressed once.
 # - Leave alone what is small, what is dense, and who sits next to you.
 # - Trim before you compress.
@@ -574,7 +577,7 @@ lab.verdict(
 # - [New standards for a faster and more private
 #   Internet](https://blog.cloudflare.com/new-standards/): Cloudflare turned zstd on and compares it
 #   with Brotli and gzip on its traffic.
-# - [BREACH](https://breachattack.com/): the attack of the last section.
+# - [BREACH](https://breachattack.com/): the attack of the section on secrets, below.
 #
 # ## Going further (optional)
 #
@@ -606,10 +609,10 @@ for guessed in ("0000", "4d1e", "9f3a", "71c2"):
 #
 # ### In a crowd
 #
-# The figure above is for one request at a time. In a busy server each millisecond of CPU is one
-# that others wait for, too. By the law of the queue ([lesson 15](15_overload.ipynb)) that is the
-# more, the busier it is. The same break-evens at two rates, at which gzip 9 keeps a core busy for
-# 30 % and for 80 % of the time:
+# The figure of the links is for one request at a time. In a busy server each millisecond of CPU is
+# one that others wait for, too, and the busier the server is, the longer they wait ([lesson
+# 15](15_overload.ipynb) has the law of the queue). The same break-evens, computed for two rates, at
+# which gzip 9 keeps a core busy for 30 % and for 80 % of the time:
 
 
 # %%
@@ -629,11 +632,13 @@ for utilisation in (0.3, 0.8):
     print(f"{1e3 * rate:.0f} requests/s: pays below {said} Mbit/s")
 
 # %% [markdown]
+# The dearer a coding is, the more of its range a crowd takes from it.
+#
 # ### What is dense, and what is sent in pieces
 #
 # Images, archives and encrypted data hold no repetition. Since its version 1.5 Starlette leaves a
-# list of types alone: images, audio, video, some archives and fonts. It cannot know all types,
-# least of all `application/octet-stream`, which says nothing. And an answer that is sent in pieces
+# list of types alone: the usual images, audio, video, some archives and fonts. It cannot know all
+# types, least of all `application/octet-stream`, which says nothing. And an answer sent in pieces
 # is compressed in pieces, because each has to leave at once (before 1.5 they stayed in the
 # compressor until there was enough).
 

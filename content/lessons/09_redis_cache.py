@@ -226,8 +226,8 @@ costly.plot(
 )
 
 # %% [markdown]
-# Same code, same cache, another query. What a cache gains is what a miss costs more than a hit,
-# and nothing else; how often the data is read only says how often you collect it.
+# Same code, same cache, another query. Each hit gains the difference between the query and a look
+# into the cache, and nothing else; how often the data is read only says how often you collect it.
 #
 # ## How cheap is too cheap?
 #
@@ -367,7 +367,7 @@ STRATEGIES = {
 # %% [markdown]
 # Four readers ask all the time. A writer changes the article now and then, and sometimes twice in
 # a row. An answer is **stale** if a write was acknowledged before the question was asked, and the
-# answer does not show it. Its age is the time since that write.
+# answer does not show it. Its age is the time since the first such write.
 
 # %%
 import time
@@ -417,10 +417,10 @@ plot_over_time(
 )
 
 # %% [markdown]
-# Expiry promises an upper bound of age, and uses it up. Deleting is right when reads and writes
-# do not overlap. When they do, a slow reader that began before the write puts its old answer into
-# the cache after the deletion, where it stays. With a stamp the reader does that, too, but under
-# a stamp that nobody looks for any more.
+# Expiry promises an upper bound of age, and an answer may be as old as that. Deleting is right when
+# reads and writes do not overlap. When they do, a slow reader that began before the write puts its
+# old answer into the cache after the deletion, where it stays until the next write or its expiry.
+# With a stamp the reader does that, too, but under a stamp that nobody looks for any more.
 #
 # ## Valkey goes away
 #
@@ -483,9 +483,10 @@ print(
 print(f"Redis(host, port) tries again up to {redis.Redis().get_retry().get_retries()} times.")
 
 # %% [markdown]
-# A client made by its constructor tries again, with pauses in between, and each attempt may take
-# the whole time-out (redis-py 8: five seconds). A **short time-out** helps, and a **pause**
-# before the next attempt, so that not every request waits.
+# With redis-py 8, a client made by `Redis(host, port)` tries again, with pauses in between, and one
+# made by `from_url` does not. Each attempt may take the whole time-out, which is five seconds if
+# you say nothing. A **short time-out** helps, and a **pause** after a failure, in which Valkey is
+# not asked at all, so that not every request waits.
 
 
 # %%
@@ -569,10 +570,10 @@ plot_requests(
 # no. Without a short time-out of your own, requests hang until Valkey is back or the client's
 # time is over, whichever comes first.
 #
-# One thing is left over, and a process that dies between its commit and its stamp leaves the same
-# behind: an old entry, until it expires. A write *during* the outage cannot delete or stamp
-# anything. When Valkey comes back with its memory intact, the old entry is still there. You will
-# deal with that in the exercise.
+# One thing is left over. A write *during* the outage can neither delete nor stamp anything. When
+# Valkey comes back with its memory intact, the old entry is still there, until it expires. You will
+# deal with that in the exercise. (A process that dies between its commit and its stamp leaves the
+# same behind.)
 #
 # ## The verdicts
 #
@@ -632,10 +633,10 @@ lab.verdict(
 # - Cache answers that are costly to make and often asked for. Whether a
 #   primary key is worth it, measure: the break-even is a share of hits.
 # - Store the finished bytes. A hit must look like a miss, times and all.
-# - Every entry expires, also negative ones; that is your net, not your strategy. Delete after
-#   writes, or stamp, if readers may overlap with writers.
+# - Every entry expires; that is your net, not your strategy. Delete after writes, or stamp, if
+#   readers may overlap with writers.
 # - One fetches, the others wait: a lock in Valkey, with an expiry, a token and a deadline (below).
-# - Set `maxmemory`, and say what goes when it is full.
+# - Set `maxmemory`, and say what goes when it is full (below).
 # - A time-out of milliseconds, a pause after a failure, and the database as the answer. Try it:
 #   take the cache away on purpose.
 #
@@ -753,7 +754,9 @@ plot_lines(
 
 # %% [markdown]
 # Compare the order with the counts: each round trip costs the distance once, and a dictionary never
-# pays it. With servers far away, a page of many queries gains most from *one* answer in a cache.
+# pays it. (One round trip more than there are queries: the pool resets the connection when it comes
+# back, lesson 04.) With servers far away, a page of many queries gains most from *one* answer in a
+# cache.
 #
 # ### What is not there
 #
@@ -805,9 +808,9 @@ print(
 # When a costly entry expires, all who ask meanwhile miss. Lesson 08 let one of them fetch, inside
 # of one process. Between processes the lock has to be in Valkey, too. Four things make it a lock
 # that one can live with: `SET ... NX` succeeds for one; it **expires**, in case that one dies;
-# its value is a random **token**, so that who is late does not release somebody else's lock (a
-# script compares and deletes in one step, as `DELIFEQ` of Valkey 9 does); and who waits does so
-# only until a **deadline**, and then fetches without it.
+# its value is a random **token**, so that whoever is late does not release somebody else's lock (a
+# script compares and deletes in one step, as `DELIFEQ` of Valkey 9 does); and whoever waits does so
+# only until a **deadline**, and then fetches without the lock.
 
 # %%
 LOCK_MS, PATIENCE_SECONDS = 1_000, 0.5
@@ -866,7 +869,7 @@ def report_app(locked: bool, fails: int = 0) -> FastAPI:
 
 # %% [markdown]
 # Two servers, fifty requests, and the cache is empty at first. Fetches are counted where they
-# happen. In the third case a server's first fetch fails.
+# happen. In the third case the first fetch of each server fails.
 
 
 # %%
@@ -893,14 +896,14 @@ for what, options in {
     )
 
 # %% [markdown]
-# What it still lacks. A fetch that takes longer than the lock lives is joined by a second one:
+# What does it still lack? A fetch that takes longer than the lock lives is joined by a second one:
 # the lock saves work, it does not promise that only one writes. Valkey may lose it at a failover.
 # Those who wait ask again and again. And a lock is for one key: if many entries were made at the
 # same time, they expire at the same time, each with a stampede of its own.
 #
 # ### A spread of expiries
 #
-# Against that, a little chance in each time to live (**jitter**) helps. A thousand entries are
+# Against that, a little randomness in each time to live (**jitter**) helps. A thousand entries are
 # made at the start and live 60 s; each is fetched anew when it expires.
 
 
