@@ -141,11 +141,11 @@ print(f"Somebody else waits for more than half of it: {those(others_pay)}.")
 # %% [markdown]
 # ## The cause, counted
 #
-# The table above has two more columns. **Max loop lag** is the time in which the event loop did
-# nothing else, **worker threads busy** how many of FastAPI's threads were at work. "Background"
-# says *when* a task runs: after the answer. *Where* it runs is decided as for handlers: an
-# `async def` on the event loop, a `def` in a worker thread. (Computing in a thread is not
-# free for the others either: all threads share one interpreter, and get it in turns.)
+# The table above has two more columns. **Max loop lag** is the longest that anything had to wait
+# for the event loop, **worker threads busy** how many of FastAPI's threads were at work.
+# "Background" says *when* a task runs: after the answer. *Where* it runs is decided as for
+# handlers: an `async def` on the event loop, a `def` in a worker thread. (Computing in a thread is
+# not free for the others either: all threads share one interpreter, and get it in turns.)
 #
 # ## When it does not help: many at once
 #
@@ -223,7 +223,9 @@ print(f"You said {guess_page.value:g} ms; it was {many:.0f} ms, and 200 ms by th
 print({name: f"{count:.0f} worker threads busy" for name, count in busy.items()})
 
 # %% [markdown]
-# Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread.
+# Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread;
+# those that are busy beside them run the page. What a page waits for then, and beyond the law, is
+# the crowd itself: one loop has to answer all these orders first.
 #
 # ## When it hurts: one failure takes the next along
 #
@@ -309,7 +311,8 @@ Code("\n\n".join(inspect.getsource(part) for part in doors), language="python")
 
 # %% [markdown]
 # Twenty orders are accepted with a 202. At once afterwards uvicorn gets its SIGTERM. How many
-# customers never get their mail, if the work was a background task?
+# customers never get their mail, if the work was a background task? (Five other ends follow; each
+# prints a line, in the order of the list.)
 
 # %%
 guess_lost = lab.predict(20, "of 20 mails lost by a SIGTERM to uvicorn")
@@ -374,9 +377,10 @@ fate = {
 #
 # With a **job queue** the handler writes the job into Valkey, and another process, the worker,
 # takes it from there. The queue here is [arq](https://arq-docs.helpmanual.io), because it is small
-# and shows the idea; it is [maintained only](https://github.com/python-arq/arq/issues/510) since
-# 2025. For something new look at [Taskiq](https://taskiq-python.github.io) or
-# [streaQ](https://github.com/tastyware/streaq), which are async as well, or at Celery.
+# and shows the idea; since 2025 it has been in [maintenance
+# mode](https://github.com/python-arq/arq/issues/510). For something new look at
+# [Taskiq](https://taskiq-python.github.io) or [streaQ](https://github.com/tastyware/streaq), which
+# are async as well, or at Celery.
 
 # %%
 parts = (by_orders.order_and_job, by_orders.confirm_job, by_orders.WorkerSettings)
@@ -443,11 +447,11 @@ print(f"Something lost: {'; '.join(name for name in fate if never[name]) or 'nob
 # jobs are in Valkey until a worker has *finished* them.
 #
 # Two things to know. What a killed worker had begun comes back only after its claim has
-# expired, some seconds beyond `job_timeout`. And it is done **again**, from the start: a mail
-# that was out already goes out twice. A queue promises *at least once*. "Exactly once" is
+# expired, with arq ten seconds beyond `job_timeout`. And it is done **again**, from the start: a
+# mail that was out already goes out twice. A queue promises *at least once*. "Exactly once" is
 # your part: make the job look whether it is done (a key with the order's number, a unique row).
-# Of course a queue is only as durable as its store: Valkey keeps data over its own death if it is
-# told to (`appendonly yes`).
+# Of course a queue is only as durable as its store: Valkey keeps data over its own death, all but
+# the last second, if it is told to (`appendonly yes`).
 #
 # ## And the heavy processing?
 #
@@ -543,7 +547,8 @@ lab.verdict(
 # - Catch exceptions task by task, and log them: nobody else will tell you.
 # - Try a SIGTERM on your own server while tasks are under way, and count. Keep tasks shorter than
 #   the orchestrator's patience.
-# - Give back what you borrowed before the tasks run: `Depends(..., scope="function")`.
+# - Give back what you borrowed before the tasks run: `Depends(..., scope="function")`. The last
+#   section of this lesson shows why.
 # - May it be lost? Then a background task is the simplest thing that works. If not, use a queue,
 #   and make jobs harmless when they are done twice.
 #
@@ -564,7 +569,8 @@ lab.verdict(
 #
 # ### Other servers, a worker that may go in peace
 #
-# The same SIGTERM to more programs, and to a queue's worker: it puts back what it has begun.
+# The same SIGTERM to more programs, and to a queue's worker. It stops what it has begun and puts it
+# back at once, so nobody waits for a claim to expire; the next worker does it from the start.
 
 # %%
 others = {
@@ -585,7 +591,8 @@ plot_counts(
 #
 # A dependency with `yield` ends after the response, and background tasks are part of the
 # response. A connection that the handler borrowed stays away from the pool until the last task has
-# ended, though nobody uses it. FastAPI lets a dependency end earlier: `scope="function"`.
+# ended, though nobody uses it. FastAPI lets a dependency end earlier: `scope="function"`. (The
+# dashed line is where the last of the eight orders is answered.)
 
 # %%
 from contextlib import asynccontextmanager

@@ -6,8 +6,8 @@
 # Hypercorn as something to try.
 #
 # A worker is a whole process: its own interpreter, its own event loop, its own pool of
-# connections. In this lesson you start real ones, measure what each more gives, and count what
-# it takes. It takes less than a minute of measuring.
+# connections. In this lesson you start real ones, measure what more of them give, and count what
+# they take. That is less than a minute of measuring.
 
 # %%
 from course_app.lab import Lab, get, uniform
@@ -198,6 +198,9 @@ for name in traffic:
     print(f"{per_core} to 9: {then}, {MORE[then.above(1.15)]}")
 
 # %% [markdown]
+# ("More" means over 1.15 times as much: below that it may still be a small gain, or a loss, and the
+# interval says which.)
+#
 # Computing can gain until every core is busy, asking PostgreSQL as long as a core is left for it
 # after the database has taken its own. And waiting? 32 clients that wait 50 ms each cannot send
 # more than 640 requests per second, to however many workers. Who measures with a few clients
@@ -238,8 +241,8 @@ plot_lines(
 )
 
 # %% [markdown]
-# The thin line is all that so many clients can ask for. How much of a core did the one worker need
-# to follow it?
+# "clients / 50 ms" is all that so many clients can ask for. How much of a core did the one worker
+# use, and did a second core's worth help?
 
 # %%
 for clients in crowd.values:
@@ -251,12 +254,15 @@ for clients in crowd.values:
     )
 
 # %% [markdown]
-# One loop is enough until **requests per second x CPU per request** comes near a whole core. Beyond
-# that a waiting handler is a computing one: one worker per core that is really free.
+# One loop is enough while **requests per second x CPU per request**, the cores kept busy, stays
+# well below one. The lines say where in this run more workers began to give more, if they did;
+# that can be some way before the core is full. From there on a waiting handler is a computing one:
+# one worker per core that is really free.
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An
-# event loop does that by itself. What the rule's other workers add to one per core:
+# event loop does that by itself. What the rule's other workers add to one per core, on a machine
+# with fewer than five:
 
 # %%
 beyond = crowd.ratio(five, each_core, 1000)
@@ -284,8 +290,9 @@ except AppFailedToStart as error:
 print(f"5 x 20 = {5 * 20} of {most} connections: {outcome}")
 
 # %% [markdown]
-# Here the pools fill when the app starts, so you see it at once. With `min_size=5` the app would
-# start, and refuse requests later, on its busiest day.
+# A hundred is not what the app may have: others are connected as well, and PostgreSQL keeps some
+# for its administrator. Here the pools fill when the app starts, so you see it at once. With
+# `min_size=5` the app would start, and fail requests later, on its busiest day.
 #
 # ## Other servers
 #
@@ -401,9 +408,10 @@ for program in servers:
     print(f"{program:9} {told}; {len(after[program])} of {len(before[program])} processes run")
 
 # %% [markdown]
-# Where no process is left, the server has ended itself, so that whoever started it may start it
-# again. That suits an orchestrator. Without one it is an outage. (These are defaults: Granian
-# replaces workers if it is started with `--respawn-failed-workers`.)
+# (Besides the two workers each server has a process that watches over them, and some have a helper
+# of Python's `multiprocessing`.) Where no process is left, the server has ended itself, so that
+# whoever started it may start it again. That suits an orchestrator. Without one it is an outage.
+# (These are defaults: Granian replaces workers if it is started with `--respawn-failed-workers`.)
 #
 # And the worker class in the guide's command line? It still runs. What its authors say about it
 # is hidden by Python's default settings, under which nobody sees a DeprecationWarning of a
@@ -425,7 +433,7 @@ print("-W default:", warning := what_it_says("-W", "default"))
 
 # %% [markdown]
 # At last we stop everything. A server that leaves workers behind keeps its port, its memory and
-# its connections, so it is worth to look.
+# its connections, so it is worth a look.
 
 # %%
 started += [process for server in servers.values() for process in server.processes()]
@@ -550,12 +558,13 @@ lab.verdict(
 #   workers x pool size against `max_connections`.
 # - If handlers compute, one worker per core that is really free. `nproc` before
 #   coreutils 9.8 knows nothing of a container's CPU limit.
-# - If handlers wait, one event loop does, up to one core's worth of CPU. A second worker is for a
-#   second core's worth, or for the moment when the first one dies.
+# - If handlers wait, one event loop will do, up to one core's worth of CPU. A second worker is for
+#   a second core's worth, or for the moment when the first one dies.
 # - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts
 #   containers, one process each.
 # - A client keeps the worker that it met first. Look at what each worker has, not at the sum.
-# - Servers differ most in their HTTP parser. Your handlers probably cost more.
+# - Servers differ in the CPU that a request costs before your handler begins. The handler probably
+#   costs more.
 #
 # Next: [the exercise](../exercises/12_workers.ipynb). Three services, one machine, and a
 # budget of memory and connections: choose server, workers and pool, and show why.
