@@ -216,14 +216,7 @@ class Comparison(Result):
         return afterwards_note(variant.name, variant.counts, self.concurrency)
 
     def _said(self, variant: Variant) -> str:
-        speedup, other = self.speedup(variant.name), self.baseline.name
-        if speedup.verdict() is Verdict.FASTER:
-            return f"{variant.name} is {speedup.times} as fast as {other}"
-        if speedup.high < 1 / WORTH_A_CHANGE:
-            return f"{variant.name} is slower than {other}: {speedup}"
-        if speedup.verdict() is Verdict.NOT_FASTER:
-            return f"{variant.name} is not faster than {other}: {speedup}"
-        return f"cannot tell whether {variant.name} is faster than {other}: {speedup}"
+        return self.speedup(variant.name).in_words(variant.name, self.baseline.name)
 
     def _variant_dict(self, variant: Variant) -> dict[str, Any]:
         speedup = None

@@ -63,6 +63,16 @@ class Interval:
         above = self.above(bar)
         return None if above is None else not above
 
+    def in_words(self, name: str, other: str) -> str:
+        """What a speed-up says of one against another: no more, and no less, than its interval."""
+        if self.verdict() is Verdict.FASTER:
+            return f"{name} is {self.times} as fast as {other}"
+        if self.high < 1 / WORTH_A_CHANGE:
+            return f"{name} is slower than {other}: {self}"
+        if self.verdict() is Verdict.CANNOT_TELL:
+            return f"cannot tell whether {name} is faster than {other}: {self}"
+        return f"{name} is {'hardly' if self.low > 1 else 'not'} faster than {other}: {self}"
+
     def exp(self) -> "Interval":
         """From log-ratios to ratios."""
         return Interval(

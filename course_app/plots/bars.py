@@ -13,7 +13,7 @@ from matplotlib.text import Annotation
 
 from course_app.measure.comparison import Comparison
 from course_app.measure.prediction import Prediction
-from course_app.measure.statistics import WORTH_A_CHANGE, Interval, Verdict, significant
+from course_app.measure.statistics import Interval, Verdict, significant
 from course_app.plots import rows
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
@@ -151,15 +151,11 @@ def _message(result: Comparison, metric: str | None) -> str:
     others = result.variants[1:]
     best = max(others, key=lambda variant: result.speedup(variant.name, metric).estimate)
     speedup, base = result.speedup(best.name, metric), result.baseline.name
-    if speedup.verdict() is Verdict.FASTER:
-        return f"{best.name} is {speedup.times} as fast as {base}"
-    if speedup.verdict() is Verdict.CANNOT_TELL:
-        return f"Cannot tell whether {best.name} is faster than {base}: {speedup}"
-    if len(others) == 1 and speedup.high < 1 / WORTH_A_CHANGE:
-        return f"{best.name} is slower than {base}: {speedup}"
-    if len(others) > 1:
-        return f"None of these is faster than {base}; the best is {best.name}: {speedup}"
-    return f"{best.name} is not faster than {base}: {speedup}"
+    if len(others) > 1 and speedup.verdict() is Verdict.NOT_FASTER:
+        much = "much " if speedup.low > 1 else ""
+        return f"None of these is {much}faster than {base}; the best is {best.name}: {speedup}"
+    words = speedup.in_words(best.name, base)
+    return words[0].upper() + words[1:] if speedup.verdict() is Verdict.CANNOT_TELL else words
 
 
 def _predictions(result: Comparison, predicted: Predicted) -> Mapping[str, float]:

@@ -104,3 +104,20 @@ def test_wild_intervals_stay_finite() -> None:
 )
 def test_numbers_are_shown_with_two_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1.2, 1.4, "new is 1.30 [1.20, 1.40] times as fast as old"),
+        (1.05, 1.2, "cannot tell whether new is faster than old: "),
+        (1.02, 1.08, "new is hardly faster than old: "),
+        (0.97, 1.05, "new is not faster than old: "),
+        (0.93, 0.98, "new is not faster than old: "),
+        (0.5, 0.7, "new is slower than old: "),
+    ],
+)
+def test_a_speedup_is_put_into_words_that_its_interval_bears(
+    low: float, high: float, said: str
+) -> None:
+    assert Interval((low + high) / 2, low, high).in_words("new", "old").startswith(said)
