@@ -99,7 +99,8 @@ def pooled(size: int = 8) -> FastAPI:
 # %% [markdown]
 # Both apps now serve at the same time and take turns under the same requests, in windows of a
 # quarter of a second: connect, pool, pool, connect, and so on. Each pair of windows gives one
-# ratio. Their trimmed mean is the speed-up; how much they differ is its interval.
+# ratio. The speed-up is their mean without the largest and the smallest fifth (a *trimmed mean*);
+# how much they differ gives its interval.
 
 # %%
 comparison = lab.compare(
@@ -230,14 +231,15 @@ if "the app: hashing" in parts:
     print(f"and {costs[there.above(0)]} in PostgreSQL: {there:.2f} ms")
 
 # %% [markdown]
-# Only one side hashes: PostgreSQL has stored the result, and an app that connects computes it anew
-# each time, on the thread of its event loop, where everybody waits for it.
+# The 4,096 rounds are the client's: PostgreSQL has stored their result, and an app that connects
+# computes it anew each time, on the thread of its event loop, where everybody waits for it.
 #
 # ## The round trips
 #
-# What is left is waiting for messages. To see what that means elsewhere, the same through the whole
-# app: with PostgreSQL on this machine, and then as if each round trip to it took 1 ms longer, as
-# to a database in another building.
+# The last row is what remains for waiting for messages; on one machine that is little. To see what
+# it means elsewhere, the same through the whole app: with PostgreSQL on this machine, and then as
+# if each round trip to it took 1 ms longer, as to a database in another building. Requests come
+# one at a time here, so that none waits for another: do not expect the factor from above.
 
 
 # %%
@@ -269,8 +271,9 @@ plot_lines(
 )
 
 # %% [markdown]
-# What the lines rise by is the **round trips** that a request waits for. A wire tap between app and
-# PostgreSQL counts them.
+# Compare the lines in milliseconds: each round trip that connecting adds pulls them further apart.
+# The ratio need not grow, because the pool's own round trips become longer, too. A wire tap, a
+# proxy that counts, between app and PostgreSQL tells how many **round trips** there are.
 
 # %%
 with lab.wire_tap() as tap:
@@ -288,9 +291,11 @@ for name, wire in counted.items():
 # prepared already: one round trip for the query, and one in which the pool resets the connection
 # when it comes back.
 #
+# (The farewell is counted and not waited for; TCP's handshake is waited for and not counted. The
+# lines may rise by more than 1 ms for each: what delays the messages needs some CPU as well.)
+#
 # So a connection costs CPU, the app's and PostgreSQL's, wherever they run; and the farther away the
-# database is, the more of it is round trips. (One that is counted and not waited for is the
-# farewell.) A pool saves both.
+# database is, the more of it is round trips. A pool saves both.
 #
 # ## How large should the pool be?
 #
@@ -409,7 +414,7 @@ held.plot(
 # the connection any more, say so.
 #
 # Try it yourself: choose a pool and a number of clients, press **Measure**, and see whether you
-# find a better pair. (On a page that nobody runs you see three pairs.)
+# find a better pair. (Where nobody can press it, you see three pairs, each measured once.)
 
 # %%
 from course_app.explore import explore
@@ -449,8 +454,8 @@ for pool_size in (2, 3):
 
 # %% [markdown]
 # **Pools times workers.** Each worker process has a pool of its own. PostgreSQL accepts 100
-# connections by default and keeps three of them for its administrator. With `max_size=20`, five
-# workers are enough to be turned away. We log in as an ordinary role, as an app should:
+# connections by default and keeps three of them for superusers. With `max_size=20`, five workers
+# are enough to be turned away. We log in as an ordinary role, as an app should:
 
 
 # %%
@@ -469,7 +474,8 @@ async def connect_until_refused(**login: str) -> str:
 print(asyncio.run(connect_until_refused(**LOGINS[min(LOGINS)])))
 
 # %% [markdown]
-# (The lab itself has one open.) That sentence is what you will read in production.
+# (Whatever is open already counts, too; the lab itself has one.) If a sentence follows the number,
+# it is the one that you will read in production.
 #
 # ## The verdicts
 

@@ -87,9 +87,9 @@ print(" > ".join([*layers(raises_in_middleware()), "your routes"]))
 # %% [markdown]
 # A middleware of ours (`BaseHTTPMiddleware`) stands **outside** of the `ExceptionMiddleware`, which
 # knows what an `HTTPException` is. What it raises meets only the `ServerErrorMiddleware`: an
-# unknown error, status 500, and a traceback in the log. A client that is told 500 does not slow
-# down. It tries again. (Further layers are FastAPI's own, such as those for its telemetry and for
-# the size of bodies; which ones there are depends on its version.)
+# unknown error, status 500, and a traceback in the log. A client that is told 500 has no reason to
+# slow down. Many try again. (Further layers are FastAPI's own, such as those for its telemetry and
+# for the size of bodies; which ones there are depends on its version.)
 #
 # A middleware has to *return* its refusal; a dependency may raise it, because it runs inside.
 # We take the dependency, for any limiter that says how many seconds a client has to wait.
@@ -156,8 +156,8 @@ plot_counts(
 #
 # "Ten requests a second" can mean three things. A **fixed window** counts from each full second to
 # the next. The guide's list is a **sliding window**: at most ten in *any* second. A **token
-# bucket** fills by ten tokens a second, up to its size, and each request takes one. (Instead of
-# tokens ours keeps the time at which it will be full again.)
+# bucket** fills by ten tokens a second, up to its size (ours holds three), and each request takes
+# one. (Instead of tokens ours keeps the time at which it will be full again.)
 #
 # One client sends 24 requests around a full second, and later 20 a second. How many of the 24
 # does the fixed window let through?
@@ -418,7 +418,7 @@ plot_counts(
 
 # %% [markdown]
 # Each worker has its own dictionary, and the kernel deals out connections as it likes: the limit
-# becomes *up to* the limit times the workers, and another number after each deployment.
+# becomes *up to* the limit times the workers, and may be another number after each deployment.
 #
 # ## When Valkey does not answer
 #
@@ -459,16 +459,17 @@ with lab.outages() as network:
 
 # %% [markdown]
 # A limiter against carelessness should fail open: it must not be the reason for an outage. One that
-# guards a password or a bill should fail closed. Both need a time limit of their own: one that is
-# gone says so, and for one that is silent a client library waits ([lesson
+# guards a password or a bill should fail closed. Both need a time limit of their own: a Valkey that
+# is gone refuses at once, but for one that is silent a client library waits ([lesson
 # 09](09_redis_cache.ipynb)).
 #
 # ## When it does not help: behind a proxy
 #
-# In production your app sees one address only, the proxy's. uvicorn puts in its place what the
-# proxy writes into `X-Forwarded-For`, if the proxy is one of `--forwarded-allow-ips`. Many set that
-# to `*` and are done. Here 400 honest clients send one request each. Then a liar sends 400, each
-# with another invented address, to which the proxy appends the true one.
+# Behind a proxy your app sees one address only, the proxy's. uvicorn puts in its place what the
+# proxy writes into `X-Forwarded-For`, if the proxy is one of `--forwarded-allow-ips` (by default
+# only this machine). Many set that to `*` and are done. Here the load generator plays the proxy of
+# 400 honest clients who send one request each. Then it plays the proxy of a liar who sends 400,
+# each with another invented address, to which the proxy appends the true one.
 
 # %%
 LIES = {"X-Forwarded-For": text("2001:db8::{n}, 203.0.113.9", n=sequence())}

@@ -239,7 +239,7 @@ def _odd_cursors(cursor: str) -> list[str]:
 
 
 def _statements(exam: Exam, limit: int) -> float:
-    return exam.count(exam.learner, request(limit), requests=60, same=True)["SQL statements"]
+    return exam.count(exam.learner, request(limit), requests=60, same=same_posts)["SQL statements"]
 
 
 def _buffers(exam: Exam, limit: int, cursor: str | None = None) -> float:
