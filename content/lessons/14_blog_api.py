@@ -149,9 +149,10 @@ def after_a_late_reader(client: httpx.Client, path: str, at_once: bool) -> httpx
 
 
 # %% [markdown]
-# We ask in two ways: at once, while the late reader still reads, and again when it has stored its
-# answer. And we ask for two things: the first page (whose key the guide does delete), and the post
-# that is about to be written.
+# We ask in two ways: at once, while the late reader still reads, or afterwards, when it has stored
+# its answer. And we ask for two things: the first page (whose key the guide does delete), and the
+# post that is about to be written. Each of the four begins with an empty cache; printed are those
+# whose answer knows nothing of the write.
 
 # %%
 import redis
@@ -214,8 +215,8 @@ show(corrected.Blog.newest)
 # carry no version, under three conditions: nobody edits or deletes, no page is kept that begins
 # below a post younger than a minute, and no transaction takes longer than that.
 #
-# And of many who miss the same entry, one loads it (lesson 08). Who comes after a write must not
-# join somebody who read before it, so the version is part of the flight's name, too:
+# And of many who miss the same entry, one loads it (lesson 08). Whoever comes after a write must
+# not join somebody who read before it, so the version is part of the flight's name, too:
 
 # %%
 show(parts.SingleFlight.run)
@@ -245,13 +246,16 @@ print(told("single flight with versions", late_mended))
 #
 # Two gaps are left. A process that dies between its commit and the new version leaves the old page
 # until it expires. And if Valkey cannot be reached at that moment, the client gets a 500 although
-# the post is saved: who sends it again makes it twice.
+# the post is saved: whoever sends it again makes it twice.
 #
 # ## From an empty cache
 #
 # Now to speed: the guide's blog, the same with an index, and the one with all corrections. Before
-# each window the cache is emptied, and each window sends the same 50 requests, so that misses and
-# hits are the same for all. What PostgreSQL did is counted over just these requests.
+# each window the cache is emptied, and each window sends the same 50 requests, so that all have as
+# much to look up. What PostgreSQL did is counted over just these requests.
+#
+# (Each step of the ladder keeps those before it. The blog `beside it` is no correction: it has them
+# all, and keeps each answer for a second in the process as well. We come back to it.)
 
 # %%
 LADDER = {
@@ -293,9 +297,9 @@ cold.plot(
 )
 
 # %% [markdown]
-# Find the row that explains it: without the index each page that is missed sorts all posts, and
-# **buffers** count what is read for that. (If the table says that the server waited for a core:
-# PostgreSQL works on the same ones.)
+# The small print explains it: **buffers** are the blocks of 8 KiB that PostgreSQL looked at. When a
+# page is missed, all posts are read and sorted without the index. With it, OFFSET still walks past
+# all posts that come before the page; a cursor begins where the page does.
 
 # %%
 of_index = speedup_interval(cold.log_ratios("all corrections") - cold.log_ratios("guide + index"))
@@ -306,9 +310,9 @@ print(f"All others beside the index: {of_index} its throughput; {beyond[of_index
 # ## Stale answers, counted
 #
 # Now 3000 requests of the same traffic, one after another, to three of the blogs. With one client
-# it is known what every list must show, so each list that is not as it must be is counted. Nothing
-# depends on time, but for the blog that keeps answers in the process: its count differs a little
-# from run to run.
+# it is known what every list must show, so each list that is not as it must be is counted. As long
+# as all this takes less than the minute for which entries are kept, time plays no part, but for the
+# blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
 
 # %%
@@ -360,7 +364,11 @@ for before, after in zip(["+ index", *LADDER], LADDER, strict=False):
 # %% [markdown]
 # Neighbours are compared pair by pair, which is finer than two intervals beside each other. The
 # version is there to make lists right, not fast: its line says what that costs, where it can be
-# told at all. A single flight saves nothing where nobody misses.
+# told at all.
+#
+# The last line is our **control**: look at `newest` again, a hit returns before it comes to the
+# single flight. Both sides run the same code, so whatever that line says beside 1 is not the
+# flight's doing but what this comparison can be wrong by. Believe no other line to a finer degree.
 #
 # ## What a validated hit costs
 #
