@@ -324,7 +324,8 @@ widths.plot(
 # %% [markdown]
 # (As always, *faster* asks for an interval above 1.1.) Why is it so? Ask `EXPLAIN`, but ask right.
 # Long values are stored apart from their rows (TOAST, once a row exceeds about 2 kB) and fetched
-# only when somebody needs their bytes. Without `SERIALIZE` nobody does, and both queries look alike.
+# only when somebody needs their bytes. Without `SERIALIZE` nobody does, and both queries look
+# alike.
 
 # %%
 sent_kb = {}
