@@ -351,25 +351,26 @@ def order_20(server: ProcessServer, door: str = "orders") -> int:
     return answers.count(202)
 
 
-def told_to_go(end, door: str = "orders", **options) -> dict[str, int]:
+def told_to_go(what: str, end, door: str = "orders", **options) -> dict[str, int]:
     """What became of the work of twenty orders, and for how long their server stayed."""
     with ProcessServer("course_app.apps.orders:by_the_server", env=env, **options) as server:
         accepted, told = order_20(server, door), time.monotonic()
         end(server)
         seconds = time.monotonic() - told
-    print(f"{accepted} accepted, the server ended {seconds:.1f} s after the signal: {confirmed()}")
-    return confirmed()
+    done = confirmed()
+    print(f"{what}: {accepted} accepted, the server ended after {seconds:.1f} s: {done}")
+    return {what: done}
 
 
 # %%
 IMPATIENT = ["--timeout-graceful-shutdown", "0"]
 fate = {
-    "uvicorn, SIGTERM": told_to_go(sigterm),
-    "uvicorn, tasks in threads, SIGTERM": told_to_go(sigterm, door="threads"),
-    "uvicorn without patience, SIGTERM": told_to_go(sigterm, arguments=IMPATIENT),
-    "uvicorn, create_task, SIGTERM": told_to_go(sigterm, door="loose"),
-    "granian, SIGTERM": told_to_go(sigterm, program="granian"),
-    "uvicorn, kill -9": told_to_go(kill_9),
+    **told_to_go("uvicorn, SIGTERM", sigterm),
+    **told_to_go("uvicorn, tasks in threads, SIGTERM", sigterm, door="threads"),
+    **told_to_go("uvicorn without patience, SIGTERM", sigterm, arguments=IMPATIENT),
+    **told_to_go("uvicorn, create_task, SIGTERM", sigterm, door="loose"),
+    **told_to_go("granian, SIGTERM", sigterm, program="granian"),
+    **told_to_go("uvicorn, kill -9", kill_9),
 }
 
 # %% [markdown]
@@ -574,10 +575,10 @@ lab.verdict(
 
 # %%
 others = {
-    f"{program}, SIGTERM": told_to_go(sigterm, program=program)
-    for program in ("gunicorn", "hypercorn")
+    **told_to_go("gunicorn, SIGTERM", sigterm, program="gunicorn"),
+    **told_to_go("hypercorn, SIGTERM", sigterm, program="hypercorn"),
+    **told_to_go("two uvicorn workers, SIGTERM", sigterm, workers=2),
 }
-others["two uvicorn workers, SIGTERM"] = told_to_go(sigterm, workers=2)
 others["queue, SIGTERM"] = done_after_restart(sigterm)
 plot_counts(
     that_came(others),
