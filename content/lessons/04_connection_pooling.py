@@ -528,7 +528,7 @@ lab.verdict(
 lab.verdict(
     "T6",
     "holds",
-    "A connection is expensive to make and free to keep.",
+    "A connection is expensive to make and cheap to keep.",
     {"the pool is at least 3 times as fast": comparison.faster(at_least=3)},
     evidence=comparison,
 )

@@ -270,7 +270,7 @@ writing = in_turns({name: lambda name=name: insert_into(name) for name in column
 upkeep = {name: times_as_long(ms, writing["no"]) for name, ms in writing.items() if name != "no"}
 for name, cost in upkeep.items():
     print(
-        f"With {name} index{'es' if name == 'four' else ''} an insert takes {cost.times} as long: "
+        f"Indices: {name}. An insert takes {cost.times} as long, with "
         f"{log_records[name]:.1f} log records a row instead of {log_records['no']:.1f}"
     )
 
@@ -414,7 +414,8 @@ TOTALS = """SELECT
 
 async def totals(conn) -> np.ndarray:
     """Statements that wrote readings, and flushes of the log, so far."""
-    await conn.execute("SELECT pg_stat_force_next_flush()")  # or it tells them a second later
+    for each in (conn, db):  # or they tell a second later
+        await each.execute("SELECT pg_stat_force_next_flush()")
     return np.array([*await db.fetchrow(TOTALS, '^(INSERT INTO|COPY) "?readings')], dtype=float)
 
 
@@ -1043,6 +1044,7 @@ plot_over_time(
     title="The longest insert: "
     + ", ".join(f"{ms:,.0f} ms during {name}" for name, ms in longest.items()),
     rows=True,
+    steps=True,
 )
 
 # %% [markdown]

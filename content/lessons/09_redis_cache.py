@@ -280,7 +280,7 @@ plot_lines(
     },
     x_label="hits, %",
     y_label="a request to PostgreSQL takes, ms",
-    title=f"A cache pays above the first line: for the primary key {pays}",
+    title=f"A cache pays above its break-even: for the primary key {pays}",
     y_log=True,
 )
 
@@ -560,7 +560,7 @@ from course_app.plots import plot_requests
 
 plot_requests(
     outage,
-    title=f"Not handled: {errors['cut off, not handled']} errors. Silence costs "
+    title=f"Not handled: {errors['cut off, not handled']} errors. Silence costs up to "
     f"{slowest['silent, default time-out']:,.0f} ms, with a time-out "
     f"{slowest['silent, after 50 ms, then a pause']:,.0f} ms",
 )
@@ -581,6 +581,7 @@ plot_requests(
 # own, or both share Valkey.
 
 # %%
+asyncio.run(cache.delete("shared:7"))
 statements = {}
 for name in ("dictionary", "Valkey"):
     statements[name] = 0
@@ -678,7 +679,7 @@ plot_lines(
     x_label="entries that the cache holds (of 100,000 items)",
     y_label="hits, %",
     title=f"Room for 1 % of the items: {one_percent['s = 1']:.0f} % hits at s = 1, "
-    f"{one_percent['s = 0']:.0f} % if all are asked for alike",
+    f"{one_percent['s = 0']:.0f} % if all are asked for equally often",
     y_log=False,
 )
 

@@ -303,8 +303,8 @@ cold.plot(
 
 # %%
 of_index = speedup_interval(cold.log_ratios("all corrections") - cold.log_ratios("guide + index"))
-beyond = {True: "they add to it", False: "they take from it", None: "cannot tell what they add"}
-print(f"All others beside the index: {of_index} its throughput; {beyond[of_index.above(1)]}.")
+beyond = {True: "The others add to it", False: "The others take from it", None: "Cannot tell more"}
+print(f"All together: {of_index} the throughput of the index alone. {beyond[of_index.above(1)]}.")
 
 # %% [markdown]
 # ## Stale answers, counted
@@ -359,7 +359,8 @@ plot_dots(
 WORDS = {True: "less CPU", False: "more CPU", None: "cannot tell"}
 for before, after in zip(["+ index", *LADDER], LADDER, strict=False):
     gain = speedup_interval(hit.log_ratios(after) - hit.log_ratios(before))
-    print(f"{after}: {gain.times} as cheap as the step before: {WORDS[gain.above(1)]}")
+    control = " (our control: the same code)" if after == FINAL else ""
+    print(f"{after}{control}: {gain.times} as cheap as the step before: {WORDS[gain.above(1)]}")
 
 # %% [markdown]
 # Neighbours are compared pair by pair, which is finer than two intervals beside each other. The
