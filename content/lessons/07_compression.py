@@ -124,7 +124,8 @@ comparison
 
 # %%
 comparison.plot(
-    predicted={"level 9": guess.value}, counters=[f"{BYTES}, B / request", "loop unresponsive, % of time"]
+    predicted={"level 9": guess.value},
+    counters=[f"{BYTES}, B / request", "loop unresponsive, % of time"],
 )
 
 # %% [markdown]
