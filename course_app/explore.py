@@ -65,7 +65,7 @@ class Explorer:
             )
             for name, result in shown
         ]
-        title = f"Most of what was tried: {most.throughput:,.0f} requests/s with {best}"
+        title = f"Highest throughput tried: {most.throughput:,.0f} requests/s with {best}"
         return plot_bars(bars, title=title, unit="times the throughput of")
 
 

@@ -53,4 +53,4 @@ def test_sliders_leave_a_figures_sentence(
 
     monkeypatch.delenv(explore.HEADLESS, raising=False)
     explore.explore(measure, clients=[1, 2])
-    assert capsys.readouterr().out.startswith("Most of what was tried: 200 requests/s")
+    assert capsys.readouterr().out.startswith("Highest throughput tried: 200 requests/s")

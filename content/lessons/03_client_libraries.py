@@ -404,6 +404,7 @@ plot_lines(
     title=f"From 40 to 80 at once: asyncpg {beyond['asyncpg']}, in def {beyond['psycopg2 in def']}",
     x_log=True,
     y_log=True,
+    laws=["40 threads / 50 ms"],
 )
 
 # %%

@@ -339,11 +339,12 @@ plot_lines(
     title=f"16 connections do {waiting.times} as much as one if the query waits, else {cheap}",
     x_log=True,
     y_log=True,
+    laws=["pool size / 10 ms"],
 )
 
 # %% [markdown]
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
-# busy for 10 ms, cannot do more than `n / 0.010` queries per second: the third line. A query that
+# busy for 10 ms, cannot do more than `n / 0.010` queries per second: the thin line. A query that
 # **works** needs a core, and there are only so many. The cores are a ceiling for the query that
 # waits, too: its requests cost CPU in the app and in PostgreSQL.
 

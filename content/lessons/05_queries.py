@@ -580,6 +580,7 @@ plot_lines(
     y_label="times as fast as N+1",
     title=f"gather, 2 ms away: {alone.times} as fast as N+1 alone, {crowded} in a crowd of eight",
     y_log=True,
+    laws=["gather, by the law"],
 )
 
 # %%

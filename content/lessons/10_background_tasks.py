@@ -215,6 +215,7 @@ plot_lines(
     x_log=False,
     y_log=False,
     marks={40: "40 worker threads"},
+    laws=["the law"],
 )
 
 # %%

@@ -247,10 +247,11 @@ plot_lines(
     title=f"{per_core} workers instead of one: 32 clients get {gain[32]}, 1000 get {gain[1000]}",
     x_log=True,
     y_log=True,
+    laws=["clients / 50 ms"],
 )
 
 # %% [markdown]
-# "clients / 50 ms" is all that so many clients can ask for. How much of a core did the one worker
+# The thin line is all that so many clients can ask for. How much of a core did the one worker
 # use, and did a second core's worth help?
 
 # %%

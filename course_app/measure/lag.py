@@ -44,9 +44,9 @@ class LagSeries:
 
     @property
     def shares(self) -> Floats:
-        """For each request its stall as a share of its time, shape (requests,)."""
+        """For each request its stall as a share of its time, shape (requests,), at most 1."""
         times_ms = 1e3 * (self.end - self.start)
-        return np.asarray(np.maximum(self.stalls_ms, _LEAST_STALL_MS) / times_ms)
+        return np.minimum(1.0, np.maximum(self.stalls_ms, _LEAST_STALL_MS) / times_ms)
 
     @property
     def unresponsive(self) -> float:
@@ -84,7 +84,8 @@ class LoopLag(Result):
 
         A busy machine stretches both the stall and the request, so this hardly changes with it.
         """
-        return mean_interval(np.log(self.series[name].shares)).exp()
+        share = mean_interval(np.log(self.series[name].shares)).exp()
+        return Interval(share.estimate, share.low, min(1.0, share.high), share.confidence)
 
     @property
     def message(self) -> str:

@@ -1,6 +1,6 @@
 """One line per series over a parameter: where it helps, where it stops, where it hurts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 
 import numpy as np
@@ -95,23 +95,25 @@ def plot_lines(
     y_log: bool | None = None,
     marks: Mapping[float, str] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
+    laws: Collection[str] = (),
 ) -> Figure:
     """Any lines with intervals, in the style of a sweep; NaN limits draw no interval.
 
     Args:
         names: by line, a word for each of its points.
+        laws: lines that were computed, not measured: thin, and without markers.
     """
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
-        draw_lines(axes, lines, x_log=x_log, y_log=y_log)
+        draw_lines(axes, lines, x_log=x_log, y_log=y_log, laws=laws)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         for x, text in (marks or {}).items():
             _mark(axes, x, text)
         for index, (line, points) in enumerate(lines.items()):
             _name_points(axes, index, points, (names or {}).get(line, ()))
-        label_lines(axes, lines)
+        label_lines(axes, lines, laws)
         return finish(canvas, title)
 
 
@@ -121,17 +123,27 @@ def draw_lines(
     *,
     x_log: bool | None = None,
     y_log: bool | None = None,
+    laws: Collection[str] = (),
 ) -> None:
     """Scales and lines; the labels come last, when nothing moves any more."""
     _scale(axes, lines, x_log, y_log)
-    for index, points in enumerate(lines.values()):
-        _line(axes, index, points)
+    for index, (name, points) in enumerate(lines.items()):
+        if name in laws:
+            x, y, *_ = np.array(points, dtype=np.float64).T
+            axes.plot(x, y, color=MUTED, linewidth=1)
+        else:
+            _line(axes, index, points)
 
 
-def label_lines(axes: Axes, lines: Mapping[str, Sequence[LinePoint]]) -> None:
+def label_lines(
+    axes: Axes, lines: Mapping[str, Sequence[LinePoint]], laws: Collection[str] = ()
+) -> None:
     """Each line's name beside its end."""
-    ends = [(name, points[-1]) for name, points in lines.items()]
-    label_ends(axes, [EndLabel(n, p[0], p[1], look(i).text) for i, (n, p) in enumerate(ends)])
+    labels = []
+    for index, (name, points) in enumerate(lines.items()):
+        x, y, *_ = points[-1]
+        labels.append(EndLabel(name, x, y, MUTED if name in laws else look(index).text))
+    label_ends(axes, labels)
 
 
 def crossings(lines: Mapping[str, Sequence[LinePoint]]) -> list[float]:

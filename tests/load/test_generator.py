@@ -158,14 +158,30 @@ def test_targets_alternate_a_b_b_a(generator: Generator, url: str, seen: Seen) -
     a, b = (generator.connect(url, f"/items/{name}", concurrency=2) for name in "ab")
     seen.order.clear()
     first, second = generator.alternate([a, b], seconds=0.2)
-    rounds, rest = divmod(len(seen.order), 4)
-    assert rest == 0
-    assert seen.order == ["a", "b", "b", "a"] * rounds
-    assert first.completed == second.completed == 2 * rounds
+    rounds = rounds_of(seen.order, 4)
+    assert {"".join(each) for each in rounds} == {"abba", "baab"}
+    assert first.completed == second.completed == 2 * len(rounds)
     assert first.window_seconds == second.window_seconds
     starts = np.sort(np.concatenate([first.start_ns, second.start_ns]))
     ends = np.sort(np.concatenate([first.end_ns, second.end_ns]))
     assert (ends[:-1] <= starts[1:]).all()
+
+
+def test_each_of_several_targets_is_as_often_asked_twice_running(
+    generator: Generator, url: str, seen: Seen
+) -> None:
+    targets = [generator.connect(url, f"/items/{name}", concurrency=1) for name in "abcd"]
+    seen.order.clear()
+    generator.alternate(targets, seconds=0.5)
+    rounds = rounds_of(seen.order, 8)
+    assert all(each == each[::-1] and set(each) == set("abcd") for each in rounds)
+    turned = [each[3] for each in rounds]
+    assert min(turned.count(name) for name in "abcd") > len(rounds) / 10
+
+
+def rounds_of(order: list[str], length: int) -> list[list[str]]:
+    assert len(order) % length == 0
+    return [order[start : start + length] for start in range(0, len(order), length)]
 
 
 def test_a_mix_tells_which_request_each_answer_belongs_to(generator: Generator, url: str) -> None:

@@ -89,6 +89,20 @@ def test_a_stall_is_a_share_of_the_requests_time(lag: LoopLag) -> None:
     assert lag.share("/waits").high < lag.share("/blocks").low
 
 
+def test_no_request_stalls_the_loop_for_more_than_its_time() -> None:
+    # One stall that began before its request, and one that lasted for a hundredth of it.
+    series = LagSeries(
+        due=np.array([0.000, 0.100]),
+        late=np.array([0.050, 0.001]),
+        start=np.array([0.001, 0.099]),
+        end=np.array([0.002, 0.199]),
+    )
+    share = LoopLag({"app": series}, "GET /", rate=6).share("app")
+    assert series.shares.tolist() == [1.0, 0.01]
+    assert share.low < 0.01
+    assert share.high == 1
+
+
 def test_lag_is_readable_by_people_and_programs_and_has_a_figure(lag: LoopLag) -> None:
     assert "/blocks" in str(lag)
     assert len(lag.to_dict()["series"]["/waits"]["start"]) == 6

@@ -38,6 +38,29 @@ def test_points_have_names_of_their_own(written: dict[str, Any]) -> None:
     assert {"level 9", "level 1"} <= set(written)
 
 
+def test_what_was_computed_is_a_thin_line_without_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[dict[str, Any]] = []
+    plot = Axes.plot
+
+    def noted(axes: Axes, *args: Any, **options: Any) -> Any:
+        drawn.append(options)
+        return plot(axes, *args, **options)
+
+    monkeypatch.setattr(Axes, "plot", noted)
+    line = [(1.0, 2.0, 1.9, 2.1), (2.0, 1.0, 0.9, 1.1)]
+    plots.plot_lines(
+        {"measured": line, "by the law": line},
+        x_label="clients",
+        y_label="requests/s",
+        title="As the law says",
+        laws=["by the law"],
+    )
+    measured, law = drawn
+    assert "marker" in measured
+    assert "marker" not in law
+    assert law["linewidth"] < measured.get("linewidth", 1.5)
+
+
 @pytest.mark.parametrize(
     ("parameter", "said"), [("limit, requests", "equal at 3.0 requests"), ("rows", "equal at 3.0")]
 )

@@ -177,12 +177,15 @@ class Open(Window):
 class Alternate(Window):
     """One request at a time, to the targets in turn, forth and back: A B B A.
 
-    A slow drift of the machine then weighs on all targets alike. It ends with a whole round.
+    A slow drift of the machine then weighs on all targets alike. Where a round turns, one target
+    is asked twice running and finds its own traces in the processor's caches: so each round has
+    another order. It ends with a whole round.
     """
 
     def __init__(self, targets: Sequence[Target], owner: int, *, seconds: float) -> None:
         super().__init__(targets, owner)
-        self.round = [target.connections[0] for target in (*targets, *reversed(targets))]
+        self.forth = [target.connections[0] for target in targets]
+        self.round: list[Connection] = []
         self.seconds = seconds
         self.position = 0
 
@@ -198,6 +201,8 @@ class Alternate(Window):
         if self.stalled:
             return
         if self.position == len(self.round):
+            random.shuffle(self.forth)
+            self.round = [*self.forth, *reversed(self.forth)]
             self.position = 0
         if self.position > 0 or clock() < self.closes_ns:
             self.position += 1
