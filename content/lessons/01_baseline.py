@@ -1,12 +1,43 @@
 # %% [markdown]
 # # 01 - A baseline you can trust
 #
-# The guide begins with good advice: measure before you optimize. For that it offers a middleware
-# that takes `time.time()` before and after each request and writes the difference into a
-# header.
+# The guide begins with good advice: measure before you optimize. For that it offers a middleware,
+# which is code around every request. It takes `time.time()` before and after and writes the
+# difference into a header.
 #
 # A measuring instrument has to be checked like anything else. What does this one cost, what does
 # it miss, and what do you use instead? About a minute of measuring.
+
+# %% [markdown]
+# ## Do you remember?
+#
+# About lesson 00. Answer first, then unfold.
+#
+# <details><summary>A colleague measured once before a change and once after it, and reports "2.9
+# times as fast". What is missing before you can believe it?</summary>
+#
+# Turns, and an interval. One run before and one after differ even if nothing was changed, because
+# the machine is busier at one moment than at the next. Only many pairs, taken in turns, tell how
+# much of the 2.9 may be chance.
+#
+# </details>
+#
+# <details><summary>The lab says "cannot tell" of your change. Did it make no difference?</summary>
+#
+# That is not what it says: the bar of 1.1 lies inside the interval, so the change may be worth its
+# line of code or not. More time or a quieter machine would decide it. The verdict for a change
+# that gains little is "not faster".
+#
+# </details>
+#
+# <details><summary>A handler asks three services one after another, 20 ms each. Will a faster JSON
+# encoder help its users?</summary>
+#
+# Hardly. Such a request waits for at least 60 ms, whatever is done with the answers afterwards,
+# and an encoder saves only CPU. Asking all three at the same time takes away two of the three
+# waits.
+#
+# </details>
 
 # %%
 from course_app.lab import Lab
@@ -57,8 +88,9 @@ async def add_process_time_header(request: Request, call_next):
 # %% [markdown]
 # ## The same in pure ASGI
 #
-# An ASGI app is a function of three arguments. A middleware is another one around it, which
-# passes messages on and adds a header when the response starts.
+# ASGI is the interface between a server and an app in Python. An ASGI app is a function of three
+# arguments. A middleware is another one around it, which passes messages on and adds a header when
+# the response starts.
 
 # %%
 from starlette.datastructures import MutableHeaders
@@ -117,9 +149,9 @@ plot_bars(
 # %% [markdown]
 # The cause is in the counts: **one more asyncio task for each request**. `BaseHTTPMiddleware` runs
 # the rest of the app in a task of its own and passes the response through an in-memory stream. The
-# pure ASGI version only calls a function. (One task per request is uvicorn's own. That other task
-# ends a little after the answer. Where the table counts more requests in flight than the one client
-# has sent, it is for that.)
+# pure ASGI version only calls a function. (One task per request is that of uvicorn, the server.
+# That other task ends a little after the answer. Where the table counts more requests in flight
+# than the one client has sent, it is for that.)
 
 # %% [markdown]
 # ## How dear is the ground?
@@ -173,8 +205,9 @@ print(f"with one query a request takes {query} the CPU of FastAPI alone.")
 #
 # ## What no stopwatch inside can see
 #
-# Three endpoints that are hard to time: one blocks the event loop for 20 ms, one streams for a
-# quarter of a second, one fails. Both stopwatches get them.
+# Three endpoints that are hard to time: one blocks the event loop, the one thread in which all
+# async handlers take turns, for 20 ms; one streams for a quarter of a second; one fails. Both
+# stopwatches get them.
 
 # %%
 import asyncio
@@ -384,9 +417,10 @@ print(luck.speedup(), "->", luck.verdict())
 #
 # ## One more thing: the loop in this notebook
 #
-# A cell runs inside the kernel's own event loop, and there asyncio refuses `asyncio.run`. Guides
-# give you `nest_asyncio` for that. It is no longer maintained, and a kernel of today hands out the
-# next cell from a task of its own: does a queue of cells ("Run All") survive? Ask two kernels.
+# A cell runs inside the event loop of the kernel, the process behind a notebook, and there asyncio
+# refuses `asyncio.run`. Guides give you `nest_asyncio` for that, a patch that lets a running loop
+# be entered once more. It is no longer maintained, and a kernel of today hands out the next cell
+# from a task of its own: does a queue of cells ("Run All") survive? Ask two kernels.
 
 # %%
 import subprocess
@@ -417,8 +451,8 @@ for patch in ("nest_asyncio", "nest_asyncio2"):
 # How many it loses depends on timing, and a cell without an answer waits for ever. This is why
 # the course uses the successor, `nest_asyncio2`. Up to Python 3.13 both put a task class written
 # in Python in the place of asyncio's own, which is written in C, for the whole process and so for
-# a server in it. uvloop keeps the class that it finds when it is imported, so this package
-# imports uvloop first.
+# a server in it. uvloop, a faster event loop that uvicorn can use, keeps the class that it finds
+# when it is imported, so this package imports uvloop first.
 
 
 # %%
@@ -528,3 +562,23 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/01_baseline.ipynb), in which you write that pure ASGI
 # middleware, correct on errors and streams.
+#
+# ## Read more
+#
+# - [Middleware](https://www.starlette.dev/middleware/) in Starlette's documentation: how to write
+#   it in pure ASGI, and what `BaseHTTPMiddleware` cannot do.
+# - B. Schroeder, A. Wierman and M. Harchol-Balter, [Open Versus Closed: A Cautionary
+#   Tale](https://www.usenix.org/legacy/event/nsdi06/tech/schroeder.html), NSDI 2006: how far apart
+#   the two models are, and eight principles for choosing one.
+# - G. Tene, [wrk2](https://github.com/giltene/wrk2): a load generator that measures from when a
+#   request should have been sent; the end of its README explains coordinated omission.
+# - J. Graham-Cumming, [How and why the leap second affected Cloudflare
+#   DNS](https://blog.cloudflare.com/how-and-why-the-leap-second-affected-cloudflare-dns/), 2017:
+#   what happens when a wall clock is set back between the two readings of a stopwatch.
+#
+# **From the field.** In September 2026 the makers of Hindsight, a memory for AI agents, put pure
+# ASGI in the place of the two `BaseHTTPMiddleware` of their API. In two runs each, its health
+# check went from 2,476 and 2,393 requests per second to 7,917 and 7,545; a route that computes for
+# about 23 ms per request gained nothing that could be seen. They had to send from four processes:
+# one Python client came to about 950 requests per second, with the server's CPU at 7 % ([pull
+# request 4235](https://github.com/vectorize-io/hindsight/pull/4235)).
