@@ -8,6 +8,36 @@
 # So is a response model a gain or a price? In this lesson you count what FastAPI does with an
 # answer, with a model and without. It takes less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A query is quick on your laptop, where the table has a thousand rows. Where do
+# you look, if not at the clock, to see whether it will be slow in production?</summary>
+#
+# At the plan and its buffers. A `Seq Scan` touches every page of the table, so its buffers grow
+# with the table; an index grows by a level now and then. On a small table both take next to no
+# time, so the clock of a request hardly tells them apart.
+#
+# </details>
+#
+# <details><summary>A page sends one query for its posts and one more for each post. A colleague
+# puts the many into <code>asyncio.gather</code>, and alone on the laptop the page is quicker. Do
+# you merge that?</summary>
+#
+# No. It sends as many statements as before, and more round trips, because the pool resets a
+# connection after each loan. What one request gains it takes from the others, whose connections it
+# borrows; fewer statements (`= ANY` needs two) help everybody.
+#
+# </details>
+#
+# <details><summary>From lesson 01: you measured once before your change and once after it, and the
+# second run was 8 % faster. What do you know now?</summary>
+#
+# Next to nothing: the same app measured against itself differs from round to round, too. Let both
+# versions take turns, and look at the interval of their ratio: does it hold 1?
+#
+# </details>
+
 # %%
 from course_app.lab import Lab
 
@@ -65,7 +95,8 @@ def whole_rows(rows: float = 100) -> FastAPI:
 
 
 # %% [markdown]
-# What makes JSON of them is a function of FastAPI's, `jsonable_encoder`. A probe counts its calls.
+# What makes JSON of them is a function of FastAPI's, `jsonable_encoder`. A probe, a counter that
+# the lab puts into the server, counts its calls.
 
 # %%
 from course_app.measure.probes.encoder import EncoderProbe
@@ -175,7 +206,7 @@ print("counted:", calls)
 
 # %% [markdown]
 # A response model is a type that is known **when the app starts**. Pydantic makes a serializer of
-# it, in Rust, and since version 0.130 FastAPI lets that one write the bytes of the answer
+# it, a writer of bytes in Rust, and since version 0.130 FastAPI lets that one write the answer
 # directly: no function of Python's looks at each value any more.
 #
 # Is it the model, then, or only the type? Four more ways to send the same bytes:
@@ -402,3 +433,20 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/06_response_models.ipynb), a public directory of members that
 # tells more than it should, and slowly.
+#
+# ## Read more
+#
+# - [JSON performance](https://fastapi.tiangolo.com/advanced/custom-response/#json-performance) in
+#   FastAPI's documentation: the fast path in one sentence, and what leaves it.
+# - [Issue 1224 of FastAPI](https://github.com/fastapi/fastapi/issues/1224): a server that its proxy
+#   took for dead, because `jsonable_encoder` kept the event loop for seconds; from 2020, with the
+#   profile.
+# - [OWASP API Security Top 10](https://owasp.org/API-Security/editions/2023/en/0x11-t10/): the ten
+#   gravest risks of APIs; the third is the leak of this lesson, and its counterpart in requests.
+#
+# **From the field.** In 2024 somebody sent [Troy
+# Hunt](https://www.troyhunt.com/how-spoutibles-leaky-api-spurted-out-a-deluge-of-personal-data/)
+# 207,000 records of users of Spoutible, a social network. Whoever put a user's name into the URL of
+# its API got more than the profile: e-mail and IP address, the hash of the password, the secret of
+# the second factor, and the token with which the password could be reset. A response model of the
+# id, the names and the biography, which Hunt would have expected there, leaves out the rest.
