@@ -438,9 +438,9 @@ lab.verdict(
 #
 # - [JSON performance](https://fastapi.tiangolo.com/advanced/custom-response/#json-performance) in
 #   FastAPI's documentation: the fast path in one sentence, and what leaves it.
-# - [Issue 1224 of FastAPI](https://github.com/fastapi/fastapi/issues/1224): a server that its proxy
-#   took for dead, because `jsonable_encoder` kept the event loop for seconds; from 2020, with the
-#   profile.
+# - [`jsonable_encoder` can stall the event
+#   loop](https://github.com/fastapi/fastapi/issues/1224): a report from 2020 of a server that its
+#   proxy took for dead, because encoding kept it busy for seconds; with the profile.
 # - [OWASP API Security Top 10](https://owasp.org/API-Security/editions/2023/en/0x11-t10/): the ten
 #   gravest risks of APIs; the third is the leak of this lesson, and its counterpart in requests.
 #

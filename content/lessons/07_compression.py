@@ -9,6 +9,36 @@
 # sides of the trade, for gzip and for its two successors, and find where it turns. It takes less
 # than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Older articles say that a response model makes FastAPI slow, and advise dicts
+# and a faster JSON library. What has changed since, and what would you do today?</summary>
+#
+# Before 0.130 FastAPI made dicts of the model's fields, and text of these with `json.dumps`. Now
+# Pydantic's serializer writes the bytes itself, while dicts without a type are looked at value by
+# value in Python. So declare the type, and leave `response_class` alone.
+#
+# </details>
+#
+# <details><summary>Somebody declares <code>-&gt; list[dict[str, Any]]</code>, as that ends the
+# calls of <code>jsonable_encoder</code>, too. What do you answer?</summary>
+#
+# That it is quick and leaks. Any type that is known at the start ends the calls, but only one that
+# names the fields keeps the others in: the password hash, and the column that a colleague adds next
+# year.
+#
+# </details>
+#
+# <details><summary>From lesson 02: an <code>async def</code> handler computes for 100 ms. You write
+# it as <code>def</code>. Who gains, and who does not?</summary>
+#
+# The others gain: the work moves to a worker thread, and the event loop gets its turns, if late,
+# because threads share one interpreter. Whoever asked for it waits as long as before. Out of
+# everybody's way it is only in another process.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, get
 
@@ -135,8 +165,9 @@ comparison.plot(
 # ## The trade, counted
 #
 # What does a level cost, and what does it give? And is gzip, which is of 1992, still the one to
-# take? Browsers know two more codings by now: Brotli (`br`, 2016) and Zstandard (`zstd`, 2018). The
-# best level of Brotli is 11. How many times the CPU of gzip's level 1 does it take?
+# take? Browsers know two more codings (formats that server and client agree on for the way) by now:
+# Brotli (`br`, 2016) and Zstandard (`zstd`, 2018). The best level of Brotli is 11. How many times
+# the CPU of gzip's level 1 does it take?
 
 # %%
 guess_11 = lab.predict(10, "times the CPU of gzip 1 for Brotli's level 11")
@@ -578,7 +609,15 @@ lab.verdict(
 # - [New standards for a faster and more private
 #   Internet](https://blog.cloudflare.com/new-standards/): Cloudflare turned zstd on and compares it
 #   with Brotli and gzip on its traffic.
+# - [Offload large GZip compression](https://github.com/Kludex/starlette/pull/3410): why Starlette
+#   compresses in a thread from 128 KiB on, and what was measured to find that threshold.
 # - [BREACH](https://breachattack.com/): the attack of the section on secrets, below.
+#
+# **From the field.** [InvokeAI](https://github.com/invoke-ai/InvokeAI/pull/9441), an image
+# generator that most people run on their own machine, had the guide's line, `minimum_size=1000` and
+# no level. For the names of 200,000 images, 8.48 MB of JSON, its developers measured 90.2 ms with
+# level 9, which nobody had chosen, and 16.4 ms with level 1, all of it on the event loop. Level 9
+# leaves 5.7 % of the bytes, level 1 leaves 6.1 %. Since 2026 the level is a setting.
 #
 # ## Going further (optional)
 #
