@@ -8,6 +8,36 @@
 # What do they gain, and where? And what do they leave out? Four things are missing, and each of
 # them can be counted. It takes less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Two of your services in one data centre talk JSON. The client's library sends
+# <code>Accept-Encoding: gzip</code> by itself. How do you decide whether to compress?</summary>
+#
+# Bits saved, divided by extra seconds of CPU, is the speed of the link below which it pays; a link
+# within a data centre is mostly faster than that. The header says what the library can decode, not
+# that its user gains from it.
+#
+# </details>
+#
+# <details><summary>Why does <code>Vary: Accept-Encoding</code> have to stand in the answer that is
+# <em>not</em> compressed, too?</summary>
+#
+# Because a cache on the way keeps answers by their URL, and learns from the first one that it sees
+# that there are several. If that one is plain and says nothing, the cache has no reason to look at
+# `Accept-Encoding` when it answers the next client.
+#
+# </details>
+#
+# <details><summary>From lesson 04: at your peak 200 requests come each second, and each holds a
+# connection for 20 ms. Are four connections in the pool enough?</summary>
+#
+# No: 200 times 0.020 s are four connections in use on average (Little's law), so a pool of four is
+# always busy, and its queue grows without end. Six would be in use for about two thirds of the
+# time.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, get, uniform
 
@@ -78,7 +108,8 @@ lab.measure(no_cache(costly_report), popular, concurrency=8, name="no cache")
 # %% [markdown]
 # ## A dictionary with expiry times
 #
-# This is the guide's idea, around whatever `fetch` brings.
+# This is the guide's idea, around whatever `fetch` brings. `ttl`, the *time to live*, is how many
+# seconds a value may be used.
 
 # %%
 import time
@@ -109,10 +140,10 @@ costly = lab.compare(
 costly.plot(predicted=guess.value, counters=["SQL statements / request"])
 
 # %% [markdown]
-# The cause is below the bars: a hit sends no statement at all; the few that were counted fetched a
-# report for the first time. What is left is the work of the server and of FastAPI, which no cache
-# in a handler can save. So the gain is as large as the fetch was costly. The cheap lookup in the
-# same dictionary:
+# The cause is below the bars: a **hit**, a request that finds its answer in the cache, sends no
+# statement at all; the few that were counted are **misses**, which fetched a report for the first
+# time. What is left is the work of the server and of FastAPI, which no cache in a handler can save.
+# So the gain is as large as the fetch was costly. The cheap lookup in the same dictionary:
 
 # %%
 cheap = lab.compare(
@@ -409,7 +440,8 @@ for name in ("hand-written", "TTLCache"):
 # share of your request that you would miss.
 #
 # One thing the library does not do. Its decorator `@cached` is for plain functions. Around an
-# `async def` it keeps the coroutine, and a coroutine can be awaited only once:
+# `async def` it keeps the coroutine, the call that has yet to run, and a coroutine can be awaited
+# only once:
 
 # %%
 from cachetools import cached
@@ -677,3 +709,24 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/08_in_memory_cache.ipynb). You put a cache in front of the
 # report that you met here, and it has to be right for every reader.
+#
+# ## Read more
+#
+# - [cachetools](https://cachetools.readthedocs.io/): the library's other caches, among them one in
+#   which each entry has a time to live of its own, and what to do about threads.
+# - [singleflight](https://pkg.go.dev/golang.org/x/sync/singleflight): one fetch for all as a
+#   package of Go, small enough to read.
+# - Vattani, Chierichetti and Lowenstein, [Optimal Probabilistic Cache Stampede
+#   Prevention](https://doi.org/10.14778/2757807.2757813) (2015): no waiting at all; each request
+#   may, by chance, fetch anew a little before the entry expires.
+#
+# **From the field.** On 23 September 2010 Facebook was [down for about 2.5 hours][outage], its
+# worst outage in over four years. A value in the cache was taken for invalid, every client fetched
+# it anew, and the databases got hundreds of thousands of queries a second. What kept it going,
+# [wrote its director of
+# engineering](https://vator.tv/news/2010-09-24-why-facebook-had-its-worst-outage-in-4-yrs): an
+# error of an overloaded database was taken for an invalid value, too, so the client deleted the
+# cache's key, and more requests asked. The site had to be switched off to end it.
+#
+# [outage]:
+# https://learn.microsoft.com/archive/blogs/architectsrule/facebook-more-details-on-todays-outage
