@@ -9,6 +9,35 @@
 # wrong answers get into it and stay out of it, and what happens when it goes away. The server is
 # Valkey, which speaks Redis's protocol. It takes less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A popular entry expires, and twenty requests come before the new value is there.
+# What do they do with the guide's dictionary, and why does single-flight need no lock?</summary>
+#
+# With the dictionary each of them misses, and PostgreSQL does the same work twenty times. With
+# single-flight the first starts a fetch and the others wait for it. Between its look and its note
+# that a fetch is under way there is no `await`, so on one event loop nobody comes in between.
+#
+# </details>
+#
+# <details><summary>Four workers keep their answers in dictionaries for a minute. A user changes a
+# name and reloads the page a few times. What may the user see?</summary>
+#
+# The new name and then the old one again. Each worker has a copy of its own that expires at a time
+# of its own, and any of them may answer. Fetches and memory, too, are multiplied by the workers.
+#
+# </details>
+#
+# <details><summary>From lesson 03: how do you find out, without a clock, that a handler makes a new
+# client for each request, and where does the client belong?</summary>
+#
+# Count the connections that the other side accepts: one for each request is the finding. Make the
+# client in the app's lifespan, and share it between all requests. The same holds for the client of
+# a cache.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, get, uniform
 
@@ -339,8 +368,8 @@ async def delete(valkey) -> None:
 
 
 # %% [markdown]
-# For the stamp one `MGET` brings both, the stamp of now and the entry. The stamp lives longer
-# than any entry that was made before it.
+# For the stamp one `MGET`, a question for several keys at once, brings both, the stamp of now and
+# the entry. The stamp lives longer than any entry that was made before it.
 
 
 # %%
@@ -645,6 +674,26 @@ lab.verdict(
 # never wrong, and a cache that somebody built already may have to go. What follows here is
 # optional.
 #
+# ## Read more
+#
+# - Nishtala and others, [Scaling Memcache at
+#   Facebook](https://www.usenix.org/conference/nsdi13/technical-sessions/presentation/nishtala)
+#   (2013): cache-aside for a billion users; its *leases* are stamp and lock in one.
+# - [Key eviction](https://valkey.io/topics/lru-cache/) in Valkey's documentation: what goes when
+#   memory is full, and how the choice is approximated.
+# - [How to do distributed
+#   locking](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html) by Martin
+#   Kleppmann: when a lock that expires is enough, and when it is not.
+# - [March 20 ChatGPT outage](https://openai.com/index/march-20-chatgpt-outage/): how users came to
+#   see what was cached for others, because of a bug in redis-py. It has been repaired since.
+#
+# **From the field.** On 19 October 2023 the [Redis cache behind OpenAI's
+# authentication](https://status.openai.com/incidents/fk0tcbydtybr) became largely unresponsive:
+# some of its shards failed under high load. Authentication could not do without it, and much of it
+# ran into time-outs. From 4:46 pm to 9:15 pm requests failed with 500 or 502, at the peak 70 % of
+# those to the API of GPT-4. Two of the measures that followed are in this lesson: ask a struggling
+# cache less often, and be able to go on without it.
+#
 # ## Going further (optional)
 #
 # ### How many hits will there be?
@@ -898,9 +947,10 @@ for what, options in {
 
 # %% [markdown]
 # What does it still lack? A fetch that takes longer than the lock lives is joined by a second one:
-# the lock saves work, it does not promise that only one writes. Valkey may lose it at a failover.
-# Those who wait ask again and again. And a lock is for one key: if many entries were made at the
-# same time, they expire at the same time, each with a stampede of its own.
+# the lock saves work, it does not promise that only one writes. Valkey may lose it at a failover,
+# when a replica takes over that had not heard of it yet. Those who wait ask again and again. And a
+# lock is for one key: if many entries were made at the same time, they expire at the same time,
+# each with a stampede of its own.
 #
 # ### A spread of expiries
 #
