@@ -8,6 +8,37 @@
 # what really stops it, how far each kind of handler gets when the crowd grows, and when
 # `async` gains nothing. Less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>The header of a stopwatch inside of the app says 20 ms, and users say half a
+# second. Who is wrong?</summary>
+#
+# Perhaps nobody. The stopwatch starts when the app gets the request; what the request waited
+# before, in the queue of a loop that others blocked, no code inside can see. What users wait has
+# to be measured from outside.
+#
+# </details>
+#
+# <details><summary>Your app stalls now and then. You want to know what users feel of that, and
+# your load generator offers sixteen clients that each wait for their answer, or a fixed number of
+# requests per second. Which do you take?</summary>
+#
+# The fixed rate, the open model. In a stall sixteen waiting clients have sent sixteen requests at
+# most and send no more, so that all the others who would have come are left out of the result.
+# That is coordinated omission.
+#
+# </details>
+#
+# <details><summary>Lesson 00: why do two versions take turns of a quarter of a second, and not ten
+# seconds each?</summary>
+#
+# Because something else on the machine may be busy during one of the ten seconds, and would look
+# like a fault of the version that it met. In turns both meet it, and the ratio of each pair hardly
+# changes.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab
 
@@ -17,8 +48,8 @@ lab = Lab()
 # ## Three handlers, one wait
 #
 # Each handler asks another service, which takes some milliseconds. `ask` does it as a blocking
-# library would (psycopg2, requests): its thread stands still. `ask_async` does it as asyncpg or
-# httpx would: `await` gives the loop back until the answer is there.
+# library would (psycopg2 for PostgreSQL, requests for HTTP): its thread stands still. `ask_async`
+# does it as asyncpg or httpx would: `await` gives the loop back until the answer is there.
 
 # %%
 import asyncio
@@ -201,15 +232,16 @@ threads.plot(
 
 # %% [markdown]
 # So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But each
-# thread takes memory and, when it works, a share of the interpreter's lock; more of them than
-# clients find nothing to do (two windows a point cannot tell them apart); and a database that
-# takes 100 connections is not helped by 200 threads that ask it. All `def` handlers share this
-# limit, the quick ones with the slow.
+# thread takes memory and, when it works, a share of the interpreter's lock (the GIL, which lets
+# one thread at a time run Python); more of them than clients find nothing to do (two windows a
+# point cannot tell them apart); and a database that takes 100 connections is not helped by 200
+# threads that ask it. All `def` handlers share this limit, the quick ones with the slow.
 #
 # ## Waiting for several things at once
 #
 # What `await` can do and a plain `def` cannot easily: wait for three services together. The third
-# variant tries the same with the blocking `ask`, dressed as a coroutine.
+# variant tries the same with the blocking `ask`, dressed as a coroutine, which is what calling an
+# `async def` returns.
 
 # %%
 one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
@@ -450,3 +482,21 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/02_async.ipynb), an app whose endpoints block in three
 # different ways, one of them out of sight.
+#
+# ## Read more
+#
+# - [Concurrency and async / await](https://fastapi.tiangolo.com/async/) in FastAPI's
+#   documentation: which of `def` and `async def` to write, and where each of them runs.
+# - [Developing with asyncio](https://docs.python.org/3/library/asyncio-dev.html) in Python's: the
+#   debug mode, which logs what keeps the loop for longer than 100 ms.
+# - [Working with threads](https://anyio.readthedocs.io/en/stable/threads.html) in AnyIO's: the
+#   limit of 40, and how it is changed.
+# - [A pull request of titiler-openeo](https://github.com/sentinel-hub/titiler-openeo/pull/303):
+#   the opposite trap, a health check in plain `def` that found none of the 40 threads free, so
+#   that pods were restarted under load.
+#
+# **From the field.** In March 2026 the production pods of GenLayer Studio were restarted over and
+# over. A health checker did blocking calls on the event loop every 10 seconds, one of which stands
+# still for 100 ms to measure the CPU. By its author's account this starved the async connection to
+# Redis at start: less than a second's work took about 2.5 minutes, and until then uvicorn answered
+# no probe ([pull request 1537](https://github.com/genlayerlabs/genlayer-studio/pull/1537)).
