@@ -9,6 +9,34 @@
 # it, and for two it matters *how* you use them, not only which one you take. It takes less than a
 # minute of measuring to see which is which.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A library blocks, and there is no other. Does the handler that calls it become
+# <code>def</code> or <code>async def</code>?</summary>
+#
+# `def`. FastAPI then runs it in a worker thread, where it may stand still. In `async def` it would
+# run on the event loop, and every other request of the process would wait with it.
+#
+# </details>
+#
+# <details><summary>All handlers of a service are plain <code>def</code>. It answers well while 30
+# slow requests are under way, and badly with 60, even where the quick ones are concerned, though
+# its CPU is nearly idle. Which limit do you look at first?</summary>
+#
+# The threads. There are 40 for all `def` handlers together, so a quick one queues behind slow
+# ones. Raise the limit knowingly, or await what the slow ones wait for.
+#
+# </details>
+#
+# <details><summary>Lesson 01: somebody compares two servers by a loop around httpx, and finds both
+# equally fast. What do you ask first?</summary>
+#
+# How busy the client was. If it cannot ask faster than the slower of the two answers, both figures
+# are the speed of the client.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab
 
@@ -18,8 +46,8 @@ lab = Lab()
 # ## Your prediction
 #
 # The same user is read by primary key, over a connection that is open already: once by asyncpg
-# alone, and once by a session of SQLAlchemy's ORM, which uses asyncpg underneath. How many times
-# as long does the second take? Change the number to what you believe.
+# alone, and once by a session of SQLAlchemy's ORM, which makes objects of rows and uses asyncpg
+# underneath. How many times as long does the second take? Change the number to what you believe.
 
 # %%
 guess = lab.predict(1.5, "times as long by way of the ORM")
@@ -31,8 +59,10 @@ guess = lab.predict(1.5, "times as long by way of the ORM")
 # connection, hands out a function that fetches users as dictionaries, and closes what it opened.
 # `count` is the number of rows.
 #
-# First the two drivers that wait with `await`. asyncpg is here twice, the second time without its
-# cache of prepared statements, as one has to run it behind some poolers:
+# First the two drivers (libraries that speak the database's protocol) that wait with `await`.
+# asyncpg is here twice, the second time without its cache of prepared statements, which are
+# queries that PostgreSQL keeps parsed. Behind some poolers, programs that share few connections
+# among many clients, one has to run it so:
 
 # %%
 from contextlib import asynccontextmanager
@@ -213,10 +243,11 @@ one_row.plot(
 # %% [markdown]
 # ## The cause
 #
-# Compare the statements per call. A driver on autocommit sends one. SQLAlchemy opens a transaction
-# around it and rolls it back when it gives the connection to its pool: two more statements, two
-# more round trips. How much of a call is that, and how much is Python: building the query, finding
-# its compiled form in a cache, making objects?
+# Compare the statements per call. A driver on autocommit, where each statement is a transaction of
+# its own, sends one. SQLAlchemy opens a transaction around it and rolls it back when it gives the
+# connection to its pool: two more statements, two more round trips (a question to PostgreSQL and
+# its answer). How much of a call is that, and how much is Python: building the query, finding its
+# compiled form in a cache, making objects?
 
 # %%
 import numpy as np
@@ -249,8 +280,9 @@ print(f"psycopg 3 with await against without: {of_await.times} as long; {MORE[of
 # ## What is unequal
 #
 # Is this comparison fair? The rows are the same, each has one open connection, all hand out
-# dictionaries, and they take turns. The rest is theirs, and a wire tap shows some of it. The
-# difference between 20 calls and 10 is what ten calls send, when all is warm:
+# dictionaries, and they take turns. The rest is theirs, and a wire tap, a proxy that counts what
+# passes between client and database, shows some of it. The difference between 20 calls and 10 is
+# what ten calls send, when all is warm:
 
 # %%
 import asyncio
@@ -288,7 +320,8 @@ for name, (trips, up, down) in on_the_wire.items():
 # - **Pools.** asyncpg's resets a connection when it comes back (a round trip), psycopg2's does not.
 #   Where their sizes differ, it is the sizes that you compare.
 # - **What is compiled.** psycopg without its extra `binary` or `c` is pure Python.
-# - **The loop.** Drivers that wait use uvloop here; those that block need none.
+# - **The loop.** Drivers that wait use uvloop here, a faster event loop; those that block need
+#   none.
 #
 # The exercise of this lesson is such a comparison.
 #
@@ -580,13 +613,31 @@ lab.verdict(
 # - A comparison of drivers has to name its rows, keep one connection for each, and take turns.
 # - A blocking driver in `def` waits in a thread, and there are 40. In `async def` it stops
 #   everybody.
-# - Make one HTTP client in the lifespan and share it. Count the connections that the other side
-#   accepts; that number tells.
+# - Make one HTTP client in the lifespan, the code that FastAPI runs at start and end, and share
+#   it. Count the connections that the other side accepts; that number tells.
 # - Look at the date of a recommendation: `redis.asyncio` instead of aioredis, PyMongo's
 #   `AsyncMongoClient` instead of Motor.
 #
 # Next: [the exercise](../exercises/03_client_libraries.ipynb). You get a report that compares
 # drivers and is unfair in several ways, and make it one that can be believed.
+#
+# ## Read more
+#
+# - [Prepared statements](https://www.psycopg.org/psycopg3/docs/advanced/prepare.html) in psycopg's
+#   documentation: when a query is prepared, and how to switch that off.
+# - [Performance](https://docs.sqlalchemy.org/en/20/faq/performance.html) in SQLAlchemy's: how to
+#   find out whether the time goes to the database, to fetching rows or to making objects.
+# - [Clients](https://www.python-httpx.org/advanced/clients/) in httpx's: what a client that is
+#   shared saves.
+# - Migrate to [PyMongo
+#   Async](https://www.mongodb.com/docs/languages/python/pymongo-driver/current/reference/migration)
+#   in PyMongo's: what to change in code for Motor, and MongoDB's own benchmark of the two.
+#
+# **From the field.** In May 2022 the makers of an API gateway reported that each request took 100
+# ms longer, by their measurement, because httpx made an `SSLContext` for it. They had a new client
+# for each request, to keep their customers apart, and the service behind it was on the same
+# machine and needed no `https` at all ([issue 2298 of
+# httpx](https://github.com/encode/httpx/issues/2298)).
 
 # %% [markdown]
 # ## Going further (optional)
