@@ -8,6 +8,35 @@
 # makes the difference, and find out how large a pool should be. It takes about a minute of
 # measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>For one <code>SELECT</code> a driver on autocommit makes one round trip, and
+# SQLAlchemy on the same driver makes three. What are the other two for?</summary>
+#
+# For a transaction: it is opened before the query, and rolled back when the connection returns to
+# SQLAlchemy's pool. With `AUTOCOMMIT` on a connection that one keeps, they are not needed.
+#
+# </details>
+#
+# <details><summary>A handler calls another service by plain <code>http</code>, with <code>async
+# with httpx.AsyncClient()</code> around each call. What does every request pay for that it need
+# not?</summary>
+#
+# A new TCP connection; and httpx reads the certificates of all authorities that it trusts, even
+# for `http`, while the event loop stands still. One client, made in the lifespan and shared, keeps
+# both.
+#
+# </details>
+#
+# <details><summary>Lesson 02: three blocking calls are wrapped in <code>async def</code> and
+# handed to <code>asyncio.gather</code>. Why does it take as long as one after another?</summary>
+#
+# `gather` starts coroutines, and they take turns only where an `await` really waits. A blocking
+# call has no such place, so the first runs to its end before the second begins.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, get, uniform
 
@@ -71,8 +100,8 @@ lab.measure(connecting(), one_user, concurrency=16, name="connect per request")
 #
 # ## A pool
 #
-# The pool is opened once, when the app starts, and closed when it ends. A request borrows a
-# connection and gives it back.
+# The pool is opened once, when the app starts, and closed when it ends: that is its `lifespan`. A
+# request borrows a connection (`acquire`) and gives it back; `pool.fetchrow` does both.
 
 # %%
 from contextlib import asynccontextmanager
@@ -549,3 +578,25 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/04_connection_pooling.ipynb). You get an app that connects
 # per request and turn it into one that does not, also when 200 clients come at once.
+#
+# ## Read more
+#
+# - [About Pool Sizing](https://github.com/brettwooldridge/HikariCP/wiki/About-Pool-Sizing), by the
+#   makers of a pool for Java: why a small one with a queue does more than a large one, and how
+#   many connections keep nested `acquire`s from waiting for each other.
+# - A. Freund, [Measuring the Memory Overhead of a Postgres Connection][ram], 2020: what a
+#   connection costs while it is kept, and why `top` says too much.
+# - J. D. C. Little, [A Proof for the Queuing Formula: L =
+#   λW](https://doi.org/10.1287/opre.9.3.383), Operations Research 9 (3), 1961: the law.
+# - [Dependencies with
+#   yield](https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/) in
+#   FastAPI's documentation: when the code after `yield` runs.
+#
+# [ram]: https://blog.anarazel.de/2020/10/07/measuring-the-memory-overhead-of-a-postgres-connection/
+#
+# **From the field.** At 13:24 UTC on 11 December 2020 Python Discord's site, API and moderation
+# stood still. PostgreSQL had reached 100 clients and told everybody else "sorry, too many clients
+# already". The cause was never proven; the suspect was the site, as connections of its earlier
+# deployments were still open. Since then an alarm rings at more than 32 connections from the site
+# or 90 in all ([their
+# post-mortem](https://docs.pydis.wtf/post-mortems/2020/12/11/postgres-connection-surge.html)).
