@@ -8,6 +8,36 @@
 # window, what a check costs and keeps, and what happens to the limit when a second worker starts.
 # It takes less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A report takes seconds of pure Python. Somebody moves it into a background task,
+# written as <code>async def</code>, so that nobody waits for it any more. Who waits now?</summary>
+#
+# Everybody else. The task runs after the answer, but on the same event loop, and while it computes
+# no other request gets a turn. Computing belongs in another process.
+#
+# </details>
+#
+# <details><summary>A shop mails its confirmations in background tasks, and each deployment ends the
+# server by a clean SIGTERM. Can mails be lost, and what would keep them?</summary>
+#
+# They can: the work is in the server's memory and nowhere else, so it depends on the server
+# program, on its options and on the patience of whoever sent the signal. A queue keeps each job
+# until a worker has finished it. The price is that a job may be done twice, so it has to look
+# whether it is done already.
+#
+# </details>
+#
+# <details><summary>Lesson 08: a cache is a dictionary, and each of its entries expires after a
+# minute. Why can the process still run out of memory, and what changes with four workers?</summary>
+#
+# An expired entry goes only when somebody asks for its key again; a key that comes once stays. So a
+# cache needs a largest size. Four workers have four such dictionaries: up to four times the memory
+# and the fetches, and answers of four different ages.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, get, sequence
 
@@ -92,7 +122,8 @@ print(" > ".join([*layers(raises_in_middleware()), "your routes"]))
 # for the size of bodies; which ones there are depends on its version.)
 #
 # A middleware has to *return* its refusal; a dependency may raise it, because it runs inside.
-# We take the dependency, for any limiter that says how many seconds a client has to wait.
+# We take the dependency, for any limiter that says how many seconds a client has to wait; the
+# client is told by the header `Retry-After`.
 
 # %%
 import math
@@ -246,8 +277,9 @@ for name, times in let.items():
 # much may come at once. (A full bucket lets its size pass on top of a second's tokens.)
 #
 # Is it the same with servers, workers and a shared count? `course_app.apps.rate_limited` has a door
-# for each, as a script in Valkey. A script runs as a whole, so no other worker gets in between, and
-# the clock is Valkey's. This is the one for the sliding window:
+# for each, as a script in Valkey: a few lines of the language Lua, which the server itself runs. It
+# runs them as a whole, so no other worker gets in between, and the clock is Valkey's. This is the
+# one for the sliding window:
 
 # %%
 from IPython.display import Code
@@ -362,8 +394,8 @@ costs.plot(
 # the faster one: what you buy in Valkey is not speed.
 #
 # Now 1,000 clients come once each. The window is a second. Two seconds later, how many of them does
-# each limiter remember? (The load generator sends `X-Forwarded-For`, so that each request comes
-# from another address.)
+# each limiter remember? (The load generator sends `X-Forwarded-For`, the header in which a proxy
+# says for whom it asks, so that each request comes from another address.)
 
 # %%
 from course_app.load import text
@@ -588,7 +620,16 @@ lab.verdict(
 #   windows, with what an approximation gets wrong in numbers.
 # - [Scaling your API with rate limiters](https://stripe.com/blog/rate-limiters): Stripe on token
 #   buckets, and on the load shedders beside them.
-# - [RFC 6585, section 4](https://www.rfc-editor.org/rfc/rfc6585#section-4): the status 429.
+# - [RFC 6585, section 4](https://www.rfc-editor.org/rfc/rfc6585#section-4): what status 429 means,
+#   and that it may say when to come back.
+#
+# **From the field.** When GitHub had moved the limits of its API from Memcached to Redis, clients
+# were refused by answers that said `X-RateLimit-Remaining: 5000`, and the moment of the next window
+# moved by a second between two answers. The check had asked a replica, which still held the old
+# window; the headers came from the primary, which had begun a new one; and the moment was Redis's
+# remaining time plus Ruby's clock, read a little later. Now the moment is stored once, and a
+# refusal takes all that it says from one question ([GitHub's
+# report](https://github.blog/2021-04-05-how-we-scaled-github-api-sharded-replicated-rate-limiter-redis/)).
 #
 # ## Going further (optional)
 #
