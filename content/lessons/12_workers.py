@@ -1,13 +1,42 @@
 # %% [markdown]
 # # 12 - Workers and servers
 #
-# The guide's advice on deployment is a command line: Gunicorn with uvicorn's worker class, one
-# worker per core if the app computes, twice the cores plus one if it waits for I/O, and
-# Hypercorn as something to try.
+# The guide's advice on deployment is a command line: Gunicorn, a program that starts workers and
+# watches over them, with uvicorn's worker class; one worker per core if the app computes, twice the
+# cores plus one if it waits for I/O; and Hypercorn, another server, as something to try.
 #
 # A worker is a whole process: its own interpreter, its own event loop, its own pool of
 # connections. In this lesson you start real ones, measure what more of them give, and count what
 # they take. That is less than a minute of measuring.
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A limiter raises <code>HTTPException(429)</code> in an HTTP middleware. What
+# does a client get that is refused, and why?</summary>
+#
+# A 500. The layer that makes an answer of an `HTTPException` stands *inside* of the middleware;
+# what is raised outside of it is an unknown error. A middleware returns its refusal, a dependency
+# may raise it.
+#
+# </details>
+#
+# <details><summary>A limit of 60 a minute is counted in a dictionary, and the app gets four
+# workers. How many requests of one client pass, and what would make it 60 again?</summary>
+#
+# Up to 240, depending on which workers its connections happen to meet. The count has to be in one
+# place that all workers ask, and asking and counting have to be one step, so that nobody gets in
+# between: a script in Valkey does both in one round trip.
+#
+# </details>
+#
+# <details><summary>Lesson 04: each request holds a connection for 5 ms, and 400 requests come per
+# second. Which pool do you choose, and what would 50 connections change?</summary>
+#
+# By Little's law 400 x 0.005 s = 2 connections are busy on average; take those and some headroom.
+# Of fifty most would lie idle, and count against `max_connections`, once for each worker.
+#
+# </details>
 
 # %%
 from course_app.lab import Lab, get, uniform
@@ -121,7 +150,7 @@ scaling
 # What the workers take is counted, not timed. Memory is PSS (proportional set size): a page
 # that three processes share counts as a third for each (on macOS: each process's footprint).
 # With two workers or more there is also a process that watches over them. PostgreSQL says who is
-# connected.
+# connected, and how many may be (`max_connections`).
 
 # %%
 import asyncio
@@ -369,7 +398,8 @@ plot_bars(
 # an ASGI worker of its own, too: `-k asgi`.) Granian's HTTP is written in Rust and runs in threads
 # of its own, from which each request is handed to Python's loop and back; a handler as small as
 # this one does little else. Hypercorn parses HTTP/1.1 in Python (`h11`, as its header says); what
-# it is made for is HTTP/2, HTTP/3 and trio, none of which this lesson measures.
+# it is made for is HTTP/2, HTTP/3 and trio (another event loop than asyncio's), none of which this
+# lesson measures.
 #
 # ## Two workers, and who works?
 #
@@ -430,7 +460,8 @@ for program in servers:
 # %% [markdown]
 # (Besides the two workers each server has a process that watches over them, and some have a helper
 # of Python's `multiprocessing`.) Where no process is left, the server has ended itself, so that
-# whoever started it may start it again. That suits an orchestrator. Without one it is an outage.
+# whoever started it may start it again. That suits an orchestrator (a program that keeps containers
+# running, such as Kubernetes). Without one it is an outage.
 # (These are defaults: Granian replaces workers if it is started with `--respawn-failed-workers`.)
 #
 # And the worker class in the guide's command line? It still runs. What its authors say about it
@@ -590,3 +621,26 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/12_workers.ipynb). Three services, one machine, and a
 # budget of memory and connections: choose server, workers and pool, and show why.
+#
+# ## Read more
+#
+# - [Server workers](https://fastapi.tiangolo.com/deployment/server-workers/) in FastAPI's
+#   documentation: the command line of today; the chapter after it says why in Kubernetes each
+#   container has one process.
+# - [How many workers?](https://gunicorn.org/design/#how-many-workers) in Gunicorn's: there "twice
+#   the cores plus one" is where to begin, to be adjusted under load, and too many can slow it down.
+# - [Why does one NGINX worker take all the
+#   load?](https://blog.cloudflare.com/the-sad-state-of-linux-socket-balancing/): Cloudflare on how
+#   Linux deals out connections, and on what dealing them out evenly costs.
+# - [Connections and
+#   authentication](https://www.postgresql.org/docs/current/runtime-config-connection.html) in
+#   PostgreSQL's manual: `max_connections`, and what of it is reserved.
+#
+# **From the field.** In February 2019 somebody started an app with the Gunicorn settings of
+# FastAPI's own project template, which worked out the number of workers from the cores. That made
+# 96 of them, each with a pool of up to 10 connections, and the app did not come up:
+# `TooManyConnectionsError` ([the
+# report](https://github.com/fastapi/full-stack-fastapi-template/issues/1)). In April 2021 the
+# authorization service of the Rubin Observatory used up its database's connections, as FastAPI
+# started 40 workers in one pod of Kubernetes; since then it has been at most 10 ([the
+# change](https://github.com/lsst-sqre/gafaelfawr/pull/222)).
