@@ -2,12 +2,42 @@
 # # 13 - Finding the bottleneck
 #
 # Twelve lessons made things faster that were known to be slow. In an application nobody tells you
-# what is slow. The guide names two tools for that, a load test with Locust and a profiler, and
-# warns of optimizing what is not the bottleneck.
+# what is slow. The guide names two tools for that, a load test with Locust and a profiler (which
+# tells in which functions the time goes), and warns of optimizing what is not the bottleneck.
 #
 # Here something was made slow on purpose, and where is drawn from a seed. You corner it with four
 # instruments, each blind to what another one sees. Then you measure what the warning is worth. It
 # takes about three quarters of a minute of measuring.
+
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A service does little but await another one, and is started with twice the cores
+# plus one workers. Why does that rule not fit, and when would a second worker help?</summary>
+#
+# The rule is for synchronous workers, which wait for one thing at a time; one event loop waits for
+# everything at once. A second worker helps when requests per second x CPU per request comes near
+# one core, or when the first one dies. What the others add for certain is memory and connections.
+#
+# </details>
+#
+# <details><summary>Five workers may open 20 connections each, and PostgreSQL takes 100. All tests
+# pass. How can the app fail on its busiest day?</summary>
+#
+# The hundred are not all the app's: others are connected, and some are kept for the administrator.
+# A pool with a small `min_size` opens the rest only under load, so the refusal comes when most
+# users are there, and not at the start.
+#
+# </details>
+#
+# <details><summary>Lesson 01: a server stands still for a second, and the load test reports few
+# slow requests. Which load test does that, and how do you see the stall?</summary>
+#
+# One in the closed model: its clients wait for their answers and send nothing meanwhile, so few
+# requests meet the stall (coordinated omission). Send at a given rate, the open model, and measure
+# each request from the moment at which it was due.
+#
+# </details>
 
 # %%
 from course_app.lab import Lab, get, uniform
@@ -84,8 +114,9 @@ class Reader(HttpUser):
 
 # %% [markdown]
 # It is a text here, and runs as `locust -f ...` in a process of its own: importing Locust replaces
-# Python's sockets, threads and `time.sleep` by gevent's, which would be the end of this notebook's
-# server. The line below shows what Locust sees while it runs.
+# Python's sockets, threads and `time.sleep` by those of gevent, a library with an event loop of its
+# own, which would be the end of this notebook's server. The line below shows what Locust sees while
+# it runs.
 
 # %%
 before = lab.load_test(READERS, newsroom(stages), users=4, seconds=3, name="the newsroom")
@@ -253,7 +284,7 @@ flame
 # One request at a time, and that matters. A stopwatch around an `await` runs until the event loop
 # comes back to it. Under load the loop is busy with other requests' Python, and the time that they
 # take is booked to whoever waits: a quick query looks slow, and the culprit looks innocent. The
-# spans of a tracer do the same.
+# spans of a tracer (the bars of the waterfall) do the same.
 
 # %%
 from collections import defaultdict
@@ -445,3 +476,23 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/13_finding_the_bottleneck.ipynb). Another seed, and nobody to
 # tell you where to look.
+#
+# ## Read more
+#
+# - G. M. Amdahl, [Validity of the single processor
+#   approach](https://doi.org/10.1145/1465482.1465560), AFIPS 1967: three pages with the argument
+#   that became the law.
+# - [Flame graphs](https://www.brendangregg.com/flamegraphs.html): Brendan Gregg, who invented them,
+#   on how to read one, and on the kinds that show waiting.
+# - C. Curtsinger and E. Berger, [Coz: finding code that counts with causal
+#   profiling](https://doi.org/10.1145/2815400.2815409), SOSP 2015: a profiler that tells what a
+#   faster line would be worth, by slowing down everything else.
+# - [py-spy](https://github.com/benfred/py-spy): how to attach it to a server that runs, also in a
+#   container.
+#
+# **From the field.** GTA Online took six minutes to start on the PC of a player known as t0st, and
+# kept one core busy for four of them. In 2021 t0st sampled the stack, without the source code, and
+# found two culprits: for each value the length of a 10 MB JSON text was counted anew, and each of
+# 63,000 items was looked for in the whole list before it was added. Mending only the list left 4:30
+# minutes, only the JSON 2:50, both 1:50; the studio mended it within three weeks and paid 10,000
+# dollars ([t0st's report](https://nee.lv/2021/02/28/How-I-cut-GTA-Online-loading-times-by-70/)).
