@@ -8,6 +8,37 @@
 # time. Speed is only half of the score: **a list that does not show the last post is a wrong
 # answer**, however fast it comes. It takes less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>A tenth of a page's time is JSON, and a library promises to make that five times
+# as fast. What do users gain at most, and what do you do first?</summary>
+#
+# Even if JSON cost nothing, the page would be 1 / (1 - 0.1), or 1.11 times as fast (Amdahl's law),
+# and with the library it is 1 / (0.9 + 0.1 / 5), or 1.09. Look for the stage with the largest share
+# first, and compute what that would be worth.
+#
+# </details>
+#
+# <details><summary>Among sixteen clients the stopwatch around a short query shows the largest share
+# of the time. Why may the query be innocent all the same?</summary>
+#
+# A stopwatch around an `await` runs until the event loop comes back to it, and under load the loop
+# is busy with other requests; waiting for a connection of the pool counts, too. So time shares with
+# one client at a time.
+#
+# </details>
+#
+# <details><summary>Lesson 05: there is an index, and page 1,000 of a list is found by OFFSET. Why
+# is it dear although ten rows are sent, and what does a reader see who goes on to the next page
+# after a post was added?</summary>
+#
+# PostgreSQL has to walk past all rows before the page; at best the index spares it the sorting. A
+# new post pushes the others down, so the reader meets one of them twice. A cursor says below which
+# row the page begins: the index leads straight to it, and nothing moves.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab
 from course_app.measure.statistics import speedup_interval
@@ -72,8 +103,9 @@ with psycopg.connect(lab.postgres_dsn, autocommit=True) as connection:
 # ## The traffic of a blog
 #
 # 65 % single posts, 30 % pages of a list, 5 % new posts. Few posts and pages are popular, most are
-# hardly ever asked for (Zipf). The guide's pages are found by OFFSET; the mended blog will page by
-# cursor (lesson 05), so the same pages are asked for in other words.
+# hardly ever asked for (Zipf's law, lesson 09). The guide's pages are found by OFFSET; the mended
+# blog will page by cursor, the post below which a page begins (lesson 05), so the same pages are
+# asked for in other words.
 
 # %%
 from course_app.apps.blog import replay
@@ -215,8 +247,9 @@ show(corrected.Blog.newest)
 # carry no version, under three conditions: nobody edits or deletes, no page is kept that begins
 # below a post younger than a minute, and no transaction takes longer than that.
 #
-# And of many who miss the same entry, one loads it (lesson 08). Whoever comes after a write must
-# not join somebody who read before it, so the version is part of the flight's name, too:
+# And of many who miss the same entry, one loads it for all: a **single flight** (lesson 08).
+# Whoever comes after a write must not join somebody who read before it, so the version is part of
+# the flight's name, too:
 
 # %%
 show(parts.SingleFlight.run)
@@ -448,6 +481,29 @@ lab.verdict(
 #
 # Next: [the exercise](../exercises/14_blog_api.ipynb). You get the blog with cursors and
 # the guide's faults. Make it as fast as you can; 3000 requests will tell whether it is still right.
+#
+# ## Read more
+#
+# - [Cache made
+#   consistent](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/): Meta on
+#   the race of the late reader, and on how they measure whether caches are right.
+# - R. Nishtala et al., [Scaling Memcache at
+#   Facebook](https://www.usenix.org/conference/nsdi13/technical-sessions/presentation/nishtala),
+#   NSDI 2013: *leases*, by which a cache refuses what a late reader wants to store, and lets one of
+#   many load.
+# - [No OFFSET](https://use-the-index-luke.com/no-offset): Markus Winand on what is wrong with it,
+#   and on what to do instead.
+# - [CREATE INDEX](https://www.postgresql.org/docs/current/sql-createindex.html) in PostgreSQL's
+#   manual: its section on `CONCURRENTLY` says how to add the missing index to a table in use, and
+#   what may go wrong.
+#
+# **From the field.** At Meta a cache kept old data for good although its entries carry versions. A
+# rare overlap had stored old data under the new version; the invalidation met a passing error; and
+# the code that handles errors dropped the entry only if its version was *older* than the new one,
+# so it did nothing. Meta measures such things, by a service that asks the caches what they hold:
+# over the years the consistency of one of them, TAO, rose from 99.9999 % to 99.99999999 %, or fewer
+# than one write in ten billion inconsistent after five minutes ([the
+# report](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
 #
 # ## Going further (optional)
 #
