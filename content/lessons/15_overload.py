@@ -9,6 +9,37 @@
 # find out which of the usual remedies help. At the end there is a plan of how much to provide. It
 # takes about a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>After each write a blog deletes the cached first page, and some readers get the
+# old one for another minute. How, and what helps?</summary>
+#
+# Somebody had read the table before the write and stored the page after the key was deleted. Store
+# each page together with the version under which it was looked for, and let each write set a new
+# one: then a late reader may store what it likes, and nobody takes it.
+#
+# </details>
+#
+# <details><summary>A load test of the guide's blog shows fast answers and no error. What does it
+# not see, and what kind of test does?</summary>
+#
+# Whether the answers are true: a stale list is a 200, and a fast one. It takes an audit that knows
+# for each answer what the database would say, for instance by a single client, of whom it is known
+# what has been written.
+#
+# </details>
+#
+# <details><summary>Lesson 02: a hundred requests come at once. Each needs 2 ms; in one app the
+# handler computes for that long, in the other it awaits. When is the last one answered in
+# each?</summary>
+#
+# One event loop computes for one request at a time, so the last of those waits for all of them, at
+# least 200 ms. Waits overlap: there the last is answered after the 2 ms and what it costs to begin
+# and end a hundred requests.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, Retries, get, sequence, uniform
 
@@ -440,9 +471,10 @@ for kept_open, (refused, came) in limited.items():
 # ## When shedding does not help
 #
 # It sees only what the loop has read. asyncio's loop takes every new connection in its next turn.
-# uvloop takes **one** in each turn, since libuv does (libuv #3696), and the others wait in the
-# system. If each visitor connects anew and a turn takes as long as a report, that is where the
-# queue is.
+# uvloop, the loop that uvicorn chooses where it is installed, takes **one** in each turn,
+# since libuv, the C library in it, does ([libuv #3696](https://github.com/libuv/libuv/pull/3696)),
+# and the others wait in the system. If each visitor connects anew and a turn takes as long as a
+# report, that is where the queue is.
 
 # %%
 unseen = {}
@@ -596,18 +628,23 @@ lab.verdict(
 #
 # - N. Bronson et al., [Metastable Failures in Distributed
 #   Systems](https://sigops.org/s/conferences/hotos/2021/papers/hotos21-s11-bronson.pdf), HotOS
-#   2021.
+#   2021: the failure that sustains itself, with retries as one of its examples.
+# - L. Huang et al., [Metastable Failures in the
+#   Wild](https://www.usenix.org/conference/osdi22/presentation/huang-lexiang), OSDI 2022: 22 of
+#   them in 11 organisations, from public reports.
 # - D. Yanacek, [Using load shedding to avoid
 #   overload](https://aws.amazon.com/builders-library/using-load-shedding-to-avoid-overload/),
-#   Amazon Builders' Library.
+#   Amazon Builders' Library: goodput, and how services at Amazon refuse in time.
 # - [Addressing Cascading Failures](https://sre.google/sre-book/addressing-cascading-failures/), in
-#   Google's *Site Reliability Engineering*.
-# - A story: on 20 September 2015 a brief network disruption at 2:19 made DynamoDB's storage
-#   servers ask for their membership all at once. The answers came too late, the servers asked
-#   again, and at 2:37 about 55 % of the customers' requests failed. The network was long well. The
-#   metadata service was so busy with retries that not even capacity could be added until, at 5:06,
-#   requests to it were paused; at 7:10 it was over ([Amazon's
-#   summary](https://aws.amazon.com/message/5467D2/)).
+#   Google's *Site Reliability Engineering*: how one full server takes the others along, and what to
+#   try before it does.
+#
+# **From the field.** On 20 September 2015 a brief network disruption at 2:19 made storage servers
+# of DynamoDB ask, all at once, which data they have to serve. The answers came too late, the
+# servers asked again, and at 2:37 about 55 % of the customers' requests failed, though the network
+# was well. The service that they asked was so busy with retries that not even capacity could be
+# added until, at 5:06, requests to it were paused; by 7:10 it was largely over ([Amazon's
+# summary](https://aws.amazon.com/message/5467D2/)).
 #
 # Next: [the exercise](../exercises/15_overload.ipynb). An app falls over at 1.3 times its
 # capacity. Keep it standing.
