@@ -9,6 +9,37 @@
 # lesson you find out who waits for it now, what else it takes down when it fails, and
 # what is left of it when the server is told to go. Less than a minute of measuring.
 
+# %% [markdown]
+# ## Do you remember?
+#
+# <details><summary>Users are looked up by primary key, and most of them are in Valkey. Why may the
+# app be no faster than without the cache?</summary>
+#
+# A hit saves only the difference between the query and a look into the cache, and a query by
+# primary key is nearly as cheap as that look. A miss costs both and a write on top. Whether any
+# share of hits makes up for the misses has to be measured.
+#
+# </details>
+#
+# <details><summary>An app deletes the cache entry after each write. How can an old answer get back
+# into the cache all the same, and what does a stamp change?</summary>
+#
+# A slow reader asked PostgreSQL before the write, and stores what it got after the deletion. With a
+# stamp it still does that, but its entry bears the stamp of before, and nobody accepts that any
+# more.
+#
+# </details>
+#
+# <details><summary>Lesson 04: a handler borrows a connection from a dependency with
+# <code>yield</code>, and its client downloads the answer over a slow link. When does the pool get
+# the connection back, and how could that be sooner?</summary>
+#
+# When the answer has been sent, and that takes as long as the client's link makes it. With
+# `scope="function"` it goes back as soon as the handler returns, which is right wherever the answer
+# does not need the connection any more.
+#
+# </details>
+
 # %%
 from course_app.lab import Lab, post
 
@@ -283,16 +314,19 @@ for guard in (unguarded, guarded):
 
 # %% [markdown]
 # The tasks of a response run one after another, and an exception ends them all. The customer has a
-# 202 by then and never learns of it (but uvicorn closes the connection, so a client that wanted to
-# use it again has to connect anew). Every task needs a `try` of its own.
+# 202 (accepted, but not yet done) by then and never learns of it (but uvicorn closes the
+# connection, so a client that wanted to use it again has to connect anew). Every task needs a `try`
+# of its own.
 #
 # ## When it hurts: the server is told to go
 #
-# Each deployment ends the server that runs: it gets a **SIGTERM**, and some seconds later, if it is
-# still there, a SIGKILL, which nobody can catch (`docker stop` waits for 10 s, Kubernetes for 30).
-# Sooner or later there is a crash, too. We try it with real processes. Here is the shop for it:
-# three doors that differ in who does the work. One mail takes 0.6 s, one in a thread 0.4 s, and as
-# this shop has five threads only, most of those have to queue.
+# Each deployment ends the server that runs: it gets a **SIGTERM**, the signal that asks a process
+# to end, and some seconds later, if it is still there, a SIGKILL, which nobody can catch (`docker
+# stop` waits for 10 s, Kubernetes for 30). Sooner or later there is a crash, too. We try it with
+# real processes. Here is the shop for it: three doors that differ in who does the work. One mail
+# takes 0.6 s, one in a thread 0.4 s, and as this shop has five threads only, most of those have to
+# queue.
+
 
 # %%
 import inspect
@@ -444,16 +478,17 @@ print(f"Something lost: {'; '.join(name for name in fate if never[name]) or 'nob
 # them, for those that still queue as well. uvicorn does, for as long as they take, unless
 # `--timeout-graceful-shutdown` ends its patience, or whoever has sent the SIGTERM loses theirs. A
 # task made with `asyncio.create_task` is nobody's: no server knows of it. So a clean shutdown is a
-# matter of the server program, of its options, of the orchestrator and of how long the work takes.
-# After a kill nothing is left: the work was in the server's memory, and nowhere else. The queue's
-# jobs are in Valkey until a worker has *finished* them.
+# matter of the server program, of its options, of the orchestrator (what starts and ends servers,
+# such as Kubernetes) and of how long the work takes. After a kill nothing is left: the work was in
+# the server's memory, and nowhere else. The queue's jobs are in Valkey until a worker has
+# *finished* them.
 #
-# Two things to know. What a killed worker had begun comes back only after its claim has
-# expired, with arq ten seconds beyond `job_timeout`. And it is done **again**, from the start: a
-# mail that was out already goes out twice. A queue promises *at least once*. "Exactly once" is
-# your part: make the job look whether it is done (a key with the order's number, a unique row).
-# Of course a queue is only as durable as its store: Valkey keeps data over its own death, all but
-# the last second, if it is told to (`appendonly yes`).
+# Two things to know. What a killed worker had begun comes back only after its claim, the note that
+# somebody is at it, has expired, with arq ten seconds beyond `job_timeout`. And it is done
+# **again**, from the start: a mail that was out already goes out twice. A queue promises *at least
+# once*. "Exactly once" is your part: make the job look whether it is done (a key with the order's
+# number, a unique row). Of course a queue is only as durable as its store: Valkey keeps data over
+# its own death, all but the last second, if it is told to (`appendonly yes`).
 #
 # ## And the heavy processing?
 #
@@ -564,6 +599,17 @@ lab.verdict(
 # - [Termination of
 #   Pods](https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination): who
 #   gets which signal when.
+# - [create_task](https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task) in
+#   Python's documentation: why a task may vanish in the middle if nobody keeps a reference to it.
+# - [Persistence](https://valkey.io/topics/persistence/) in Valkey's documentation: what of a queue
+#   survives the death of its store, setting by setting.
+#
+# **From the field.** [Slack](https://slack.engineering/scaling-slacks-job-queue/) has put each
+# message, notification and bill through a job queue in Redis, up to 1.4 billion jobs a day and
+# 33,000 a second. About 2016 a database became slow, jobs ended more slowly than they came, and
+# Redis reached its limit of memory. Nothing could be queued any more, and nothing taken out either,
+# because taking a job out needed some memory, too; so the queue stayed locked when the database was
+# well again. Watch the length of your queue, and set a limit to what you accept.
 #
 # ## Going further (optional)
 #
