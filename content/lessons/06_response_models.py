@@ -30,7 +30,7 @@
 #
 # </details>
 #
-# <details><summary>From lesson 01: you measured once before your change and once after it, and the
+# <details><summary>Lesson 01: you measured once before your change and once after it, and the
 # second run was 8 % faster. What do you know now?</summary>
 #
 # Next to nothing: the same app measured against itself differs from round to round, too. Let both

@@ -30,7 +30,7 @@
 #
 # </details>
 #
-# <details><summary>From lesson 02: an <code>async def</code> handler computes for 100 ms. You write
+# <details><summary>Lesson 02: an <code>async def</code> handler computes for 100 ms. You write
 # it as <code>def</code>. Who gains, and who does not?</summary>
 #
 # The others gain: the work moves to a worker thread, and the event loop gets its turns, if late,

@@ -29,7 +29,7 @@
 #
 # </details>
 #
-# <details><summary>From lesson 04: at your peak 200 requests come each second, and each holds a
+# <details><summary>Lesson 04: at your peak 200 requests come each second, and each holds a
 # connection for 20 ms. Are four connections in the pool enough?</summary>
 #
 # No: 200 times 0.020 s are four connections in use on average (Little's law), so a pool of four is

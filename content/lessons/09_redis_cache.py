@@ -29,7 +29,7 @@
 #
 # </details>
 #
-# <details><summary>From lesson 03: how do you find out, without a clock, that a handler makes a new
+# <details><summary>Lesson 03: how do you find out, without a clock, that a handler makes a new
 # client for each request, and where does the client belong?</summary>
 #
 # Count the connections that the other side accepts: one for each request is the finding. Make the
@@ -690,9 +690,9 @@ lab.verdict(
 # **From the field.** On 19 October 2023 the [Redis cache behind OpenAI's
 # authentication](https://status.openai.com/incidents/fk0tcbydtybr) became largely unresponsive:
 # some of its shards failed under high load. Authentication could not do without it, and much of it
-# ran into time-outs. From 4:46 pm to 9:15 pm requests failed with 500 or 502, at the peak 70 % of
-# those to the API of GPT-4. Two of the measures that followed are in this lesson: ask a struggling
-# cache less often, and be able to go on without it.
+# ran into time-outs. From 4:46 to 9:15 in the evening a large part of all requests failed with 500
+# or 502, at the peak 70 % of those to the API of GPT-4. Two of the measures that followed are in
+# this lesson: ask a struggling cache less often, and be able to go on without it.
 #
 # ## Going further (optional)
 #
