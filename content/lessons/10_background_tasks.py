@@ -321,12 +321,11 @@ for guard in (unguarded, guarded):
 # ## When it hurts: the server is told to go
 #
 # Each deployment ends the server that runs: it gets a **SIGTERM**, the signal that asks a process
-# to end, and some seconds later, if it is still there, a SIGKILL, which nobody can catch (`docker
-# stop` waits for 10 s, Kubernetes for 30). Sooner or later there is a crash, too. We try it with
-# real processes. Here is the shop for it: three doors that differ in who does the work. One mail
-# takes 0.6 s, one in a thread 0.4 s, and as this shop has five threads only, most of those have to
-# queue.
-
+# to end, and some seconds later, if it is still there, a SIGKILL, which nobody can catch
+# (`docker stop` waits for 10 s, Kubernetes for 30). Sooner or later there is a crash, too. We try
+# it with real processes. Here is the shop for it: three doors that differ in who does the work. One
+# mail takes 0.6 s, one in a thread 0.4 s, and as this shop has five threads only, most of those
+# have to queue.
 
 # %%
 import inspect
@@ -604,12 +603,12 @@ lab.verdict(
 # - [Persistence](https://valkey.io/topics/persistence/) in Valkey's documentation: what of a queue
 #   survives the death of its store, setting by setting.
 #
-# **From the field.** [Slack](https://slack.engineering/scaling-slacks-job-queue/) has put each
-# message, notification and bill through a job queue in Redis, up to 1.4 billion jobs a day and
-# 33,000 a second. About 2016 a database became slow, jobs ended more slowly than they came, and
-# Redis reached its limit of memory. Nothing could be queued any more, and nothing taken out either,
-# because taking a job out needed some memory, too; so the queue stayed locked when the database was
-# well again. Watch the length of your queue, and set a limit to what you accept.
+# **From the field.** [Slack](https://slack.engineering/scaling-slacks-job-queue/) puts what is too
+# slow for a request through a job queue: in 2017 up to 1.4 billion jobs a day, 33,000 a second at
+# the peak. About a year before, a database had become slow, the jobs with it, and the queue's Redis
+# reached its limit of memory. Nothing could be queued any more; and as taking a job out needed a
+# little memory, too, the queue stayed locked when the database was well again, until much work by
+# hand had freed it. Watch how long your queue is, and how full its store.
 #
 # ## Going further (optional)
 #
