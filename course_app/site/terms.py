@@ -7,9 +7,11 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 GLOSSARY = "docs/glossary.md"
-#: What is no prose: code, links, HTML; and headings, which a table of contents repeats.
+#: What is no prose: code, links and their addresses, HTML; what is clicked to unfold an answer; and
+#: headings, which a table of contents repeats.
 _NOT_PROSE = re.compile(
-    r"(```.*?```|`[^`]*`|!?\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])|<[^>]+>|^#+ .*$)",
+    r"(```.*?```|`[^`]*`|!?\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])|^\[[^\]]+\]:\s+\S+"
+    r"|<summary>.*?</summary>|<[^>]+>|^#+ [^\n]*$)",
     re.DOTALL | re.MULTILINE,
 )
 

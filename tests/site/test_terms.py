@@ -35,6 +35,16 @@ def test_code_links_and_headings_are_left_alone() -> None:
     assert linked(text) == [text]
 
 
+def test_what_is_unfolded_by_a_click_and_addresses_are_left_alone() -> None:
+    text = "<details><summary>What is\nlatency?</summary>\n\n[a]: https://latency.example"
+    assert linked(text) == [text]
+
+
+def test_a_text_under_a_heading_is_prose() -> None:
+    (text,) = linked("## Read on\n\nIts p99.")
+    assert text == f"## Read on\n\nIts [p99{TAIL}."
+
+
 def test_every_lesson_links_terms_that_the_glossary_has() -> None:
     terms = read_terms(COURSE.root)
     assert len({term.anchor for term in terms}) == len(terms)
