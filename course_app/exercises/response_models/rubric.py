@@ -166,8 +166,9 @@ def fetches_what_it_shows(exam: Exam) -> Evidence:
 
 @speed(points=2)
 def faster(exam: Exam) -> Evidence:
-    """At least half of the reference's gain, for pages of 500 members, 2 requests at a time."""
-    return exam.speed(LONG_PAGES, concurrency=2, same=same_public)
+    """At least 0.3 of the reference's gain, for pages of 500 members, 2 requests at a time."""
+    # Right answers by SQLAlchemy's ORM, whose rows cost more, win a little over half of it.
+    return exam.speed(LONG_PAGES, concurrency=2, same=same_public, bar=0.3)
 
 
 @hygiene(points=1)
