@@ -30,6 +30,7 @@ def test_every_route_is_found_with_values_that_it_answers(target: Target) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1.2 * MOST_SECONDS)
 def test_it_is_examined_in_ten_minutes_with_its_one_slow_handler(target: Target) -> None:
     left: list[float] = []
     began = time.monotonic()
@@ -41,6 +42,7 @@ def test_it_is_examined_in_ten_minutes_with_its_one_slow_handler(target: Target)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(MOST_SECONDS)
 def test_it_can_be_stopped_with_what_is_known_by_then(target: Target) -> None:
     stop = threading.Event()
 
