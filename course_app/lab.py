@@ -6,10 +6,10 @@ has the interpreter to itself.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 import nest_asyncio2
@@ -17,7 +17,6 @@ import uvloop  # noqa: F401  see below
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-import course_app.plots  # noqa: F401  registers the figures
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
 from course_app.examine.findings import Report
@@ -70,6 +69,8 @@ from course_app.measure.timeline import Timeline, timeline
 from course_app.measure.trace import Trace, trace
 from course_app.measure.visitors import Door, Phases, Visitors, visitors
 from course_app.network import Wire
+from course_app.plots import Figure, plot_calibration
+from course_app.predictions import Predictions
 from course_app.progress import ProgressLine
 from course_app.services import start_services
 from course_app.services.mongodb import MongoDB, start_mongodb
@@ -127,6 +128,9 @@ def _told(method: Callable[P, R]) -> Callable[P, R]:
 class Lab:
     """A laboratory: PostgreSQL with the blog's data, Valkey, a load generator, and probes.
 
+    Args:
+        lesson: the number of a lesson, under which predictions are kept; elsewhere they are not.
+
     Attributes:
         postgres_dsn: the lab's own database, with the data set.
         valkey_url: the lab's own Valkey database.
@@ -138,7 +142,8 @@ class Lab:
 
     _open: "Lab | None" = None
 
-    def __init__(self) -> None:
+    def __init__(self, lesson: str = "") -> None:
+        self._lesson = lesson
         # Running a notebook's first cell again starts anew, it does not pile up servers.
         if Lab._open is not None:
             Lab._open.close()
@@ -794,20 +799,38 @@ class Lab:
         """
         self._further_probes.append(probe)
 
-    def predict(self, value: float, what: str) -> Prediction:
-        """Commit to a number before it is measured: change it, run the cell, go on.
+    def predict(self, value: float | EllipsisType, what: str) -> Prediction:
+        """Commit to a number before it is measured: write it down, run the cell, go on.
+
+        In a lesson the first number that is held against a measurement is kept, for
+        ``calibration``.
 
         Args:
-            value: the number.
+            value: the number; three dots as long as there is none.
             what: its unit and what it is about, in a few words.
 
         Example:
             guess = lab.predict(5, "times as fast with a pool")
+            print(guess.against(comparison.speedup()))
             comparison.plot(predicted=guess)
         """
-        prediction = Prediction(value, what)
+        if isinstance(value, EllipsisType):
+            prediction = Prediction(None, what)
+        elif self._lesson:
+            keep = partial(Predictions().keep, self._lesson, what, value)
+            prediction = Prediction(value, what, keep)
+        else:
+            prediction = Prediction(value, what)
         print(prediction)
         return prediction
+
+    def calibration(self) -> Figure:
+        """All predictions of all lessons against what was measured: one dot each.
+
+        Example:
+            lab.calibration()
+        """
+        return plot_calibration(Predictions().all())
 
     @_told
     def verdict(

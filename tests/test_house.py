@@ -18,6 +18,7 @@ ROOMS = (
     ("processes", "network", "dataset"),
     ("services", "serving", "load"),
     ("measure",),
+    ("predictions",),
     ("plots",),
     ("apps",),
     ("claims", "progress", "explore"),

@@ -1,7 +1,7 @@
-"""``course progress``: where the learner stands in every exercise."""
+"""``course progress``: where the learner stands in every exercise, and how predictions went."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from course_app.cli.answer import aside, with_exercise
@@ -11,20 +11,25 @@ if TYPE_CHECKING:
     from course_app.authoring.contents import Course
     from course_app.grading import Standing
     from course_app.learn import Progress
+    from course_app.predictions import Kept
 
 
 def progress(json: Json = False) -> None:
-    """Show points, attempts and hints of every exercise, tried or not."""
+    """Show points, attempts and hints of every exercise, tried or not, and all predictions."""
     from course_app import learn
     from course_app.authoring.contents import find_course
+    from course_app.predictions import Predictions
 
     with aside():
         tried = learn.progress()
     standings = _with_untried(find_course(), tried.standings)
+    kept = Predictions().all()
     if json:
-        print_json({"exercises": [_to_dict(standing) for standing in standings]})
+        exercises = [_to_dict(standing) for standing in standings]
+        print_json({"exercises": exercises, "predictions": [asdict(each) for each in kept]})
     else:
         _print(tried, standings)
+        _print_predictions(kept)
 
 
 def _with_untried(course: "Course", tried: "Sequence[Standing]") -> "list[Standing]":
@@ -53,6 +58,23 @@ def _print(tried: "Progress", standings: "Sequence[Standing]") -> None:
         )
     output().print(tried.message)
     output().print(table)
+
+
+def _print_predictions(kept: "Sequence[Kept]") -> None:
+    from rich.table import Table
+
+    from course_app.measure.statistics import Interval, significant
+    from course_app.predictions import calibration
+
+    output().print(f"\n{calibration(list(kept))}")
+    table = Table("Lesson", "Predicted", "Measured", "What", box=None, pad_edge=False)
+    for each in kept:
+        interval = Interval(each.measured, each.low, each.high)
+        measured = f"{interval:significant}" if each.high > each.low else f"{each.measured:,g}"
+        mark = "[green]✓[/] " if each.good else ""
+        table.add_row(each.lesson, significant(each.predicted), measured, f"{mark}{each.what}")
+    if kept:
+        output().print(table)
 
 
 def _state(standing: "Standing") -> str:

@@ -1,27 +1,56 @@
 """A number to commit to before measuring: the gap to the measured one is what stays in mind."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from course_app.measure.statistics import Interval, significant
+
+Measured = Interval | float
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the learner expects, such as 3 ("times as fast with a pool")."""
+    """What the learner expects, such as 3 ("times as fast with a pool").
 
-    value: float
+    ``value`` is None as long as nothing was said. ``keep`` is told what was measured instead.
+    """
+
+    value: float | None
     what: str
+    keep: Callable[[Interval], None] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
+        if self.value is None:
+            return f"How many {self.what}? Put your number in the place of the three dots."
         return f"You predict: {significant(self.value)} {self.what}."
 
-    def against(self, measured: Interval) -> str:
-        """How the prediction compares with what was measured, in one sentence."""
-        ratio = measured.estimate / self.value if self.value else float("inf")
-        if measured.low <= self.value <= measured.high:
-            gap = "that is inside of the interval"
-        elif 2 / 3 < ratio < 1.5:
-            gap = "close"
-        else:
-            gap = f"{significant(max(ratio, 1 / ratio))} times off"
-        return f"Predicted {significant(self.value)}, measured {measured:significant}: {gap}."
+    def against(self, measured: Measured) -> str:
+        """How the prediction compares with what was measured or counted, in one sentence."""
+        found = measured if isinstance(measured, Interval) else _counted(measured)
+        said = f"{found:significant}" if found.high > found.low else f"{found.estimate:,g}"
+        if self.value is None:
+            return f"Measured {said} {self.what}; nothing was predicted."
+        if self.keep:
+            self.keep(found)
+        return f"Predicted {_number(self.value)}, measured {said}: {_gap(self.value, found)}."
+
+
+def _counted(count: float) -> Interval:
+    return Interval(count, count, count)
+
+
+def _number(value: float) -> str:
+    return f"{value:,g}" if float(value).is_integer() else significant(value)
+
+
+def _gap(value: float, found: Interval) -> str:
+    if value == found.estimate:
+        return "that is it"
+    if found.low <= value <= found.high:
+        return "that is inside of the interval"
+    ratio = found.estimate / value if value else float("inf")
+    if 2 / 3 < ratio < 1.5:
+        return "close"
+    if ratio <= 0 or ratio == float("inf"):
+        return "not at all"
+    return f"{significant(max(ratio, 1 / ratio))} times off"

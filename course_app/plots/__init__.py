@@ -18,6 +18,7 @@ from course_app.measure.trace import Trace
 from course_app.plots.amdahl import Gain, plot_amdahl
 from course_app.plots.bars import Bar, plot_bars, plot_comparison
 from course_app.plots.bystanders import plot_bystanders
+from course_app.plots.calibration import plot_calibration
 from course_app.plots.calls import plot_calls
 from course_app.plots.counts import plot_counts
 from course_app.plots.dots import Dot, plot_dots
@@ -43,6 +44,7 @@ __all__ = [
     "plot_amdahl",
     "plot_bars",
     "plot_bystanders",
+    "plot_calibration",
     "plot_calls",
     "plot_comparison",
     "plot_counts",

@@ -35,7 +35,7 @@ _TELLING = 0.1
 _EACH = " / request"
 
 #: A factor or the learner's prediction for the last variant, or factors by variant's name.
-Predicted = float | Prediction | Mapping[str, float] | None
+Predicted = float | Prediction | Mapping[str, float | Prediction] | None
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,13 @@ def _message(result: Comparison, metric: str | None) -> str:
 
 
 def _predictions(result: Comparison, predicted: Predicted) -> Mapping[str, float]:
-    if predicted is None or isinstance(predicted, Mapping):
-        return predicted or {}
-    value = predicted.value if isinstance(predicted, Prediction) else float(predicted)
-    return {result.variants[-1].name: value}
+    if not isinstance(predicted, Mapping):
+        predicted = {} if predicted is None else {result.variants[-1].name: predicted}
+    numbers = {
+        name: each.value if isinstance(each, Prediction) else each
+        for name, each in predicted.items()
+    }
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def _labels(result: Comparison, counters: int | Sequence[str]) -> list[str]:

@@ -107,12 +107,12 @@ def finish(canvas: Canvas, title: str, *, scatter: bool = False) -> Figure:
     return Figure(title, svg, _png(canvas, dpi), round(canvas.get_figwidth() * 96))
 
 
-def nothing_known(title: str) -> Figure:
-    """In the place of a picture of figures that the system does not tell."""
+def nothing_known(title: str, why: str = "not known: this system does not tell") -> Figure:
+    """In the place of a picture, where there is nothing to draw."""
     with styled():
         canvas = titled(title)
         canvas.set_figheight(1.2)
-        canvas.text(0.5, 0.3, "not known: this system does not tell", ha="center", color=MUTED)
+        canvas.text(0.5, 0.3, why, ha="center", color=MUTED)
         return finish(canvas, title)
 
 

@@ -14,3 +14,14 @@ def test_a_prediction_is_held_against_an_interval(predicted: float, said: str) -
     sentence = Prediction(predicted, "times as fast").against(NINE)
     assert "measured 9.0 [8.0, 10]" in sentence
     assert sentence.endswith(f"{said}.")
+
+
+def test_a_count_is_told_without_an_interval() -> None:
+    assert Prediction(40, "refusals").against(0) == "Predicted 40, measured 0: not at all."
+    assert Prediction(20, "requests").against(20.0) == "Predicted 20, measured 20: that is it."
+
+
+def test_who_says_nothing_is_asked_and_told_what_was_measured() -> None:
+    silent = Prediction(None, "times as fast")
+    assert str(silent).startswith("How many times as fast?")
+    assert silent.against(NINE) == "Measured 9.0 [8.0, 10] times as fast; nothing was predicted."

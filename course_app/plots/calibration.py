@@ -1,0 +1,52 @@
+"""Predicted against measured: how well a learner knows what things cost."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from course_app.plots.figure import Figure, finish, nothing_known, titled
+from course_app.plots.style import COLORS, MUTED, log_ticks, styled
+from course_app.predictions import GOOD_FACTOR, Kept, calibration
+
+
+def plot_calibration(kept: Sequence[Kept]) -> Figure:
+    """A dot for each prediction, named by its lesson; on the thin line it would be right.
+
+    Both axes are logarithmic, so a number that is zero has no place; the title says how many.
+    """
+    shown = [each for each in kept if each.factor is not None]
+    title = calibration(list(kept))
+    if not shown:
+        return nothing_known(title, "A prediction shows here once it has been measured.")
+    if len(shown) < len(kept):
+        title += f" Not drawn: {len(kept) - len(shown)} with a zero."
+    predicted = np.array([each.predicted for each in shown])
+    measured = np.array([each.measured for each in shown])
+    low = np.array([max(each.low, each.measured / 1e3) for each in shown])
+    high = np.array([each.high for each in shown])
+    first, last = min(predicted.min(), low.min()) / 2, max(predicted.max(), high.max()) * 2
+    with styled():
+        canvas = titled(title)
+        axes = canvas.add_subplot()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        ends = np.array([first, last])
+        axes.fill_between(ends, ends / GOOD_FACTOR, ends * GOOD_FACTOR, color=MUTED, alpha=0.12)
+        axes.plot(ends, ends, color=MUTED, linewidth=1)
+        limits = [np.maximum(0, measured - low), np.maximum(0, high - measured)]
+        axes.errorbar(predicted, measured, yerr=limits, fmt="o", color=COLORS[0], capsize=2.5)
+        for each in shown:
+            axes.annotate(
+                each.lesson,
+                xy=(each.predicted, each.measured),
+                xytext=(6, -3),
+                textcoords="offset points",
+                color=MUTED,
+                fontsize=8.5,
+            )
+        for axis, set_limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+            set_limits(first, last)
+            log_ticks(axis, first, last)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("measured, with its interval")
+        return finish(canvas, title)

@@ -1,0 +1,94 @@
+"""What a learner predicted, and what was measured then: kept for the learner's own calibration.
+
+One small file for each prediction, in the user's state folder. The first number counts: a better
+one that is written down afterwards says nothing about what was expected.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from course_app.measure.statistics import Interval
+from course_app.system import homes
+
+#: Within this factor a prediction is called good.
+GOOD_FACTOR = 1.5
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One prediction. ``low`` and ``high`` are the limits of what was ``measured``."""
+
+    lesson: str
+    what: str
+    predicted: float
+    measured: float
+    low: float
+    high: float
+
+    @property
+    def factor(self) -> float | None:
+        """Measured as a multiple of predicted; None where one of them is zero or less."""
+        if self.predicted <= 0 or self.measured <= 0:
+            return None
+        return self.measured / self.predicted
+
+    @property
+    def good(self) -> bool:
+        """Inside of the interval, or close to what was measured."""
+        factor = self.factor
+        close = factor is not None and 1 / GOOD_FACTOR < factor < GOOD_FACTOR
+        return close or self.low <= self.predicted <= self.high
+
+
+_KEPT = TypeAdapter(Kept)
+
+
+class Predictions:
+    """Keeps predictions and reads them.
+
+    Args:
+        folder: where the files lie; the user's state folder of the course if not given.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or homes.state_folder() / "predictions"
+
+    def keep(self, lesson: str, what: str, predicted: float, measured: Interval) -> None:
+        """Write one down, unless there is one: also where another notebook does so just now."""
+        kept = Kept(lesson, what, predicted, measured.estimate, measured.low, measured.high)
+        name = hashlib.sha256(f"{lesson} {what}".encode()).hexdigest()[:16]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.folder / f".{secrets.token_hex(6)}"
+        draft.write_text(json.dumps(asdict(kept)), encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, self.folder / f"{name}.json")
+        draft.unlink()
+
+    def all(self) -> list[Kept]:
+        """Every prediction, lesson by lesson; what is no prediction is passed over."""
+        found = []
+        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
+            with contextlib.suppress(ValueError, OSError):
+                found.append(_KEPT.validate_json(path.read_bytes()))
+        return sorted(found, key=lambda kept: (kept.lesson, kept.what))
+
+
+def calibration(kept: list[Kept]) -> str:
+    """How good they are, in a sentence; counts, so that nothing is estimated."""
+    if not kept:
+        return "No prediction has been measured yet."
+    good = sum(each.good for each in kept)
+    factors = [each.factor for each in kept if not each.good]
+    more = sum(factor is not None and factor > 1 for factor in factors)
+    less = sum(factor is not None and factor < 1 for factor in factors)
+    said = f"{good} of {len(kept)} predictions good"
+    if good == len(kept):
+        return f"{said}."
+    return f"{said}; {more} times it was more than predicted, {less} times less."

@@ -1,0 +1,68 @@
+"""Predictions are kept once, read whatever lies beside them, and drawn as they were made."""
+
+from pathlib import Path
+
+import pytest
+
+from course_app.measure.prediction import Prediction
+from course_app.measure.statistics import Interval
+from course_app.plots import plot_calibration
+from course_app.predictions import Kept, Predictions, calibration
+
+NINE = Interval(9.0, 8.0, 10.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Predictions:
+    return Predictions(tmp_path / "predictions")
+
+
+def said(predicted: float, measured: float = 9.0) -> Kept:
+    return Kept("04", "times as fast", predicted, measured, measured - 1, measured + 1)
+
+
+def test_the_first_number_counts(store: Predictions) -> None:
+    store.keep("04", "times as fast", 3, NINE)
+    store.keep("04", "times as fast", 9, NINE)
+    store.keep("05", "times as fast", 2, NINE)
+    assert [(kept.lesson, kept.predicted) for kept in store.all()] == [("04", 3), ("05", 2)]
+    assert {file.suffix for file in store.folder.iterdir()} == {".json"}
+
+
+def test_it_is_kept_when_it_is_held_against_a_measurement(store: Predictions) -> None:
+    def keep(measured: Interval) -> None:
+        store.keep("04", "times as fast", 3, measured)
+
+    guess = Prediction(3, "times as fast", keep)
+    assert store.all() == []
+    guess.against(NINE)
+    assert store.all() == [said(3)]
+
+
+def test_a_damaged_file_costs_no_other(store: Predictions) -> None:
+    store.keep("04", "times as fast", 3, NINE)
+    (store.folder / "damaged.json").write_text('{"lesson": ')
+    assert len(store.all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "good"), [(9, True), (8.1, True), (6.1, True), (5.9, False), (14, False)]
+)
+def test_good_is_inside_of_the_interval_or_close(predicted: float, good: bool) -> None:
+    assert said(predicted).good is good
+
+
+def test_a_calibration_counts_what_was_more_and_what_was_less() -> None:
+    assert calibration([]) == "No prediction has been measured yet."
+    assert calibration([said(9)]) == "1 of 1 predictions good."
+    kept = [said(9), said(3), said(2), said(40), said(0)]
+    assert calibration(kept) == (
+        "1 of 5 predictions good; 2 times it was more than predicted, 1 times less."
+    )
+
+
+def test_a_figure_says_what_it_cannot_draw() -> None:
+    assert plot_calibration([]).title == calibration([])
+    figure = plot_calibration([said(3), said(0), said(40)])
+    assert figure.title.endswith("Not drawn: 1 with a zero.")
+    assert figure.svg is not None
