@@ -10,9 +10,9 @@ from course_app.predictions import GOOD_FACTOR, Kept, calibration
 
 
 def plot_calibration(kept: Sequence[Kept]) -> Figure:
-    """A dot for each prediction, named by its lesson; on the thin line it would be right.
+    """A dot for each prediction; on the thin line it would be right, in the band it is close.
 
-    Both axes are logarithmic, so a number that is zero has no place; the title says how many.
+    Those that were neither are named by their lesson. Both axes are logarithmic, so a number that is zero has no place; the title says how many.
     """
     shown = [each for each in kept if each.factor is not None]
     title = calibration(list(kept))
@@ -35,7 +35,7 @@ def plot_calibration(kept: Sequence[Kept]) -> Figure:
         axes.plot(ends, ends, color=MUTED, linewidth=1)
         limits = [np.maximum(0, measured - low), np.maximum(0, high - measured)]
         axes.errorbar(predicted, measured, yerr=limits, fmt="o", color=COLORS[0], capsize=2.5)
-        for each in shown:
+        for each in (each for each in shown if not each.good):
             axes.annotate(
                 each.lesson,
                 xy=(each.predicted, each.measured),
