@@ -12,7 +12,8 @@ from course_app.predictions import GOOD_FACTOR, Kept, calibration
 def plot_calibration(kept: Sequence[Kept]) -> Figure:
     """A dot for each prediction; on the thin line it would be right, in the band it is close.
 
-    Those that were neither are named by their lesson. Both axes are logarithmic, so a number that is zero has no place; the title says how many.
+    Those that were neither are named by their lesson. Both axes are logarithmic, so a number that
+    is zero has no place; the title says how many.
     """
     shown = [each for each in kept if each.factor is not None]
     title = calibration(list(kept))
