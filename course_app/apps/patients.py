@@ -61,16 +61,8 @@ class Patient:
     @property
     def source(self) -> str:
         """The app as it is found: a Python file with ``create_app(postgres_dsn)``."""
-        return changed(HEALTHY, [*self.plants[0].changes, *self.plants[1].changes, *self._trail])
-
-    @property
-    def mended(self) -> str:
-        """The same without its two causes. What only looked like one is still there."""
-        return changed(HEALTHY, self._trail)
-
-    @property
-    def _trail(self) -> Changes:
-        return self.trail.changes
+        first, second = self.plants
+        return changed(HEALTHY, [*first.changes, *second.changes, *self.trail.changes])
 
 
 HEALTHY = inspect.getsource(bookshop)
