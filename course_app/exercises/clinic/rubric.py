@@ -1,6 +1,7 @@
 """How a diagnosis and a mended app are judged: answers, causes, repairs, and the gain."""
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from course_app.apps.partner import ARTICLES, CALL_SECONDS
@@ -102,18 +103,13 @@ def faster(exam: Exam) -> Evidence:
         try:
             gain = exam.speed(repair.traffic, concurrency=repair.clients)
         except TooLittleGain as failure:
-            observed = f"{route}: {failure.observed}"
-            credit = len(gains) / len(plants)
-            raise TooLittleGain(
-                observed, failure.wanted, credit=credit, numbers=failure.numbers
-            ) from failure
-        gains.append(Evidence(f"{route}: {gain.observed}", gain.wanted, gain.numbers))
-    numbers = {
-        f"{plant.cause}_{name}": number
-        for plant, gain in zip(plants, gains, strict=True)
-        for name, number in gain.numbers.items()
-    }
-    return Evidence("; ".join(gain.observed for gain in gains), gains[0].wanted, numbers)
+            failure.observed = f"{route}: {failure.observed}"
+            failure.credit = len(gains) / len(plants)
+            raise
+        gains.append(replace(gain, observed=f"{route}: {gain.observed}"))
+    # For programs, the route at which less has been won.
+    least = min(gains, key=lambda gain: float(gain.numbers.get("share_estimate") or 0))
+    return replace(least, observed="; ".join(gain.observed for gain in gains))
 
 
 def _sow(exam: Exam, candidate: Candidate) -> None:
