@@ -151,7 +151,10 @@ _PRICES_REMEMBERED = [
     ("*(fetch_price_async(", "*(remembered("),
 ]
 _SHORT_PAGES = [("WHERE post_id = $1 ORDER BY id", "WHERE post_id = $1 ORDER BY id LIMIT 2")]
-_ALL_USERS_READ = [("ON u.id = p.author_id", "ON u.id::text = p.author_id::text")]
+_ALL_USERS_READ = [
+    ("FROM posts p", "FROM (SELECT * FROM posts ORDER BY id DESC LIMIT $1) p"),
+    ("ON u.id = p.author_id", "ON u.id::text = p.author_id::text"),
+]
 
 WRONG_ANSWERS = (
     WrongAnswer("as it was", as_it_was, repairs.AsksForEachRow, _values()),
