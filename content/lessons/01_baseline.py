@@ -42,16 +42,17 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("01")
 
 # %% [markdown]
 # ## Your prediction
 #
-# A stopwatch reads the clock twice. By what factor does the CPU time of the smallest possible
-# handler grow when the guide's middleware is around it? (1 means: not at all.)
+# A stopwatch reads the clock twice. How many times the CPU time does the smallest possible handler
+# take when the guide's middleware is around it? (1 means: no more than without.) Write your guess
+# in place of the dots.
 
 # %%
-guess = lab.predict(1.1, "times the CPU time per request")
+guess = lab.predict(..., "times the CPU time per request with the guide's middleware")
 
 # %% [markdown]
 # ## The guide's stopwatch
@@ -137,6 +138,7 @@ from course_app.plots import Bar, plot_bars
 cost = {v.name: stopwatch.speedup(v.name).inverse() for v in stopwatch.variants[1:]}
 dear = cost["guide's middleware"]
 predicted = {"guide's middleware": guess.value}
+print(guess.against(dear))
 plot_bars(
     [
         Bar("no stopwatch", 1.0),
@@ -203,11 +205,10 @@ print(f"with one query a request takes {query} the CPU of FastAPI alone.")
 # contests show it. It is paid once per request, whatever the handler does. This course looks for
 # what the handler does.
 #
-# ## What no stopwatch inside can see
+# ## Three endpoints that are hard to time
 #
-# Three endpoints that are hard to time: one blocks the event loop, the one thread in which all
-# async handlers take turns, for 20 ms; one streams for a quarter of a second; one fails. Both
-# stopwatches get them.
+# One blocks the event loop, the one thread in which all async handlers take turns, for 20 ms; one
+# streams for a quarter of a second; one fails. Both stopwatches get them.
 
 # %%
 import asyncio
@@ -240,7 +241,14 @@ add_hard_cases(guide)
 add_hard_cases(pure)
 
 # %% [markdown]
-# Twenty clients ask at the same time. Beside each header we put what its client waited.
+# Twenty clients ask `/blocking` at the same time, so the last to be served waits for 400 ms. What
+# is the most that one of their headers will say?
+
+# %%
+guess_header = lab.predict(..., "ms in the header that says the most")
+
+# %% [markdown]
+# Beside each header we put what its client waited.
 
 
 # %%
@@ -267,6 +275,7 @@ waited_ms = [waited for _, waited in crowded]
 # %%
 from course_app.plots import plot_distribution
 
+print(guess_header.against(round(max(headers_ms))))
 plot_distribution(
     {"the header says": headers_ms, "the client waited": waited_ms},
     x_label="ms",
@@ -328,6 +337,13 @@ async def two_milliseconds():
 
 
 # %% [markdown]
+# Sixteen clients load this app for five seconds, and each sends its next request when it has its
+# answer. How many per cent of all requests take longer than 100 ms?
+
+# %%
+guess_slow = lab.predict(..., "% of the requests of sixteen clients over 100 ms")
+
+# %% [markdown]
 # Most load generators keep a fixed number of clients, and each waits for its answer before it
 # sends again (**closed model**). In a stall they all wait, politely, and *do not send*. Real
 # users do not wait for each other (**open model**): they arrive at a rate, and a stall makes
@@ -351,6 +367,7 @@ over_100_ms = {
 }
 for name, share in over_100_ms.items():
     print(f"{name} model: {share:.1%} of the requests took more than 100 ms")
+print(guess_slow.against(round(100 * over_100_ms["closed"], 1)))
 
 # %% [markdown]
 # The same app, the same seconds. The closed model reports few slow requests, because few were
@@ -361,7 +378,11 @@ for name, share in over_100_ms.items():
 # ## The client is part of the measurement
 #
 # Can a loop around `httpx` do as a load generator? The server is a process of its own here, so
-# that both get the same chance.
+# that both get the same chance, and each has sixteen clients. How many times as many requests per
+# second does the lab's generator get answered?
+
+# %%
+guess_client = lab.predict(..., "times as many requests by the generator as by httpx")
 
 # %%
 from course_app.serving import ProcessServer
@@ -385,6 +406,7 @@ with ProcessServer("course_app.apps.hello:app") as hello_server:
     by_httpx = asyncio.run(httpx_load(f"{hello_server.url}/hello"))
 print(f"the lab's generator: {generator.throughput:,.0f} requests/s")
 print(f"a loop around httpx: {by_httpx:,.0f} requests/s")
+print(guess_client.against(round(generator.throughput / by_httpx, 1)))
 
 # %% [markdown]
 # The server did not change; the second figure is the speed of the *client*. With such a
