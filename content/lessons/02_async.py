@@ -42,7 +42,7 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("02")
 
 # %% [markdown]
 # ## Three handlers, one wait
@@ -69,6 +69,16 @@ async def ask_async(ms: int) -> str:
 
 
 # %% [markdown]
+# ## Your prediction
+#
+# Two handlers call the blocking `ask`, 10 ms each, and eight clients ask both. They differ in one
+# word, `async`. How many times as fast will the plain `def` be? (Below 1 if you side with the
+# guide.) Write your guess in place of the dots.
+
+# %%
+guess = lab.predict(..., "times as fast with a plain def")
+
+# %% [markdown]
 # Here is the `def` that gets the red cross, and the same blocking call inside of an `async def`.
 
 # %%
@@ -84,15 +94,6 @@ def plain_def(ms: int):
 async def async_def_that_blocks(ms: int):
     return ask(ms)
 
-
-# %% [markdown]
-# ## Your prediction
-#
-# Eight clients ask both apps. The handlers differ in one word, `async`. How many times as fast
-# will the plain `def` be? (Below 1 if you side with the guide.)
-
-# %%
-guess = lab.predict(0.5, "times as fast with a plain def")
 
 # %% [markdown]
 # We begin with the one that has the right keyword and the wrong call.
@@ -123,8 +124,9 @@ three = {
 comparison = lab.compare(three, "/wait/10", concurrency=8, at_least=3, most_rounds=6)
 
 # %%
+print(guess.against(comparison.speedup("def, blocking call")))
 comparison.plot(
-    predicted={"def, blocking call": guess.value},
+    predicted={"def, blocking call": guess},
     counters=["max requests in flight", "worker threads busy"],
 )
 
@@ -154,6 +156,12 @@ lag
 #
 # If `def` keeps up with `await` for eight clients, why bother? We let the crowd grow. (The
 # blocking one gets a single round per point and stops at 50: its clients queue for seconds.)
+#
+# From 40 clients to 200, five times as many: how many times as many requests per second does the
+# plain `def` answer?
+
+# %%
+guess_crowd = lab.predict(..., "times as many requests by def with 200 clients as with 40")
 
 # %%
 crowd = lab.sweep(
@@ -176,6 +184,9 @@ replace(crowd, series={**crowd.series, **queue.series}).plot(
     y_log=False,
     marks={40: "40 worker threads"},
 )
+
+# %%
+print(guess_crowd.against(threaded))
 
 # %% [markdown]
 # Three lines, three reasons. With `await`, waiting requests cost next to nothing, so
@@ -242,6 +253,11 @@ threads.plot(
 # What `await` can do and a plain `def` cannot easily: wait for three services together. The third
 # variant tries the same with the blocking `ask`, dressed as a coroutine, which is what calling an
 # `async def` returns.
+#
+# Each wait takes 10 ms. How many times as fast as three waits in a row is that third variant?
+
+# %%
+guess_gather = lab.predict(..., "times as fast with three blocking calls in gather")
 
 # %%
 one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
@@ -274,7 +290,8 @@ gathered = lab.compare(
     at_least=1.5,
     most_rounds=6,
 )
-gathered.plot(counters=["max loop lag, ms"])
+print(guess_gather.against(gathered.speedup("gather, blocking")))
+gathered.plot(predicted={"gather, blocking": guess_gather}, counters=["max loop lag, ms"])
 
 # %% [markdown]
 # `gather` does not make things concurrent. It starts coroutines, and they take turns at each
@@ -322,6 +339,13 @@ from course_app.apps.computing import compute
 print(inspect.getsource(compute))
 
 # %% [markdown]
+# `compute` takes about a tenth of a second. In a plain `def` it runs in a worker thread: for how
+# many milliseconds does a request stop the event loop then?
+
+# %%
+guess_thread = lab.predict(..., "ms for which a def that computes stops the loop")
+
+# %% [markdown]
 # `spawn` starts new interpreters. (A `fork` would copy this one with its threads, and with locks
 # that one of them happens to hold: on macOS it crashes, elsewhere it may hang.) That takes a
 # moment, so both begin before the first request: `abs` is the least that one can ask of them.
@@ -363,6 +387,7 @@ computing = lab.loop_lag(
     requests=6,
     rate=5,
 )
+print(guess_thread.against(computing.stall("def")))
 computing.plot()
 
 # %% [markdown]
