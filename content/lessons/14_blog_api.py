@@ -488,6 +488,16 @@ lab.verdict(
 )
 
 # %% [markdown]
+# ## How well do you know what things cost?
+#
+# Your first number on each question, in this lesson and in those before it, against what was
+# measured on your machine. On the thin line it was right, in the band it was close; where it was
+# neither, the lesson's number stands beside it. (`course progress` lists them all.)
+
+# %%
+lab.calibration()
+
+# %% [markdown]
 # ## What to take away
 #
 # - Correct first, then fast: an audit like the one above takes an afternoon to write, and it
