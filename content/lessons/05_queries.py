@@ -857,7 +857,8 @@ lab.verdict(
 # more than two minutes. A page of another list, by keyset and with an index, came after 15 minutes
 # and 41 seconds, all of them spent on waiting for a connection ([pull request
 # 2815](https://github.com/strelov1/freehire/pull/2815)).
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # ### One statement for the whole page

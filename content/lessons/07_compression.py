@@ -627,7 +627,8 @@ lab.verdict(
 # no level. For the names of 200,000 images, 8.48 MB of JSON, its developers measured 90.2 ms with
 # level 9, which nobody had chosen, and 16.4 ms with level 1, all of it on the event loop. Level 9
 # leaves 5.7 % of the bytes, level 1 leaves 6.1 %. Since 2026 the level is a setting.
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # Nothing below belongs to a verdict.

@@ -702,7 +702,8 @@ lab.verdict(
 # ran into time-outs. From 4:46 to 9:15 in the evening a large part of all requests failed with 500
 # or 502, at the peak 70 % of those to the API of GPT-4. Two of the measures that followed are in
 # this lesson: ask a struggling cache less often, and be able to go on without it.
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # ### How many hits will there be?

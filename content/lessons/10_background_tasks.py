@@ -615,7 +615,8 @@ lab.verdict(
 # reached its limit of memory. Nothing could be queued any more; and as taking a job out needed a
 # little memory, too, the queue stayed locked when the database was well again, until much work by
 # hand had freed it. Watch how long your queue is, and how full its store.
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # Nothing below belongs to a verdict.

@@ -639,7 +639,8 @@ lab.verdict(
 # remaining time plus Ruby's clock, read a little later. Now the moment is stored once, and a
 # refusal takes all that it says from one question ([GitHub's
 # report](https://github.blog/2021-04-05-how-we-scaled-github-api-sharded-replicated-rate-limiter-redis/)).
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # Nothing below belongs to a verdict.

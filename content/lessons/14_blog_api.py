@@ -536,7 +536,8 @@ lab.calibration()
 # over the years the consistency of one of them, TAO, rose from 99.9999 % to 99.99999999 %, or fewer
 # than one write in ten billion inconsistent after five minutes ([the
 # report](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # **Which gains overlap?** Factors do not simply multiply. Pages that nobody asked for before, so
