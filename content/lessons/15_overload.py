@@ -205,6 +205,13 @@ cliff = {
 
 
 # %%
+from course_app.measure.statistics import Interval
+
+
+def percent_of(whole: float, rate: Interval) -> Interval:
+    return Interval(*(100 * each / whole for each in (rate.estimate, rate.low, rate.high)))
+
+
 def shares(rates: dict) -> list[tuple]:
     """Rates with their intervals, as shares of the capacity."""
     values = {load: (r.estimate, r.low, r.high) for load, r in rates.items()}
@@ -213,7 +220,7 @@ def shares(rates: dict) -> list[tuple]:
 
 good = {load: crowd.goodput for load, crowd in cliff.items()}
 answered = {load: crowd.throughput for load, crowd in cliff.items()}
-print(guess_in_time.against(round(100 * good[1.2].estimate / answered[1.2].estimate)))
+print(guess_in_time.against(percent_of(answered[1.2].estimate, good[1.2])))
 plot_lines(
     {"all answers": shares(answered), "answers within 100 ms": shares(good)},
     x_label="visitors per second, as a share of the capacity",
@@ -439,7 +446,6 @@ overloaded = {
 }
 
 # %%
-from course_app.measure.statistics import Interval
 from course_app.plots import plot_counts
 
 
@@ -451,9 +457,7 @@ def of_capacity(name: str) -> Interval:
 kept = {name: of_capacity(name) for name in remedies}
 said = {name: f"{share:.2f}" for name, share in kept.items()}
 seconds = overloaded["nothing"].seconds
-limit = kept["10 in flight at most"]
-percent = Interval(*(100 * each for each in (limit.estimate, limit.low, limit.high)))
-print(guess_limit.against(percent))
+print(guess_limit.against(percent_of(capacity, overloaded["10 in flight at most"].goodput)))
 plot_counts(
     {name: crowd.fates for name, crowd in overloaded.items()},
     x_label=f"visitors in {seconds:g} s",
