@@ -604,7 +604,7 @@ plot_requests(
 )
 
 # %% [markdown]
-# A gap in a row: errors, which have no dot. A refusal is a quick answer; in silence nobody says
+# Red crosses are errors. A refusal is a quick answer; in silence nobody says
 # no. Without a short time-out of your own, requests hang until Valkey is back or the client's
 # time is over, whichever comes first.
 #
