@@ -418,8 +418,8 @@ print(f"a loop around httpx: {by_httpx.min():,.0f} to {by_httpx.max():,.0f} requ
 print(guess_client.against(faster))
 
 # %% [markdown]
-# The server did not change; the second figure is the speed of the *client*. With such a
-# client most optimizations in this course would have no effect at all. So every result here
+# The server did not change; the second figure is the speed of the *client*. Where a client is the
+# slower one, most optimizations in this course would have no effect at all. So every result here
 # ends with the line "the load generator used ... of a core".
 #
 # ## Once is a coin toss
@@ -479,11 +479,11 @@ for patch in ("nest_asyncio", "nest_asyncio2"):
     print(f"{patch}: {cells_answered(patch)} of {len(CELLS)} queued cells answered")
 
 # %% [markdown]
-# How many it loses depends on timing, and a cell without an answer waits for ever. This is why
-# the course uses the successor, `nest_asyncio2`. Up to Python 3.13 both put a task class written
-# in Python in the place of asyncio's own, which is written in C, for the whole process and so for
-# a server in it. uvloop, a faster event loop that uvicorn can use, keeps the class that it finds
-# when it is imported, so this package imports uvloop first.
+# How many it loses depends on timing, and a cell without an answer waits for ever. This is why the
+# course uses the successor, `nest_asyncio2`. Up to Python 3.13 both put a task class written in
+# Python in the place of asyncio's own, which is written in C, for the whole process and so for a
+# server in it. uvloop, another event loop that uvicorn can use, keeps the class that it finds when
+# it is imported, so this package imports uvloop first.
 
 
 # %%

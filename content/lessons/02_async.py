@@ -189,11 +189,11 @@ replace(crowd, series={**crowd.series, **queue.series}).plot(
 print(guess_crowd.against(threaded))
 
 # %% [markdown]
-# Three lines, three reasons. With `await`, waiting requests cost next to nothing, so
-# throughput follows the clients until the CPU is busy. The blocking `async def` does one at a time
-# for any number of clients. The `def` bends at **40** (the mark), the number of worker threads that
-# FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st waits for a
-# thread. We count them:
+# Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
+# follow the clients until the CPU is busy: the title tells how far. The blocking `async def` does
+# one at a time for any number of clients. The `def` bends at **40** (the mark), the number of
+# worker threads that FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st
+# waits for a thread. We count them:
 
 # %%
 at_100 = {
@@ -391,9 +391,9 @@ print(guess_thread.against(computing.stall("def")))
 computing.plot()
 
 # %% [markdown]
-# In `async def` the work blocks the loop as `time.sleep` did. A thread is better and not good:
-# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns
-# late. In another **process** the work is out of the way.
+# In `async def` the work blocks the loop as `time.sleep` did. In a thread it is not out of the way:
+# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns late
+# (the table tells how late). In another **process** the work is out of the way.
 #
 # A process pool does not make the work shorter. It keeps it from everybody else's requests, and
 # it uses the other cores.
@@ -500,8 +500,7 @@ lab.verdict(
 #
 # - Ask of every handler: what does it wait for? Something awaitable: `async def` and `await`. A
 #   blocking library: plain `def`. Nothing, and short: `async def`. The CPU: another process.
-# - A blocking call in `async def` is the worst of all four, and no error tells you. Watch the
-#   loop's lag.
+# - A blocking call in `async def` stops everybody, and no error tells you. Watch the loop's lag.
 # - Plain `def` is good for 40 requests at a time, all handlers together. Raise the limit knowingly.
 # - `gather` overlaps waits, not work.
 #

@@ -324,12 +324,11 @@ for name, (trips, up, down) in on_the_wire.items():
 # - **Format.** asyncpg, and with it SQLAlchemy, gets its values in binary, and the columns' names
 #   once, when it prepares. psycopg2 and psycopg 3 get the names each time (look at the bytes down),
 #   and the values as text, which they convert.
-# - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple costs less.
+# - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple is other work.
 # - **Pools.** asyncpg's resets a connection when it comes back (a round trip), psycopg2's does not.
 #   Where their sizes differ, it is the sizes that you compare.
 # - **What is compiled.** psycopg without its extra `binary` or `c` is pure Python.
-# - **The loop.** Drivers that wait use uvloop here, a faster event loop; those that block need
-#   none.
+# - **The loop.** Drivers that wait use uvloop here, another event loop; those that block need none.
 #
 # The exercise of this lesson is such a comparison.
 #
@@ -359,8 +358,8 @@ for name in list(CLIENTS)[1:]:
 
 # %% [markdown]
 # Never trust a benchmark of drivers that does not say how many rows it read. The layer above the
-# driver is a choice of its own: an object for each row pays off when you change and save it, not
-# when you turn it into JSON at once.
+# driver is a choice of its own: an object for each row is made for changes that are saved, not for
+# JSON that is sent at once.
 #
 # ## Must it be an async driver?
 #
@@ -731,8 +730,8 @@ lab.verdict(
 # the blocking PyMongo in threads; the successor waits on the event loop.
 #
 # Unless `COURSE_MONGODB_URL` names a MongoDB of yours, the server below is a **stand-in** that
-# speaks MongoDB's wire protocol and is written in Python. It is slow, and says nothing about
-# MongoDB. It is the same for both clients, and these we compare.
+# speaks MongoDB's wire protocol and is written in Python. Its speed says nothing about MongoDB's.
+# It is the same for both clients, and these we compare.
 
 # %%
 from motor.motor_asyncio import AsyncIOMotorClient

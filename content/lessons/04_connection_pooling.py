@@ -273,11 +273,10 @@ if "the app: hashing" in parts:
 guess_trips = lab.predict(..., "round trips to connect, ask, and hang up")
 
 # %% [markdown]
-# The last row of the figure is what remains for waiting for messages; on one machine that is
-# little. To see what it means elsewhere, the same through the whole app: with PostgreSQL on this
-# machine, and then as if each round trip to it took 1 ms longer, as to a database in another
-# building. Requests come one at a time here, so that none waits for another: do not expect the
-# factor from above.
+# The last row of the figure is what remains for waiting for messages on one machine. To see what it
+# means elsewhere, the same through the whole app: with PostgreSQL on this machine, and then as if
+# each round trip to it took 1 ms longer, as to a database in another building. Requests come one at
+# a time here, so that none waits for another: do not expect the factor from above.
 
 
 # %%

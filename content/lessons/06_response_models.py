@@ -274,8 +274,8 @@ by_cpu.plot(
 )
 
 # %% [markdown]
-# Any type ends the calls, also `list[dict[str, Any]]`. But that one lets every field through: it
-# is fast, and it leaks.
+# Any type ends the calls, also `list[dict[str, Any]]`. But that one lets every field through:
+# however fast, it leaks.
 #
 # **class named** has `response_class=JSONResponse` in its decorator. It looks harmless, and
 # takes the direct way to the bytes away: Pydantic makes dicts, `json.dumps` makes text of them. So
@@ -369,8 +369,8 @@ print(status)
 
 # %% [markdown]
 # The other 99 are lost with it. Either the model says what is in the data, `name: str | None`, or
-# rows are validated one by one where they enter, so that a bad one costs only itself. The
-# instances are free to serialize afterwards.
+# rows are validated one by one where they enter, so that a bad one costs only itself. The instances
+# need no validation afterwards.
 
 # %%
 from pydantic import ValidationError

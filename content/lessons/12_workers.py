@@ -631,8 +631,8 @@ lab.verdict(
 # - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts
 #   containers, one process each.
 # - A client keeps the worker that it met first. Look at what each worker has, not at the sum.
-# - Servers differ in the CPU that a request costs before your handler begins. The handler probably
-#   costs more.
+# - Servers differ in the CPU that a request costs before your handler begins. Weigh that against
+#   what the handler costs.
 #
 # Next: [the exercise](../exercises/12_workers.ipynb). Three services, one machine, and a
 # budget of memory and connections: choose server, workers and pool, and show why.

@@ -217,9 +217,9 @@ plot_lines(
 )
 
 # %% [markdown]
-# With an idle handler you measure the generator, not the server: the lines lie apart. The more the
-# handler works, the closer they come, because then the server is what everybody waits for. Where
-# they meet, any generator will do for counting throughput (not for latencies).
+# Where the lines lie apart, you measure the generator, not the server. The more the handler works,
+# the more it is the server that everybody waits for. Where they meet, any generator will do for
+# counting throughput (not for latencies).
 
 # %%
 for name in HOW:
@@ -282,8 +282,9 @@ flame
 # sees what the other does not.
 #
 # Looking costs time, most where many small functions are called. In production use `py-spy`: it
-# reads another process's memory from outside, attaches to a server that runs, and slows it down
-# very little. It needs the right to do so (root on macOS, `SYS_PTRACE` in a container).
+# reads another process's memory from outside, attaches to a server that runs, and by its authors'
+# account hardly slows it down. It needs the right to do so (root on macOS, `SYS_PTRACE` in a
+# container).
 #
 # ## Fourth instrument: a stopwatch
 #

@@ -566,6 +566,6 @@ print(f"The stopwatch alone: {alone}; once the index is there: {with_index}.")
 print(f"{more[apart]} once the index is there{'' if apart is not None else ', cannot be told'}.")
 
 # %% [markdown]
-# As long as PostgreSQL sorts a table for every list, little that is done in Python can be seen;
-# when that is gone, Python's share is what is left. **Measure again after each change**: the list
-# of what is worth doing is never the same twice.
+# As long as PostgreSQL sorts a table for every list, Python's share is the smaller for it; when
+# that is gone, Python's share is what is left. **Measure again after each change**: the list of
+# what is worth doing is never the same twice.

@@ -303,18 +303,18 @@ for name, crowd in {"give up": gives_up, "try again": insists}.items():
     )
 
 # %% [markdown]
-# Half of the capacity times four attempts is twice the capacity. The rush is over, but its echo
-# keeps the queue longer than anybody waits, so everybody tries again, so it stays long. Nothing in
-# the service is broken, and nothing will repair it until somebody sends clients away. This is a
-# **metastable failure** (Bronson et al., 2021): the cause has gone, and the failure sustains
-# itself.
+# Half of the capacity times four attempts is twice the capacity. The rush is over, but if its echo
+# keeps the queue longer than anybody waits, everybody tries again, and it stays long: the title
+# tells. Then nothing in the service is broken, and nothing will repair it until somebody sends
+# clients away. This is a **metastable failure** (Bronson et al., 2021): the cause has gone, and the
+# failure sustains itself.
 #
 # ## What ends it
 #
 # On the side of the clients: wait longer each time, and not all alike (**back-off with jitter**),
 # and a **retry budget**, here one retry for ten first attempts. On the side of the service:
-# **shedding**, which refuses at once what would be answered too late. A refusal costs a small part
-# of what a report costs. Each against the same rush:
+# **shedding**, which refuses at once what would be answered too late. That helps as long as a
+# refusal costs less than a report. Each against the same rush:
 
 # %%
 MODEST = Retries(times=3, pause_seconds=0.1, jitter=True, budget=0.1)
