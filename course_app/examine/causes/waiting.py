@@ -12,6 +12,8 @@ from course_app.system.cores import usable_cores
 _LEAST_SHARE = 0.3
 #: States in which a connection works for its request.
 _AT_THE_DATABASE = ("sql", "redis", "mongo", "connect")
+#: ... or in which its request only has to wait for its turn on a loop that others keep busy.
+_BUSY = (*_AT_THE_DATABASE, "ready")
 
 
 def _waited(kind: str, visits: list[Visit]) -> Bound:
@@ -31,7 +33,7 @@ def pool_wait(chart: Chart) -> list[Finding]:
                 continue
             holding = _holding(visits)
             total = sum(holding.values())
-            idle = Counter({s: n for s, n in holding.items() if s.kind not in _AT_THE_DATABASE})
+            idle = Counter({s: n for s, n in holding.items() if s.kind not in _BUSY})
             idle_share = sum(idle.values()) / max(1, total)
             if total == 0 or idle_share < 0.4:
                 continue
