@@ -144,7 +144,7 @@ class LeavesConnections(Failure):
 def same_answers(exam: Exam) -> Evidence:
     """Every answer is as before, also for users and posts that do not exist."""
     exam.same_answers(BAD_REQUESTS, 4)
-    # First those that are missing: among many reads, what they cost would be told as another answer.
+    # First those that are missing: among many, what they keep would be told as another answer.
     for kind in ("users", "posts"):
         missing = get(f"/{kind}/{{id}}", id=uniform(200_000, 900_000), expect_status=404)
         exam.same_answers(missing, 1)
