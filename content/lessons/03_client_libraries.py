@@ -663,9 +663,9 @@ lab.verdict(
 # httpx](https://github.com/encode/httpx/issues/2298)).
 
 # %% [markdown]
-# ## Going further (optional)
+# ## Two names of the past
 #
-# What became of two names on the guide's list.
+# What became of two names on the guide's list, each with its verdict.
 #
 # ### Redis: aioredis does not import any more
 #
