@@ -10,10 +10,9 @@ from course_app.examine.seen import Look, Place, Ran, State, Visit, share, witho
 from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
-#: States in which a connection works for its request.
-_AT_THE_DATABASE = ("sql", "redis", "mongo", "connect")
-#: ... or in which its request only has to wait for its turn on a loop that others keep busy.
-_BUSY = (*_AT_THE_DATABASE, "ready")
+#: States in which a connection works for its request, or in which that only has to wait for its
+#: turn on a loop that others keep busy.
+_BUSY = ("sql", "redis", "mongo", "connect", "ready")
 
 
 def _waited(kind: str, visits: list[Visit]) -> Bound:
@@ -53,7 +52,7 @@ def pool_wait(chart: Chart) -> list[Finding]:
                 Evidence(
                     look="what holders do meanwhile",
                     says=f"Who has a connection does not use it {100 * idle_share:.0f} % of the "
-                    f"time, but is at {state.kind if state.kind != 'ready' else 'other work'}"
+                    f"time, but is at {state.kind}"
                     + (f" in {place.function} ({place.file}:{place.line})." if place else "."),
                     agrees=idle_share >= 0.4,
                 ),
