@@ -11,7 +11,7 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("00")
 
 # %% [markdown]
 # Those lines are the card of your machine. PostgreSQL holds a blog with 100,000 users and as many
@@ -42,7 +42,15 @@ async def status():
 
 
 # %% [markdown]
-# `lab.measure` serves it and sends requests for a second, from a process of its own: eight
+# An answer will take a little over 60 ms. For how many of these does the server itself compute?
+# Write your guess in place of the dots before you go on: being wrong now is how a result stays in
+# mind. (If you leave the dots, nothing is predicted, and all the rest runs as well.)
+
+# %%
+guess_cpu = lab.predict(..., "ms of the server's CPU for one answer")
+
+# %% [markdown]
+# `lab.measure` serves the app and sends requests for a second, from a process of its own: eight
 # clients at once, each sending its next request as soon as it has an answer.
 
 # %%
@@ -50,6 +58,7 @@ first = lab.measure(one_by_one, "/status", concurrency=8, name="one by one")
 first.plot()
 
 # %%
+print(guess_cpu.against(round(first.cpu_us_per_request / 1e3, 2)))
 first
 
 # %% [markdown]
@@ -66,10 +75,10 @@ first
 # ## Predict, then compare
 #
 # `asyncio.gather` asks all three services at the same time. How many times as fast will the
-# handler answer? Put in your own number before you run the cell.
+# handler answer?
 
 # %%
-guess = lab.predict(2, "times as fast when asked together")
+guess = lab.predict(..., "times as fast when asked together")
 
 # %%
 together = FastAPI()
@@ -81,7 +90,8 @@ async def status_together():
 
 
 comparison = lab.compare({"one by one": one_by_one, "together": together}, "/status", concurrency=8)
-comparison.plot(predicted=guess.value, counters=[])
+print(guess.against(comparison.speedup()))
+comparison.plot(predicted=guess, counters=[])
 
 # %% [markdown]
 # The two apps took turns, a quarter of a second each, back and forth. Every pair of turns gives
@@ -181,5 +191,5 @@ lab.measure(users, get("/users/{user_id}", user_id=uniform(1, lab.users)), name=
 # - Change anything and run it again. The lab survives an interrupted cell, and the first cell
 #   starts it anew.
 #
-# Next: [01 - A baseline you can trust](01_baseline.ipynb), where the guide's own stopwatch turns
-# out to cost more than what it measures.
+# Next: [01 - A baseline you can trust](01_baseline.ipynb), where the guide's own stopwatch is
+# measured itself.

@@ -42,16 +42,17 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("01")
 
 # %% [markdown]
 # ## Your prediction
 #
-# A stopwatch reads the clock twice. By what factor does the CPU time of the smallest possible
-# handler grow when the guide's middleware is around it? (1 means: not at all.)
+# A stopwatch reads the clock twice. How many times the CPU time does the smallest possible handler
+# take when the guide's middleware is around it? (1 means: no more than without.) Write your guess
+# in place of the dots.
 
 # %%
-guess = lab.predict(1.1, "times the CPU time per request")
+guess = lab.predict(..., "times the CPU time per request with the guide's middleware")
 
 # %% [markdown]
 # ## The guide's stopwatch
@@ -137,6 +138,7 @@ from course_app.plots import Bar, plot_bars
 cost = {v.name: stopwatch.speedup(v.name).inverse() for v in stopwatch.variants[1:]}
 dear = cost["guide's middleware"]
 predicted = {"guide's middleware": guess.value}
+print(guess.against(dear))
 plot_bars(
     [
         Bar("no stopwatch", 1.0),
@@ -203,11 +205,10 @@ print(f"with one query a request takes {query} the CPU of FastAPI alone.")
 # contests show it. It is paid once per request, whatever the handler does. This course looks for
 # what the handler does.
 #
-# ## What no stopwatch inside can see
+# ## Three endpoints that are hard to time
 #
-# Three endpoints that are hard to time: one blocks the event loop, the one thread in which all
-# async handlers take turns, for 20 ms; one streams for a quarter of a second; one fails. Both
-# stopwatches get them.
+# One blocks the event loop, the one thread in which all async handlers take turns, for 20 ms; one
+# streams for a quarter of a second; one fails. Both stopwatches get them.
 
 # %%
 import asyncio
@@ -240,7 +241,14 @@ add_hard_cases(guide)
 add_hard_cases(pure)
 
 # %% [markdown]
-# Twenty clients ask at the same time. Beside each header we put what its client waited.
+# Twenty clients ask `/blocking` at the same time, so the last to be served waits for 400 ms. What
+# is the most that one of their headers will say?
+
+# %%
+guess_header = lab.predict(..., "ms in the header that says the most")
+
+# %% [markdown]
+# Beside each header we put what its client waited.
 
 
 # %%
@@ -267,6 +275,7 @@ waited_ms = [waited for _, waited in crowded]
 # %%
 from course_app.plots import plot_distribution
 
+print(guess_header.against(round(max(headers_ms))))
 plot_distribution(
     {"the header says": headers_ms, "the client waited": waited_ms},
     x_label="ms",
@@ -328,6 +337,13 @@ async def two_milliseconds():
 
 
 # %% [markdown]
+# Sixteen clients load this app for five seconds, and each sends its next request when it has its
+# answer. How many per cent of all requests take longer than 100 ms?
+
+# %%
+guess_slow = lab.predict(..., "% of the requests of sixteen clients over 100 ms")
+
+# %% [markdown]
 # Most load generators keep a fixed number of clients, and each waits for its answer before it
 # sends again (**closed model**). In a stall they all wait, politely, and *do not send*. Real
 # users do not wait for each other (**open model**): they arrive at a rate, and a stall makes
@@ -351,6 +367,7 @@ over_100_ms = {
 }
 for name, share in over_100_ms.items():
     print(f"{name} model: {share:.1%} of the requests took more than 100 ms")
+print(guess_slow.against(round(100 * over_100_ms["closed"], 1)))
 
 # %% [markdown]
 # The same app, the same seconds. The closed model reports few slow requests, because few were
@@ -361,13 +378,18 @@ for name, share in over_100_ms.items():
 # ## The client is part of the measurement
 #
 # Can a loop around `httpx` do as a load generator? The server is a process of its own here, so
-# that both get the same chance.
+# that both get the same chance, and each has sixteen clients. How many times as many requests per
+# second does the lab's generator get answered?
 
 # %%
+guess_client = lab.predict(..., "times as many requests by the generator as by httpx")
+
+# %%
+from course_app.measure.statistics import speedup_interval
 from course_app.serving import ProcessServer
 
 
-async def httpx_load(url: str, seconds: float = 1.5) -> float:
+async def httpx_load(url: str, seconds: float = 0.5) -> float:
     async def client_loop(client: httpx.AsyncClient) -> int:
         answered = 0
         while time.perf_counter() < end:
@@ -380,15 +402,24 @@ async def httpx_load(url: str, seconds: float = 1.5) -> float:
         return sum(await asyncio.gather(*(client_loop(client) for _ in range(16)))) / seconds
 
 
+def by_generator(server: ProcessServer) -> float:
+    return lab.measure(server, "/hello", concurrency=16, seconds=0.5).throughput
+
+
 with ProcessServer("course_app.apps.hello:app") as hello_server:
-    generator = lab.measure(hello_server, "/hello", concurrency=16, name="hello")
-    by_httpx = asyncio.run(httpx_load(f"{hello_server.url}/hello"))
-print(f"the lab's generator: {generator.throughput:,.0f} requests/s")
-print(f"a loop around httpx: {by_httpx:,.0f} requests/s")
+    turns = [
+        (by_generator(hello_server), asyncio.run(httpx_load(f"{hello_server.url}/hello")))
+        for _ in range(5)
+    ]
+generator, by_httpx = np.array(turns[1:]).T  # the first turn warms up
+faster = speedup_interval(np.log(generator) - np.log(by_httpx))
+print(f"the lab's generator: {generator.min():,.0f} to {generator.max():,.0f} requests/s")
+print(f"a loop around httpx: {by_httpx.min():,.0f} to {by_httpx.max():,.0f} requests/s")
+print(guess_client.against(faster))
 
 # %% [markdown]
-# The server did not change; the second figure is the speed of the *client*. With such a
-# client most optimizations in this course would have no effect at all. So every result here
+# The server did not change; the second figure is the speed of the *client*. Where a client is the
+# slower one, most optimizations in this course would have no effect at all. So every result here
 # ends with the line "the load generator used ... of a core".
 #
 # ## Once is a coin toss
@@ -448,11 +479,11 @@ for patch in ("nest_asyncio", "nest_asyncio2"):
     print(f"{patch}: {cells_answered(patch)} of {len(CELLS)} queued cells answered")
 
 # %% [markdown]
-# How many it loses depends on timing, and a cell without an answer waits for ever. This is why
-# the course uses the successor, `nest_asyncio2`. Up to Python 3.13 both put a task class written
-# in Python in the place of asyncio's own, which is written in C, for the whole process and so for
-# a server in it. uvloop, a faster event loop that uvicorn can use, keeps the class that it finds
-# when it is imported, so this package imports uvloop first.
+# How many it loses depends on timing, and a cell without an answer waits for ever. This is why the
+# course uses the successor, `nest_asyncio2`. Up to Python 3.13 both put a task class written in
+# Python in the place of asyncio's own, which is written in C, for the whole process and so for a
+# server in it. uvloop, another event loop that uvicorn can use, keeps the class that it finds when
+# it is imported, so this package imports uvloop first.
 
 
 # %%
@@ -546,7 +577,7 @@ lab.verdict(
         "in the open model the share of requests over 100 ms is more than twice as large": (
             over_100_ms["open"] > 2 * over_100_ms["closed"]
         ),
-        "a client can be the bottleneck": by_httpx < 0.5 * generator.throughput,
+        "a client can be the bottleneck": faster.above(2),
     },
     number=f"over 100 ms: {over_100_ms['closed']:.1%} or {over_100_ms['open']:.1%} of requests",
 )

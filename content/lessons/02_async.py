@@ -42,7 +42,7 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("02")
 
 # %% [markdown]
 # ## Three handlers, one wait
@@ -69,6 +69,16 @@ async def ask_async(ms: int) -> str:
 
 
 # %% [markdown]
+# ## Your prediction
+#
+# Two handlers call the blocking `ask`, 10 ms each, and eight clients ask both. They differ in one
+# word, `async`. How many times as fast will the plain `def` be? (Below 1 if you side with the
+# guide.) Write your guess in place of the dots.
+
+# %%
+guess = lab.predict(..., "times as fast with a plain def")
+
+# %% [markdown]
 # Here is the `def` that gets the red cross, and the same blocking call inside of an `async def`.
 
 # %%
@@ -84,15 +94,6 @@ def plain_def(ms: int):
 async def async_def_that_blocks(ms: int):
     return ask(ms)
 
-
-# %% [markdown]
-# ## Your prediction
-#
-# Eight clients ask both apps. The handlers differ in one word, `async`. How many times as fast
-# will the plain `def` be? (Below 1 if you side with the guide.)
-
-# %%
-guess = lab.predict(0.5, "times as fast with a plain def")
 
 # %% [markdown]
 # We begin with the one that has the right keyword and the wrong call.
@@ -123,8 +124,9 @@ three = {
 comparison = lab.compare(three, "/wait/10", concurrency=8, at_least=3, most_rounds=6)
 
 # %%
+print(guess.against(comparison.speedup("def, blocking call")))
 comparison.plot(
-    predicted={"def, blocking call": guess.value},
+    predicted={"def, blocking call": guess},
     counters=["max requests in flight", "worker threads busy"],
 )
 
@@ -154,6 +156,12 @@ lag
 #
 # If `def` keeps up with `await` for eight clients, why bother? We let the crowd grow. (The
 # blocking one gets a single round per point and stops at 50: its clients queue for seconds.)
+#
+# From 40 clients to 200, five times as many: how many times as many requests per second does the
+# plain `def` answer?
+
+# %%
+guess_crowd = lab.predict(..., "times as many requests by def with 200 clients as with 40")
 
 # %%
 crowd = lab.sweep(
@@ -177,12 +185,15 @@ replace(crowd, series={**crowd.series, **queue.series}).plot(
     marks={40: "40 worker threads"},
 )
 
+# %%
+print(guess_crowd.against(threaded))
+
 # %% [markdown]
-# Three lines, three reasons. With `await`, waiting requests cost next to nothing, so
-# throughput follows the clients until the CPU is busy. The blocking `async def` does one at a time
-# for any number of clients. The `def` bends at **40** (the mark), the number of worker threads that
-# FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st waits for a
-# thread. We count them:
+# Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
+# follow the clients until the CPU is busy: the title tells how far. The blocking `async def` does
+# one at a time for any number of clients. The `def` bends at **40** (the mark), the number of
+# worker threads that FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st
+# waits for a thread. We count them:
 
 # %%
 at_100 = {
@@ -242,6 +253,11 @@ threads.plot(
 # What `await` can do and a plain `def` cannot easily: wait for three services together. The third
 # variant tries the same with the blocking `ask`, dressed as a coroutine, which is what calling an
 # `async def` returns.
+#
+# Each wait takes 10 ms. How many times as fast as three waits in a row is that third variant?
+
+# %%
+guess_gather = lab.predict(..., "times as fast with three blocking calls in gather")
 
 # %%
 one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
@@ -274,7 +290,8 @@ gathered = lab.compare(
     at_least=1.5,
     most_rounds=6,
 )
-gathered.plot(counters=["max loop lag, ms"])
+print(guess_gather.against(gathered.speedup("gather, blocking")))
+gathered.plot(predicted={"gather, blocking": guess_gather}, counters=["max loop lag, ms"])
 
 # %% [markdown]
 # `gather` does not make things concurrent. It starts coroutines, and they take turns at each
@@ -322,6 +339,13 @@ from course_app.apps.computing import compute
 print(inspect.getsource(compute))
 
 # %% [markdown]
+# `compute` takes about a tenth of a second. In a plain `def` it runs in a worker thread: for how
+# many milliseconds does a request stop the event loop then?
+
+# %%
+guess_thread = lab.predict(..., "ms for which a def that computes stops the loop")
+
+# %% [markdown]
 # `spawn` starts new interpreters. (A `fork` would copy this one with its threads, and with locks
 # that one of them happens to hold: on macOS it crashes, elsewhere it may hang.) That takes a
 # moment, so both begin before the first request: `abs` is the least that one can ask of them.
@@ -363,12 +387,13 @@ computing = lab.loop_lag(
     requests=6,
     rate=5,
 )
+print(guess_thread.against(computing.stall("def")))
 computing.plot()
 
 # %% [markdown]
-# In `async def` the work blocks the loop as `time.sleep` did. A thread is better and not good:
-# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns
-# late. In another **process** the work is out of the way.
+# In `async def` the work blocks the loop as `time.sleep` did. In a thread it is not out of the way:
+# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns late
+# (the table tells how late). In another **process** the work is out of the way.
 #
 # A process pool does not make the work shorter. It keeps it from everybody else's requests, and
 # it uses the other cores.
@@ -475,8 +500,7 @@ lab.verdict(
 #
 # - Ask of every handler: what does it wait for? Something awaitable: `async def` and `await`. A
 #   blocking library: plain `def`. Nothing, and short: `async def`. The CPU: another process.
-# - A blocking call in `async def` is the worst of all four, and no error tells you. Watch the
-#   loop's lag.
+# - A blocking call in `async def` stops everybody, and no error tells you. Watch the loop's lag.
 # - Plain `def` is good for 40 requests at a time, all handlers together. Raise the limit knowingly.
 # - `gather` overlaps waits, not work.
 #

@@ -40,17 +40,17 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("03")
 
 # %% [markdown]
 # ## Your prediction
 #
 # The same user is read by primary key, over a connection that is open already: once by asyncpg
 # alone, and once by a session of SQLAlchemy's ORM, which makes objects of rows and uses asyncpg
-# underneath. How many times as long does the second take? Change the number to what you believe.
+# underneath. How many times as long does the second take? Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(1.5, "times as long by way of the ORM")
+guess = lab.predict(..., "times as long by way of the ORM")
 
 # %% [markdown]
 # ## Eight ways to ask PostgreSQL
@@ -209,6 +209,12 @@ async def by_orm(count):
 #
 # All eight hold their connection open and take turns in blocks of some milliseconds. asyncpg is the
 # measure; the others are given as multiples of its time.
+#
+# psycopg 3 is among them without `await` and with it, one call after another while nobody else
+# waits. How many times as long does a call take with `await`?
+
+# %%
+guess_await = lab.predict(..., "times as long by psycopg 3 with await")
 
 # %%
 from functools import partial
@@ -234,6 +240,7 @@ one_row
 
 # %%
 orm, psycopg2_one = one_row.cost("SQLAlchemy ORM"), one_row.cost("psycopg2")
+print(guess.against(orm))
 one_row.plot(
     title=f"One row: the ORM takes {orm.times} as long as asyncpg, psycopg2 {psycopg2_one}",
     predicted=guess,
@@ -271,6 +278,7 @@ blocking, waiting = "psycopg 3", "psycopg 3, async"
 of_await = speedup_interval(one_row.log_ratios(blocking) - one_row.log_ratios(waiting))
 MORE = {True: "takes longer", False: "is quicker", None: "cannot be told apart"}
 print(f"psycopg 3 with await against without: {of_await.times} as long; {MORE[of_await.above(1)]}")
+print(guess_await.against(of_await))
 
 # %% [markdown]
 # Between asyncpg and core on a held connection there is only Python; in core as one uses it, the
@@ -316,12 +324,11 @@ for name, (trips, up, down) in on_the_wire.items():
 # - **Format.** asyncpg, and with it SQLAlchemy, gets its values in binary, and the columns' names
 #   once, when it prepares. psycopg2 and psycopg 3 get the names each time (look at the bytes down),
 #   and the values as text, which they convert.
-# - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple costs less.
+# - **What a row is.** Dictionaries for all here. A `Record`, a tuple or a namedtuple is other work.
 # - **Pools.** asyncpg's resets a connection when it comes back (a round trip), psycopg2's does not.
 #   Where their sizes differ, it is the sizes that you compare.
 # - **What is compiled.** psycopg without its extra `binary` or `c` is pure Python.
-# - **The loop.** Drivers that wait use uvloop here, a faster event loop; those that block need
-#   none.
+# - **The loop.** Drivers that wait use uvloop here, another event loop; those that block need none.
 #
 # The exercise of this lesson is such a comparison.
 #
@@ -351,15 +358,23 @@ for name in list(CLIENTS)[1:]:
 
 # %% [markdown]
 # Never trust a benchmark of drivers that does not say how many rows it read. The layer above the
-# driver is a choice of its own: an object for each row pays off when you change and save it, not
-# when you turn it into JSON at once.
+# driver is a choice of its own: an object for each row is made for changes that are saved, not for
+# JSON that is sent at once.
 #
-# ## When it does not help: below 40 at a time
+# ## Must it be an async driver?
 #
-# Must it be an async driver at all? A handler written with plain `def` runs in a thread, of which
-# there are 40. There psycopg2 may block as it likes. We let PostgreSQL wait 50 ms, as for a slow
-# report, and raise the number of clients. Both pools are open before the clock starts, and as large
-# as their handlers can use: one connection for each request, or for each of the 40 threads.
+# PostgreSQL waits 50 ms, as for a slow report, and 20 clients ask for it all the time: either an
+# `async def` with asyncpg or a plain `def` with psycopg2, which blocks. How many times as many
+# requests per second does asyncpg do?
+
+# %%
+guess_driver = lab.predict(..., "times as many requests by asyncpg, 20 at once")
+
+# %% [markdown]
+# A handler written with plain `def` runs in a thread, of which there are 40. There psycopg2 may
+# block as it likes. We raise the number of clients. Both pools are open before the clock starts,
+# and as large as their handlers can use: one connection for each request, or for each of the 40
+# threads.
 
 # %%
 from fastapi import FastAPI
@@ -444,6 +459,7 @@ plot_lines(
 for at_once in drivers.values:
     ratio = drivers.ratio("asyncpg", "psycopg2 in def", at_once)
     print(f"{at_once:3.0f} requests at once: asyncpg does {ratio.times} as many")
+print(guess_driver.against(drivers.ratio("asyncpg", "psycopg2 in def", 20)))
 
 # %% [markdown]
 # A thread waits for a database just as a coroutine does, as long as there are threads: 40 of them,
@@ -456,6 +472,12 @@ for at_once in drivers.values:
 # For HTTP the guide names httpx and aiohttp. Here is a service of our own in another process, and
 # four apps that pass its answer on: with each library, once with a client that lives as long as
 # the app, and once with a new one for each request.
+#
+# A new httpx client for each request, instead of a shared one: how many times the CPU does a
+# request of the app take then? (It is plain `http`, to the same machine.)
+
+# %%
+guess_client = lab.predict(..., "times the CPU with a new httpx client for each request")
 
 # %%
 from course_app.serving import ProcessServer
@@ -536,6 +558,7 @@ opened = {
     name: f"connections opened {wire.connections:g} per request" for name, wire in wires.items()
 }
 shared_httpx = dear("httpx, new for each request", over="httpx, shared")
+print(guess_client.against(shared_httpx))
 plot_bars(
     [
         Bar("aiohttp, shared", 1.0, below=opened["aiohttp, shared"]),
@@ -640,9 +663,9 @@ lab.verdict(
 # httpx](https://github.com/encode/httpx/issues/2298)).
 
 # %% [markdown]
-# ## Going further (optional)
+# ## Two names of the past
 #
-# What became of two names on the guide's list.
+# What became of two names on the guide's list, each with its verdict.
 #
 # ### Redis: aioredis does not import any more
 #
@@ -707,8 +730,8 @@ lab.verdict(
 # the blocking PyMongo in threads; the successor waits on the event loop.
 #
 # Unless `COURSE_MONGODB_URL` names a MongoDB of yours, the server below is a **stand-in** that
-# speaks MongoDB's wire protocol and is written in Python. It is slow, and says nothing about
-# MongoDB. It is the same for both clients, and these we compare.
+# speaks MongoDB's wire protocol and is written in Python. Its speed says nothing about MongoDB's.
+# It is the same for both clients, and these we compare.
 
 # %%
 from motor.motor_asyncio import AsyncIOMotorClient

@@ -40,17 +40,17 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("04")
 
 # %% [markdown]
 # ## Your prediction
 #
 # The handler reads one user by primary key, which takes PostgreSQL about 0.05 ms. How many
-# times as fast will it answer when it does not have to connect first? Change the number to
-# what you believe. Being wrong now is how the result will stay in your mind.
+# times as fast will it answer when it does not have to connect first? Write your guess in place of
+# the dots. Being wrong now is how the result will stay in your mind.
 
 # %%
-guess = lab.predict(2, "times as fast with a pool")
+guess = lab.predict(..., "times as fast with a pool")
 
 # %% [markdown]
 # ## A connection for each request
@@ -135,10 +135,11 @@ def pooled(size: int = 8) -> FastAPI:
 comparison = lab.compare(
     {"connect per request": connecting(), "pool": pooled()}, one_user, concurrency=16
 )
+print(guess.against(comparison.speedup()))
 comparison
 
 # %% tags=["readme"]
-comparison.plot(predicted=guess.value, counters=["PostgreSQL sessions / request"])
+comparison.plot(predicted=guess, counters=["PostgreSQL sessions / request"])
 
 # %% [markdown]
 # ## The cause, in parts
@@ -265,10 +266,17 @@ if "the app: hashing" in parts:
 #
 # ## The round trips
 #
-# The last row is what remains for waiting for messages; on one machine that is little. To see what
-# it means elsewhere, the same through the whole app: with PostgreSQL on this machine, and then as
-# if each round trip to it took 1 ms longer, as to a database in another building. Requests come
-# one at a time here, so that none waits for another: do not expect the factor from above.
+# An app connects with a password, asks for one user, and hangs up. How many round trips to
+# PostgreSQL does that take?
+
+# %%
+guess_trips = lab.predict(..., "round trips to connect, ask, and hang up")
+
+# %% [markdown]
+# The last row of the figure is what remains for waiting for messages on one machine. To see what it
+# means elsewhere, the same through the whole app: with PostgreSQL on this machine, and then as if
+# each round trip to it took 1 ms longer, as to a database in another building. Requests come one at
+# a time here, so that none waits for another: do not expect the factor from above.
 
 
 # %%
@@ -313,6 +321,7 @@ with lab.wire_tap() as tap:
 for name, wire in counted.items():
     before, after = (away[ms][name].interval("p50") for ms in (0, 1))
     print(f"{name}: {wire.round_trips:.1f} round trips; {before:.1f} ms, {after:.1f} ms with 1 ms")
+print(guess_trips.against(round(counted["connect, 4096 x hashed"].round_trips, 1)))
 
 # %% [markdown]
 # Connecting with a password takes several round trips: TLS offered and declined, start-up, and the
@@ -331,6 +340,12 @@ for name, wire in counted.items():
 # The guide says `min_size=5, max_size=20`, without a reason. We try 1 to 32 connections for 64
 # concurrent clients, and two queries: the cheap one from above, and one in which PostgreSQL
 # waits 10 ms, as for a lock, a disk, or a slow replica.
+#
+# How many times as many of the cheap ones per second does the app do with 16 connections as with
+# one?
+
+# %%
+guess_size = lab.predict(..., "times as many cheap queries with 16 connections as with one")
 
 
 # %%
@@ -361,6 +376,7 @@ lines = {
     for name, points in sizes.series.items()
 }
 lines["pool size / 10 ms"] = [(n, n / 0.010, *NO_LIMITS) for n in sizes.values]
+print(guess_size.against(cheap))
 plot_lines(
     lines,
     x_label="connections in the pool",
@@ -394,11 +410,20 @@ sizes
 #
 # ## What holds a connection
 #
-# It is not the query alone. Since FastAPI 0.118 the code after `yield` runs when the answer **has
-# been sent**, so that a streamed answer may still use what was yielded. (Where a table above counts
-# more requests in flight than clients, some are closing their connections after their answers.) A
-# client on a slow link then holds a connection for as long as it downloads. `scope="function"`,
-# since 0.121, gives it back when the handler returns. Here the download takes 25 ms:
+# A handler fetches a text over a connection that a dependency with `yield` lends it from a pool of
+# four, and streams it to its client for 25 ms. Sixteen clients download at once: how many
+# times as fast will it be if the connection goes back as soon as the handler returns?
+
+# %%
+guess_held = lab.predict(..., "times as fast with a connection that the handler gives back")
+
+# %% [markdown]
+# Not the query alone holds a connection. Since FastAPI 0.118 the code after `yield` runs when the
+# answer **has been sent**, so that a streamed answer may still use what was yielded. (Where a table
+# above counts more requests in flight than clients, some are closing their connections after their
+# answers.) A client on a slow link then holds a connection for as long as it downloads.
+# `scope="function"`, since 0.121, gives it back when the handler returns. Here the download takes
+# 25 ms:
 
 # %%
 from fastapi.responses import StreamingResponse
@@ -435,8 +460,11 @@ held = lab.compare(
     at_least=2,
     most_rounds=8,
 )
+print(guess_held.against(held.speedup()))
 held.plot(
-    title=f"A connection given back by the handler: {held.speedup().times} as fast", counters=[]
+    title=f"A connection given back by the handler: {held.speedup().times} as fast",
+    predicted=guess_held,
+    counters=[],
 )
 
 # %% [markdown]

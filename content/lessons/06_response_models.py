@@ -41,16 +41,16 @@
 # %%
 from course_app.lab import Lab
 
-lab = Lab()
+lab = Lab("06")
 
 # %% [markdown]
 # ## Your prediction
 #
 # A handler answers with 100 users. How many times as fast does it answer with a response model?
-# The older articles would say: less than 1. Change the number to what you believe.
+# (The older articles would say: less than 1.) Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(0.8, "times as fast with a response model")
+guess = lab.predict(..., "times as fast with a response model")
 
 # %% [markdown]
 # ## Rows as they come
@@ -96,13 +96,18 @@ def whole_rows(rows: float = 100) -> FastAPI:
 
 # %% [markdown]
 # What makes JSON of them is a function of FastAPI's, `jsonable_encoder`. A probe, a counter that
-# the lab puts into the server, counts its calls.
+# the lab puts into the server, counts its calls. An answer holds 100 users with seven columns each:
+# how many calls does it take?
+
+# %%
+guess_calls = lab.predict(..., "calls of jsonable_encoder for one answer")
 
 # %%
 from course_app.measure.probes.encoder import EncoderProbe
 
 lab.also_count(EncoderProbe())
 whole = lab.measure(whole_rows(), "/users", concurrency=8, name="whole rows")
+print(guess_calls.against(round(whole.counts["jsonable_encoder calls"])))
 whole
 
 # %% [markdown]
@@ -182,11 +187,12 @@ comparison = lab.compare(
     at_least=2,
     most_rounds=10,
 )
+print(guess.against(comparison.speedup()))
 comparison
 
 # %% tags=["readme"]
 CALLS, BYTES = "jsonable_encoder calls", "HTTP bytes received"
-comparison.plot(predicted=guess.value, counters=[f"{CALLS} / request"])
+comparison.plot(predicted=guess, counters=[f"{CALLS} / request"])
 
 # %% [markdown]
 # Both sent the same bytes, and the one with a model has validated each row before. Compare what you
@@ -268,8 +274,8 @@ by_cpu.plot(
 )
 
 # %% [markdown]
-# Any type ends the calls, also `list[dict[str, Any]]`. But that one lets every field through: it
-# is fast, and it leaks.
+# Any type ends the calls, also `list[dict[str, Any]]`. But that one lets every field through:
+# however fast, it leaks.
 #
 # **class named** has `response_class=JSONResponse` in its decorator. It looks harmless, and
 # takes the direct way to the bytes away: Pydantic makes dicts, `json.dumps` makes text of them. So
@@ -281,6 +287,12 @@ by_cpu.plot(
 # floor, a request without any serialization.
 #
 # ## How many rows does it take?
+#
+# You have seen 100. If the answer is a single row, how many times the CPU of a request with a model
+# does one without a type take?
+
+# %%
+guess_row = lab.predict(..., "times the CPU for one row without a model")
 
 # %%
 series = {"dicts": dicts, "model": model, "instances": instances, "prebuilt bytes": prebuilt}
@@ -311,6 +323,7 @@ cpu = {
     for name in series
 }
 few, many = sweep.ratio("dicts", "model", 1), sweep.ratio("dicts", "model", 1000)
+print(guess_row.against(few))
 plot_panels(
     {
         "server CPU, µs / request": cpu,
@@ -356,8 +369,8 @@ print(status)
 
 # %% [markdown]
 # The other 99 are lost with it. Either the model says what is in the data, `name: str | None`, or
-# rows are validated one by one where they enter, so that a bad one costs only itself. The
-# instances are free to serialize afterwards.
+# rows are validated one by one where they enter, so that a bad one costs only itself. The instances
+# need no validation afterwards.
 
 # %%
 from pydantic import ValidationError

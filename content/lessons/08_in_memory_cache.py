@@ -41,16 +41,17 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("08")
 
 # %% [markdown]
 # ## Your prediction
 #
 # Which authors write most about a tag? The answer is a short list, but PostgreSQL reads a table
-# of 200,000 rows to find it. How many times as fast does it come from a dictionary?
+# of 200,000 rows to find it. How many times as fast does it come from a dictionary? Write your
+# guess in place of the dots.
 
 # %%
-guess = lab.predict(5, "times as fast from a dictionary")
+guess = lab.predict(..., "times as fast from a dictionary")
 
 # %% [markdown]
 # ## Without a cache
@@ -137,13 +138,21 @@ costly = lab.compare(
     at_least=3,
     most_rounds=6,
 )
-costly.plot(predicted=guess.value, counters=["SQL statements / request"])
+print(guess.against(costly.speedup()))
+costly.plot(predicted=guess, counters=["SQL statements / request"])
 
 # %% [markdown]
 # The cause is below the bars: a **hit**, a request that finds its answer in the cache, sends no
 # statement at all; the few that were counted are **misses**, which fetched a report for the first
 # time. What is left is the work of the server and of FastAPI, which no cache in a handler can save.
-# So the gain is as large as the fetch was costly. The cheap lookup in the same dictionary:
+# So the gain is as large as the fetch was costly.
+
+# %% [markdown]
+# The cheap lookup, a user by primary key, gets the same dictionary. How many times as fast does it
+# become?
+
+# %%
+guess_cheap = lab.predict(..., "times as fast, a lookup by primary key from a dictionary")
 
 # %%
 cheap = lab.compare(
@@ -152,6 +161,7 @@ cheap = lab.compare(
     concurrency=8,
     most_rounds=8,
 )
+print(guess_cheap.against(cheap.speedup()))
 cheap
 
 # %% [markdown]
@@ -188,10 +198,16 @@ print(f"{old_answers} old answers in the {seconds_old:.2f} s after the write, wi
 # A time to live (TTL) is a promise about age, and about nothing else. Choose it by asking how old
 # an answer may be, not how fast the page should become.
 #
-# ## Missing: one fetch for all
+# ## Missing: a plan for the expiry
 #
-# When a popular entry expires, what do the requests do that arrive before the new value is there?
-# 20 clients ask for one report that lives for half a second, and we note when each fetch begins.
+# 20 clients ask for one report, over and over, and it lives for half a second. When it expires, how
+# many times is it fetched?
+
+# %%
+guess_fetches = lab.predict(..., "fetches of one report when it expires")
+
+# %% [markdown]
+# What do the requests do that arrive before the new value is there? We note when each fetch begins.
 
 
 # %%
@@ -279,6 +295,7 @@ begun = {
     name: np.histogram(np.array(times) - times[0], edges)[0] for name, times in fetches.items()
 }
 most = {name: int(counts.max()) for name, counts in begun.items()}
+print(guess_fetches.against(most["dictionary"]))
 plot_over_time(
     {name: (edges[:-1], counts / STEP) for name, counts in begun.items()},
     y_label="fetches per second",
@@ -379,7 +396,11 @@ plot_lines(
 
 
 # %% [markdown]
-# Now everything expires, and one more user comes. Who keeps the dead?
+# Now everything expires, and one more user comes. How many entries does the hand-written cache
+# hold then?
+
+# %%
+guess_kept = lab.predict(..., "entries in the hand-written cache, after all but one have expired")
 
 
 # %%
@@ -397,6 +418,7 @@ for put in PUT.values():
 kept = entries()
 for name in full:
     print(f"{name:12}: {full[name]:7,} entries; later, with one alive, {kept[name]:7,}")
+print(guess_kept.against(kept["hand-written"]))
 
 # %% [markdown]
 # What does a hit cost? A call below is a hundred hits.

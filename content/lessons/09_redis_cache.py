@@ -41,16 +41,16 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("09")
 
 # %% [markdown]
 # ## Your prediction
 #
 # A handler looks up one user by primary key. How many times as fast does it answer when it finds
-# the user in Valkey instead of in PostgreSQL?
+# the user in Valkey instead of in PostgreSQL? Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(3, "times as fast from Valkey")
+guess = lab.predict(..., "times as fast from Valkey")
 
 # %% [markdown]
 # ## A cheap query and a costly one
@@ -235,7 +235,7 @@ print(guess.against(from_cache))
 cheap.plot(
     title=f"By primary key, Valkey is {from_cache} times as fast, and in vain "
     f"{cheap.speedup('Valkey in vain')}".replace("x", ""),
-    predicted={"Valkey": guess.value},
+    predicted={"Valkey": guess},
     counters=["SQL statements / request", "Valkey round trips / request"],
 )
 
@@ -265,11 +265,12 @@ costly.plot(
 # PostgreSQL directly if the query takes longer than
 #
 # `hit + in vain * (1 - h) / h`.
-#
+
+# %% [markdown]
 # From which share of hits on does the cache pay for the primary key?
 
 # %%
-guess = lab.predict(50, "% hits, from which on a primary key is better cached")
+guess_hits = lab.predict(..., "% hits, from which on a primary key is better cached")
 
 # %%
 import numpy as np
@@ -286,7 +287,7 @@ takes = {
     "primary key": mean_interval(by_key),
     "costly query": mean_interval(costly["PostgreSQL"].rounds["p50"]),
 }
-print(guess.against(needed))
+print(guess_hits.against(needed))
 
 
 def line(intervals: dict[float, Interval]) -> list[tuple[float, float, float, float]]:
@@ -398,6 +399,12 @@ STRATEGIES = {
 # a row. An answer is **stale** if a write was acknowledged before the question was asked, and the
 # answer does not show it. Its age is the time since the first such write.
 
+# %% [markdown]
+# How many of the answers are stale, in per cent, if the entry is deleted after each write?
+
+# %%
+guess_stale = lab.predict(..., "% of the answers stale, with a deletion after each write")
+
 # %%
 import time
 
@@ -435,6 +442,7 @@ for name, app in STRATEGIES.items():
         ages[name] = np.array(asyncio.run(ages_ms(server.url))).T
     stale[name] = int((ages[name][1] > 0).sum())
     print(f"{name}: {stale[name]} of {ages[name].shape[1]} answers stale")
+print(guess_stale.against(round(100 * stale["delete"] / ages["delete"].shape[1])))
 
 # %%
 from course_app.plots import plot_over_time
@@ -457,10 +465,11 @@ plot_over_time(
 # answers 500. One that asks PostgreSQL instead is right, but how long does it wait before it
 # gives up on Valkey? That depends on how its client was made. `lab.outages()` puts a switch
 # between apps and their servers; here Valkey is **silent**, as if somebody had pulled the cable,
-# and four clients of each kind ask for a key. How long does the first kind wait?
+# and four clients of each kind ask for a key. How long does one wait that was made by `from_url`
+# without options, in seconds?
 
 # %%
-guess = lab.predict(1, "s until a client gives up, made by from_url without options")
+guess_silence = lab.predict(..., "s until a client gives up, made by from_url without options")
 
 # %%
 from contextlib import suppress
@@ -498,7 +507,7 @@ with lab.outages() as network:
     seconds = np.reshape(asyncio.run(all_at_once()), (len(CLIENTS), 4))
     network.mend("valkey")
 patience = {name: mean_interval(each) for name, each in zip(CLIENTS, seconds, strict=True)}
-print(guess.against(patience["from_url(url)"]))
+print(guess_silence.against(patience["from_url(url)"]))
 for name, each in patience.items():
     print(f"{name} gives up after {each:.2f} s")
 
@@ -595,7 +604,7 @@ plot_requests(
 )
 
 # %% [markdown]
-# A gap in a row: errors, which have no dot. A refusal is a quick answer; in silence nobody says
+# Red crosses are errors. A refusal is a quick answer; in silence nobody says
 # no. Without a short time-out of your own, requests hang until Valkey is back or the client's
 # time is over, whichever comes first.
 #
@@ -693,7 +702,8 @@ lab.verdict(
 # ran into time-outs. From 4:46 to 9:15 in the evening a large part of all requests failed with 500
 # or 502, at the peak 70 % of those to the API of GPT-4. Two of the measures that followed are in
 # this lesson: ask a struggling cache less often, and be able to go on without it.
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # ### How many hits will there be?

@@ -6,8 +6,8 @@
 # task. "Heavy processing" belongs there too.
 #
 # The answer does come sooner. But the work has not gone anywhere: somebody still does it. In this
-# lesson you find out who waits for it now, what else it takes down when it fails, and
-# what is left of it when the server is told to go. Less than a minute of measuring.
+# lesson you find out who waits for it now, what comes of it when a part of it fails, and what is
+# left of it when the server is told to go. Less than a minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -43,7 +43,7 @@
 # %%
 from course_app.lab import Lab, post
 
-lab = Lab()
+lab = Lab("10")
 
 # %% [markdown]
 # ## The work, in the handler and after it
@@ -116,10 +116,11 @@ async def print_invoice_async():
 # ## Your prediction
 #
 # Somebody else asks for `/ping` every 10 ms. In the middle of that comes one order, whose task is
-# the `async def` that blocks for 200 ms. What does the unluckiest `/ping` take, in ms?
+# the `async def` that blocks for 200 ms. What does the unluckiest `/ping` take, in ms? Write your
+# guess in place of the dots.
 
 # %%
-guess = lab.predict(20, "ms for the slowest ping")
+guess = lab.predict(..., "ms for the slowest ping")
 
 # %% [markdown]
 # ## Measure: one order among many pings
@@ -163,7 +164,7 @@ def those(found: dict) -> str:
     return (", ".join(yes) or "nowhere") + (f" (cannot tell: {', '.join(unknown)})" * bool(unknown))
 
 
-print(f"You said {guess.value:g} ms; it was {slowest:.0f} ms.")
+print(guess.against(slowest))
 sooner = {name: around.answered(name).below(half_ms) for name in six}
 others_pay = {name: around.slowest(name).above(half_ms) for name in six}
 print(f"The order is answered in less than half of its work: {those(sooner)}.")
@@ -182,10 +183,10 @@ print(f"Somebody else waits for more than half of it: {those(others_pay)}.")
 #
 # So, always write `def`? The worker threads are 40, and the shop's other `def` handlers need them,
 # too. We let 1 to 160 customers order at the same moment, with 50 ms of work each, and ask for a
-# page that is a plain `def`. What does the unluckiest page take beside 160 of them?
+# page that is a plain `def`. What does the unluckiest page take beside 160 of them, in ms?
 
 # %%
-guess_page = lab.predict(50, "ms for the slowest page beside 160 blocking tasks")
+guess_page = lab.predict(..., "ms for the slowest page beside 160 blocking tasks")
 
 # %%
 from functools import partial
@@ -251,7 +252,8 @@ plot_lines(
 
 # %%
 busy = {name: crowds[160].counts[name]["worker threads busy"] for name in works}
-print(f"You said {guess_page.value:g} ms; it was {many:.0f} ms, and 200 ms by the law.")
+print(guess_page.against(many))
+print("By the law it is 200 ms.")
 print({name: f"{count:.0f} worker threads busy" for name, count in busy.items()})
 
 # %% [markdown]
@@ -259,10 +261,13 @@ print({name: f"{count:.0f} worker threads busy" for name, count in busy.items()}
 # those that are busy beside them run the page. What a page waits for then, and beyond the law, is
 # the crowd itself: one loop has to answer all these orders first.
 #
-# ## When it hurts: one failure takes the next along
+# ## When it hurts: a task that fails
 #
 # Two tasks for each order: a mail to the customer, whose address is wrong, and a note to the
-# warehouse. Here are 20 orders, and what came of them.
+# warehouse. 20 orders are placed. How many notes does the warehouse get?
+
+# %%
+guess_notes = lab.predict(..., "of 20 notes to the warehouse, after a mail that failed")
 
 # %%
 import httpx
@@ -311,6 +316,7 @@ for guard in (unguarded, guarded):
     accepted = place_20(app).count(202)
     noted[guard.__name__] = len(done)
     print(f"{guard.__name__}: {accepted} orders accepted, {len(done)} notes to the warehouse")
+print(guess_notes.against(noted["unguarded"]))
 
 # %% [markdown]
 # The tasks of a response run one after another, and an exception ends them all. The customer has a
@@ -349,7 +355,7 @@ Code("\n\n".join(inspect.getsource(part) for part in doors), language="python")
 # prints a line, in the order of the list.)
 
 # %%
-guess_lost = lab.predict(20, "of 20 mails lost by a SIGTERM to uvicorn")
+guess_lost = lab.predict(..., "of 20 mails lost by a SIGTERM to uvicorn")
 
 # %%
 import redis
@@ -468,7 +474,7 @@ plot_counts(
 )
 
 # %%
-print(f"You said {guess_lost.value:g} lost; it was {never['uvicorn, SIGTERM']}.")
+print(guess_lost.against(never["uvicorn, SIGTERM"]))
 print(f"All done: {'; '.join(name for name in fate if not never[name]) or 'nobody'}.")
 print(f"Something lost: {'; '.join(name for name in fate if never[name]) or 'nobody'}.")
 
@@ -609,7 +615,8 @@ lab.verdict(
 # reached its limit of memory. Nothing could be queued any more; and as taking a job out needed a
 # little memory, too, the queue stayed locked when the database was well again, until much work by
 # hand had freed it. Watch how long your queue is, and how full its store.
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # Nothing below belongs to a verdict.

@@ -41,16 +41,16 @@
 # %%
 from course_app.lab import Lab, get, sequence
 
-lab = Lab()
+lab = Lab("11")
 
 # %% [markdown]
 # ## Your prediction
 #
 # The limit is 60 requests a minute. One client sends 100 in a row. How many of them are answered
-# with status 429?
+# with status 429? Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(40, "of 100 requests answered with 429")
+guess = lab.predict(..., "of 100 requests answered with 429")
 
 # %% [markdown]
 # ## The limiter of the guide
@@ -97,7 +97,8 @@ def statuses(app: FastAPI) -> Counter:
 
 
 raised = statuses(raises_in_middleware())
-print(f"predicted: {guess.value:g} x 429; counted: {dict(raised)}")
+print(dict(raised))
+print(guess.against(raised["status 429"]))
 
 # %% [markdown]
 # Who is refused gets a status, but whose? FastAPI turns an `HTTPException` into an answer in one
@@ -194,7 +195,7 @@ plot_counts(
 # does the fixed window let through?
 
 # %%
-guess_border = lab.predict(10, "of 24 requests around the border of a fixed window")
+guess_border = lab.predict(..., "of 24 requests around the border of a fixed window")
 
 
 # %%
@@ -263,7 +264,7 @@ plot_passes(
 # the wait that a client is told.
 
 # %%
-print(f"predicted {guess_border.value:g}, counted {sum(t < 2 for t in let['fixed window'])}")
+print(guess_border.against(sum(t < 2 for t in let["fixed window"])))
 for name, times in let.items():
     pause = max(b - a for a, b in itertools.pairwise(t for t in times if t > 2))
     told = max(waits[name])
@@ -421,7 +422,7 @@ print(f"clients remembered two seconds later: {left}")
 # is 60 a minute. How many pass, if four workers count in their own memory?
 
 # %%
-guess_workers = lab.predict(60, "of 400 requests let through by four workers")
+guess_workers = lab.predict(..., "of 400 requests let through by four workers")
 
 
 # %%
@@ -440,11 +441,12 @@ for workers in (1, 2, 4):
 
 # %%
 passed = {key: parts["passed"] for key, parts in bursts.items()}
+print(guess_workers.against(passed[MEMORY, 4]))
 plot_counts(
     {f"{kind}, workers: {n}": bursts[kind, n] for kind in (MEMORY, VALKEY) for n in (1, 2, 4)},
     x_label="requests of one client within a few moments",
-    title=f"Limit 60, four workers: {passed[MEMORY, 4]} pass if each counts for itself (predicted "
-    f"{guess_workers.value:g}), {passed[VALKEY, 4]} if Valkey counts",
+    title=f"Limit 60, four workers: {passed[MEMORY, 4]} pass if each counts for itself, "
+    f"{passed[VALKEY, 4]} if Valkey counts",
     mark=(60, "the limit"),
 )
 
@@ -503,6 +505,12 @@ with lab.outages() as network:
 # 400 honest clients who send one request each. Then it plays the proxy of a liar who sends 400,
 # each with another invented address, to which the proxy appends the true one.
 
+# %% [markdown]
+# The limit is 60, and `*` is set. How many of the liar's 400 requests pass?
+
+# %%
+guess_liar = lab.predict(..., "of a liar's 400 requests let through, with all proxies trusted")
+
 # %%
 LIES = {"X-Forwarded-For": text("2001:db8::{n}, 203.0.113.9", n=sequence())}
 SETTINGS = {
@@ -517,6 +525,7 @@ for setting, arguments in SETTINGS.items():
         behind[f"{setting}, one liar"] = burst(server, "/valkey", LIES)
 
 # %%
+print(guess_liar.against(behind["all trusted, one liar"]["passed"]))
 plot_counts(
     behind,
     x_label="requests by way of a proxy",
@@ -630,7 +639,8 @@ lab.verdict(
 # remaining time plus Ruby's clock, read a little later. Now the moment is stored once, and a
 # refusal takes all that it says from one question ([GitHub's
 # report](https://github.blog/2021-04-05-how-we-scaled-github-api-sharded-replicated-rate-limiter-redis/)).
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # Nothing below belongs to a verdict.

@@ -41,16 +41,17 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("12")
 
 # %% [markdown]
 # ## Your prediction
 #
 # A handler computes for a millisecond or two and never waits. How many times the requests per
-# second will it answer with one worker per core, instead of one worker?
+# second will it answer with one worker per core, instead of one worker? Write your guess in place
+# of the dots.
 
 # %%
-guess = lab.predict(1.5, "times the throughput with one worker per core")
+guess = lab.predict(..., "times the throughput with one worker per core")
 
 # %% [markdown]
 # ## The app
@@ -103,8 +104,9 @@ computing = lab.compare(
     at_least=1.15,
     most_rounds=9,
 )
+print(guess.against(computing.speedup()))
 computing.plot(
-    predicted=guess.value,
+    predicted=guess,
     title=f"{per_core} workers: {computing.speedup()} the throughput of one worker",
 )
 
@@ -125,10 +127,13 @@ for name, seen in busy_cores.items():
 # The rest of the machine is not idle either: the load generator needs its share, and in
 # production so do the database and the proxy, if they live on the same machine.
 #
-# ## When it does not help
+# ## From one worker to nine
 #
-# Now all three handlers, from 1 to 9 workers, 32 requests at a time. Before you look: which of
-# them will gain, and up to how many workers?
+# Now all three handlers, from 1 to 9 workers, 32 requests at a time. The handler that waits does so
+# for 50 ms. How many times the requests per second will nine workers answer there, instead of one?
+
+# %%
+guess_waiting = lab.predict(..., "times the throughput with nine workers, for 32 that wait")
 
 # %%
 traffic = {
@@ -235,6 +240,7 @@ for name in traffic:
     first, then = scaling.growth(name, 1, per_core), scaling.growth(name, per_core, 9)
     print(f"{name}: 1 to {per_core}: {first}, {more(first)};", end=" ")
     print(f"{per_core} to 9: {then}, {more(then)}")
+print(guess_waiting.against(growth["waits 50 ms"]))
 
 # %% [markdown]
 # ("More" means over 1.15 times as much: below that it may still be a small gain, or a loss, and the
@@ -346,7 +352,11 @@ print(f"5 x 20 = {5 * 20} of {most} connections: {outcome}")
 # ## Other servers
 #
 # The same app with two workers each, and a handler that answers at once: what is left is the
-# server. Gunicorn runs uvicorn's code in workers of the package `uvicorn-worker`.
+# server. Gunicorn runs uvicorn's code in workers of the package `uvicorn-worker`. Granian's HTTP
+# is written in Rust. How much CPU does a request cost Granian, if it costs uvicorn 1?
+
+# %%
+guess_granian = lab.predict(..., "times uvicorn's CPU per request with Granian")
 
 # %%
 from urllib.request import urlopen
@@ -384,7 +394,9 @@ def below(program: str) -> str:
 
 
 costs = {program: cpu_cost(program) for program in servers if program != "uvicorn"}
-bars = [Bar(p, cost.estimate, cost, None, below(p)) for p, cost in costs.items()]
+expected = {"granian": guess_granian.value}
+bars = [Bar(p, cost.estimate, cost, expected.get(p), below(p)) for p, cost in costs.items()]
+print(guess_granian.against(costs["granian"]))
 plot_bars(
     [Bar("uvicorn", 1.0, None, None, below("uvicorn")), *bars],
     unit="times the CPU per request of",
@@ -394,16 +406,18 @@ plot_bars(
 
 # %% [markdown]
 # Gunicorn's workers *are* uvicorn: the same loop, the same parser. (Since version 24 Gunicorn has
-# an ASGI worker of its own, too: `-k asgi`.) Granian's HTTP is written in Rust and runs in threads
-# of its own, from which each request is handed to Python's loop and back; a handler as small as
-# this one does little else. Hypercorn parses HTTP/1.1 in Python (`h11`, as its header says); what
-# it is made for is HTTP/2, HTTP/3 and trio (another event loop than asyncio's), none of which this
-# lesson measures.
+# an ASGI worker of its own, too: `-k asgi`.) Granian's HTTP runs in threads of its own, from which
+# each request is handed to Python's loop and back; a handler as small as this one does little else.
+# Hypercorn parses HTTP/1.1 in Python (`h11`, as its header says); what it is made for is HTTP/2,
+# HTTP/3 and trio (another event loop than asyncio's), none of which this lesson measures.
 #
 # ## Two workers, and who works?
 #
 # Sixteen clients come one after another, and keep their connections open, as browsers and
-# proxies do. How many does each of the two workers get?
+# proxies do. How many of them does the busier one of uvicorn's two workers get?
+
+# %%
+guess_busier = lab.predict(..., "of 16 connections for the busier of uvicorn's two workers")
 
 # %%
 import socket
@@ -421,8 +435,10 @@ def who_gets_them(server) -> list[int]:
     return held
 
 
-for program, server in servers.items():
-    print(f"{program:9} {who_gets_them(server)}")
+shared = {program: who_gets_them(server) for program, server in servers.items()}
+for program, numbers in shared.items():
+    print(f"{program:9} {numbers}")
+print(guess_busier.against(max(shared["uvicorn"], default=0)))
 
 # %% [markdown]
 # A single number means that one worker has them all. The workers race for each new connection;
@@ -615,8 +631,8 @@ lab.verdict(
 # - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts
 #   containers, one process each.
 # - A client keeps the worker that it met first. Look at what each worker has, not at the sum.
-# - Servers differ in the CPU that a request costs before your handler begins. The handler probably
-#   costs more.
+# - Servers differ in the CPU that a request costs before your handler begins. Weigh that against
+#   what the handler costs.
 #
 # Next: [the exercise](../exercises/12_workers.ipynb). Three services, one machine, and a
 # budget of memory and connections: choose server, workers and pool, and show why.

@@ -42,16 +42,17 @@
 # %%
 from course_app.lab import Lab, get, uniform
 
-lab = Lab()
+lab = Lab("13")
 
 # %% [markdown]
 # ## Your prediction
 #
 # The app puts each page together in three stages. Suppose you take a stage that is *not* the
-# bottleneck and make it infinitely fast. How many times as fast does the page get?
+# bottleneck and make it infinitely fast. How many times as fast does the page get? Write your guess
+# in place of the dots.
 
 # %%
-guess = lab.predict(1.3, "times as fast with a stage that costs nothing")
+guess = lab.predict(..., "times as fast with a stage that costs nothing")
 
 # %% [markdown]
 # ## The suspects
@@ -170,6 +171,13 @@ class Client({user}):
 # be **distributed**: a master collects what several workers measure, on one machine or on many.
 # Then the course's own generator does the same. The users leave when they are done.
 
+# %% [markdown]
+# One server, a handler without work, eight users: how many times as many requests per second does
+# the course's generator count as `HttpUser` does?
+
+# %%
+guess_sent = lab.predict(..., "times as many requests/s counted as by HttpUser")
+
 # %%
 HOW = {
     "HttpUser": ("HttpUser", 0),
@@ -198,6 +206,7 @@ for name, test in tests.items():
     answered = [test.endpoints[f"/work/{ms}"].requests - test.users for ms in WORK_MS]
     rates[name] = [(ms, n / 0.4, nan, nan) for ms, n in zip(WORK_MS, answered, strict=True)]
 sent = {name: line[0][1] for name, line in rates.items()}
+print(guess_sent.against(round(sent["the course's"] / sent["HttpUser"], 1)))
 plot_lines(
     rates,
     x_label="work in the handler, ms",
@@ -208,9 +217,9 @@ plot_lines(
 )
 
 # %% [markdown]
-# With an idle handler you measure the generator, not the server: the lines lie apart. The more the
-# handler works, the closer they come, because then the server is what everybody waits for. Where
-# they meet, any generator will do for counting throughput (not for latencies).
+# Where the lines lie apart, you measure the generator, not the server. The more the handler works,
+# the more it is the server that everybody waits for. Where they meet, any generator will do for
+# counting throughput (not for latencies).
 
 # %%
 for name in HOW:
@@ -273,18 +282,15 @@ flame
 # sees what the other does not.
 #
 # Looking costs time, most where many small functions are called. In production use `py-spy`: it
-# reads another process's memory from outside, attaches to a server that runs, and slows it down
-# very little. It needs the right to do so (root on macOS, `SYS_PTRACE` in a container).
+# reads another process's memory from outside, attaches to a server that runs, and by its authors'
+# account hardly slows it down. It needs the right to do so (root on macOS, `SYS_PTRACE` in a
+# container).
 #
 # ## Fourth instrument: a stopwatch
 #
 # What counts is neither calls nor functions but **share of time**. One stopwatch goes around each
-# stage of the page, and one around the whole app, as in lesson 01.
-#
-# One request at a time, and that matters. A stopwatch around an `await` runs until the event loop
-# comes back to it. Under load the loop is busy with other requests' Python, and the time that they
-# take is booked to whoever waits: a quick query looks slow, and the culprit looks innocent. The
-# spans of a tracer (the bars of the waterfall) do the same.
+# stage of the page, and one around the whole app, as in lesson 01. First with one request at a
+# time.
 
 # %%
 from collections import defaultdict
@@ -330,20 +336,28 @@ for name, part in share.items():
 print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON)")
 
 # %% [markdown]
-# The largest share is the culprit. That was one client at a time. With sixteen, the stopwatches
-# also run while a request waits for its turn: for the loop, or for one of the pool's connections.
+# The largest share is the culprit. That was one client at a time. Now sixteen come at once: what
+# share of the time do the same stopwatches show for the same stage, in per cent?
+
+# %%
+guess_crowded = lab.predict(..., "% of the time for the slow stage, among sixteen clients")
 
 # %%
 crowded = shares(stages, clients=16)
 for name, part in share.items():
     print(f"{name:>10}: {part:6.1%} alone, {crowded[name]:6.1%} among sixteen")
+print(guess_crowded.against(round(100 * crowded[culprit])))
 blamed = max(crowded, key=crowded.get)
 print(f"Among sixteen the largest share is {blamed}'s", "too." if blamed == culprit else "instead.")
 
 # %% [markdown]
-# Under load a stopwatch blames whoever waits, and not whoever makes it wait. Time shares alone,
-# and look at queues from outside ([lesson 15](15_overload.ipynb)). The culprit's code, and then
-# the same stage as it should be:
+# A stopwatch around an `await` runs until the event loop comes back to it. Under load the loop is
+# busy with other requests' Python, and the time that they take is booked to whoever waits; so is
+# the wait for one of the pool's connections. A quick query looks slow, and the culprit looks
+# innocent. The spans of a tracer (the bars of the waterfall) do the same. So time shares alone, and
+# look at queues from outside ([lesson 15](15_overload.ipynb)).
+#
+# The culprit's code, and then the same stage as it should be:
 
 # %%
 print(inspect.getsource(stages[page][culprit]))
@@ -386,6 +400,7 @@ gains = {name: tuned.speedup(f"{name} free") for name in share}
 repair = tuned.speedup(f"{culprit} repaired")
 others = [name for name in share if name != culprit]
 best_other = max((gains[name] for name in others), key=lambda gain: gain.estimate)
+print(guess.against(best_other))
 plot_amdahl(
     {
         "free": [Gain(name, share[name], gains[name]) for name in share],

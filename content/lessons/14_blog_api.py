@@ -43,7 +43,7 @@
 from course_app.lab import Lab
 from course_app.measure.statistics import speedup_interval
 
-lab = Lab()
+lab = Lab("14")
 
 # %% [markdown]
 # ## The guide's blog
@@ -72,9 +72,16 @@ show(guide.create_blog)
 # One thing is missing that the guide itself asks for in its section on databases: an index on
 # `created_at`, by which the lists are sorted. We will add it first, then make four more changes.
 # How many times the guide's throughput will the finished blog reach, when the cache starts empty?
+# Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(5, "times the guide's throughput, from an empty cache")
+guess = lab.predict(..., "times the guide's throughput, from an empty cache")
+
+# %% [markdown]
+# And how many times as much is it with the index alone?
+
+# %%
+guess_index = lab.predict(..., "times the guide's throughput, with the index alone")
 
 # %% [markdown]
 # ## Posts, with and without an index
@@ -321,11 +328,13 @@ cold = lab.compare(
     most_rounds=9,
 )
 final, index = cold.speedup("all corrections"), cold.speedup("guide + index")
+print(guess.against(final))
+print(guess_index.against(index))
 
 # %% tags=["readme"]
 cold.plot(
     title=f"All corrections: {final} the guide's throughput; the index alone {index}",
-    predicted=guess,
+    predicted={"all corrections": guess, "guide + index": guess_index},
     counters=["buffers / request", "SQL statements / request"],
 )
 
@@ -347,6 +356,13 @@ print(f"All together: {of_index} the throughput of the index alone. {beyond[of_i
 # as all this takes less than the minute for which entries are kept, time plays no part, but for the
 # blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
+# %% [markdown]
+# One request in twenty writes a post, and the guide deletes a key each time. How many of its lists
+# are stale, in per cent?
+
+# %%
+guess_stale = lab.predict(..., "% of the guide's lists stale")
+
 
 # %%
 def audit(name: str) -> replay.Audit:
@@ -359,6 +375,7 @@ audits = {name: audit(name) for name in ("+ index", FINAL, LOCAL)}
 of_lists = f"{audits['+ index'].stale} of {audits['+ index'].lists} lists stale"
 for name, found in audits.items():
     print(f"{name}: {found}")
+print(guess_stale.against(round(100 * audits["+ index"].stale / audits["+ index"].lists)))
 
 # %% [markdown]
 # The index changes no answer, so the guide's own blog is as stale as the one with the index.
@@ -408,7 +425,11 @@ for before, after in zip(["+ index", *LADDER], LADDER, strict=False):
 #
 # The guide stores JSON text, parses it on each hit and lets the response model check it again. That
 # is safe: it even repairs the dates, which `default=str` wrote in another form than the API
-# answers. What does it cost, for one post and for a hundred?
+# answers. How many times as cheap is a hit for a hundred posts, if its bytes are sent as they lie
+# in the cache?
+
+# %%
+guess_bytes = lab.predict(..., "times as cheap, a hundred posts as bytes")
 
 # %%
 sent = {"asgi_timing": True, "cached_bytes": True}
@@ -419,6 +440,7 @@ of_hit = {
 }
 one, hundred = (compared.speedup("bytes") for compared in of_hit.values())
 print(f"Bytes instead of checked text, CPU of a hit: one post {one}, a hundred posts {hundred}")
+print(guess_bytes.against(hundred))
 
 # %% [markdown]
 # ## The verdicts
@@ -466,6 +488,16 @@ lab.verdict(
 )
 
 # %% [markdown]
+# ## How well do you know what things cost?
+#
+# Your first number on each question, in this lesson and in those before it, against what was
+# measured on your machine. On the thin line it was right, in the band it was close; where it was
+# neither, the lesson's number stands beside it. (`course progress` lists them all.)
+
+# %%
+lab.calibration()
+
+# %% [markdown]
 # ## What to take away
 #
 # - Correct first, then fast: an audit like the one above takes an afternoon to write, and it
@@ -504,7 +536,8 @@ lab.verdict(
 # over the years the consistency of one of them, TAO, rose from 99.9999 % to 99.99999999 %, or fewer
 # than one write in ten billion inconsistent after five minutes ([the
 # report](https://engineering.fb.com/2022/06/08/core-infra/cache-made-consistent/)).
-#
+
+# %% [markdown]
 # ## Going further (optional)
 #
 # **Which gains overlap?** Factors do not simply multiply. Pages that nobody asked for before, so
@@ -533,6 +566,6 @@ print(f"The stopwatch alone: {alone}; once the index is there: {with_index}.")
 print(f"{more[apart]} once the index is there{'' if apart is not None else ', cannot be told'}.")
 
 # %% [markdown]
-# As long as PostgreSQL sorts a table for every list, little that is done in Python can be seen;
-# when that is gone, Python's share is what is left. **Measure again after each change**: the list
-# of what is worth doing is never the same twice.
+# As long as PostgreSQL sorts a table for every list, Python's share is the smaller for it; when
+# that is gone, Python's share is what is left. **Measure again after each change**: the list of
+# what is worth doing is never the same twice.

@@ -5,9 +5,9 @@
 # cheaper. This one is about the day on which more requests come than the app can answer, however
 # cheap they are.
 #
-# You drive a service to its limit and over it, watch it stay down after the crowd has left, and
-# find out which of the usual remedies help. At the end there is a plan of how much to provide. It
-# takes about a minute of measuring.
+# You drive a service to its limit and over it, watch what becomes of it when the crowd has left,
+# and find out which of the usual remedies help. At the end there is a plan of how much to provide.
+# It takes about a minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -43,7 +43,7 @@
 # %%
 from course_app.lab import Lab, Retries, get, sequence, uniform
 
-lab = Lab()
+lab = Lab("15")
 
 # %% [markdown]
 # ## Your prediction
@@ -51,10 +51,10 @@ lab = Lab()
 # A service can answer a certain number of requests per second, its **capacity**. For a second
 # and a half 1.4 times as many come, then half of what it can do. Clients wait 100 ms, then hang up
 # and try again, up to three times. What share of the visitors is served when the rush has been
-# over for two seconds, in per cent?
+# over for two seconds, in per cent? Write your guess in place of the dots.
 
 # %%
-guess = lab.predict(80, "% of the visitors served, two seconds after the rush")
+guess = lab.predict(..., "% of the visitors served, two seconds after the rush")
 
 # %% [markdown]
 # ## The service
@@ -94,10 +94,16 @@ print(f"capacity: {capacity:.0f} reports/s; a report takes {service_ms.mean():.2
 #
 # Now strangers come, who know nothing of each other (the open model, at random times). The share
 # of the time in which the service is busy is its **utilisation**: arrivals per second times
-# service time. Pollaczek and Khinchine found in 1930 how long one waits on average before one
-# served one at a time, first come, first served: *rate x mean of the squared service times / (2 x
-# (1 - utilisation))*. All of it is known before the crowd comes, but for the way there and back:
-# the first dot below tells that. Where are you at 0.9?
+# service time. At 0.9, how long does it take on average until a visitor has the report, in ms?
+
+# %%
+guess_mean = lab.predict(..., "ms on average at 0.9 of the capacity")
+
+# %% [markdown]
+# Pollaczek and Khinchine found in 1930 how long one waits on average before one that serves one at
+# a time, first come, first served: *rate x mean of the squared service times / (2 x (1 -
+# utilisation))*. All of it is known before the crowd comes, but for the way there and back: the
+# first dot below tells that.
 
 
 # %%
@@ -160,6 +166,7 @@ print(
     if not outside
     else f"Outside of what 99 % of such windows would show: {outside}."
 )
+print(guess_mean.against(round(computing[0.9].mean_ms, 1)))
 waits = 1 - (way_ms + service_ms.mean()) / law[0.9]
 print(f"By the law {waits:.0%} of the latency at 0.9 is waiting.")
 
@@ -176,7 +183,10 @@ print(f"By the law {waits:.0%} of the latency at 0.9 is waiting.")
 #
 # Beyond the capacity the question changes. Say that an answer is of use within 100 ms. **Goodput**
 # is the number of such answers per second; throughput counts late ones, too. At 1.2 times the
-# capacity one visitor in six is too many. How many of the answers will be in time?
+# capacity one visitor in six is too many. How many of the answers will be in time, in per cent?
+
+# %%
+guess_in_time = lab.predict(..., "% of the answers in time, at 1.2 times the capacity")
 
 # %%
 LOADS = (0.6, 0.9, 1.2, 1.6)
@@ -195,6 +205,13 @@ cliff = {
 
 
 # %%
+from course_app.measure.statistics import Interval
+
+
+def percent_of(whole: float, rate: Interval) -> Interval:
+    return Interval(*(100 * each / whole for each in (rate.estimate, rate.low, rate.high)))
+
+
 def shares(rates: dict) -> list[tuple]:
     """Rates with their intervals, as shares of the capacity."""
     values = {load: (r.estimate, r.low, r.high) for load, r in rates.items()}
@@ -203,6 +220,7 @@ def shares(rates: dict) -> list[tuple]:
 
 good = {load: crowd.goodput for load, crowd in cliff.items()}
 answered = {load: crowd.throughput for load, crowd in cliff.items()}
+print(guess_in_time.against(percent_of(answered[1.2].estimate, good[1.2])))
 plot_lines(
     {"all answers": shares(answered), "answers within 100 ms": shares(good)},
     x_label="visitors per second, as a share of the capacity",
@@ -259,6 +277,8 @@ def is_back(crowd) -> bool:
     return good > 0.8 * came
 
 
+good_at_the_end, came_at_the_end = served(insists, 3.9, 4.9)
+print(guess.against(round(100 * good_at_the_end / came_at_the_end)))
 plot_over_time(
     {
         "visitors": insists.over_time()["visitors"],
@@ -267,7 +287,7 @@ plot_over_time(
     },
     y_label="per second",
     title=f"Answers in time in the last second, long after the rush: {at_the_end(insists)} if "
-    f"clients try again, {at_the_end(gives_up)} if they give up (predicted: {guess.value:g} %)",
+    f"clients try again, {at_the_end(gives_up)} if they give up",
     steps=True,
 )
 
@@ -283,18 +303,18 @@ for name, crowd in {"give up": gives_up, "try again": insists}.items():
     )
 
 # %% [markdown]
-# Half of the capacity times four attempts is twice the capacity. The rush is over, but its echo
-# keeps the queue longer than anybody waits, so everybody tries again, so it stays long. Nothing in
-# the service is broken, and nothing will repair it until somebody sends clients away. This is a
-# **metastable failure** (Bronson et al., 2021): the cause has gone, and the failure sustains
-# itself.
+# Half of the capacity times four attempts is twice the capacity. The rush is over, but if its echo
+# keeps the queue longer than anybody waits, everybody tries again, and it stays long: the title
+# tells. Then nothing in the service is broken, and nothing will repair it until somebody sends
+# clients away. This is a **metastable failure** (Bronson et al., 2021): the cause has gone, and the
+# failure sustains itself.
 #
 # ## What ends it
 #
 # On the side of the clients: wait longer each time, and not all alike (**back-off with jitter**),
 # and a **retry budget**, here one retry for ten first attempts. On the side of the service:
-# **shedding**, which refuses at once what would be answered too late. A refusal costs a small part
-# of what a report costs. Each against the same rush:
+# **shedding**, which refuses at once what would be answered too late. That helps as long as a
+# refusal costs less than a report. Each against the same rush:
 
 # %%
 MODEST = Retries(times=3, pause_seconds=0.1, jitter=True, budget=0.1)
@@ -341,6 +361,13 @@ Code(inspect.getsource(Shedding), language="python")
 # hang up after 100 ms and do not come back. First: **a limit on requests in flight**, and
 # **deadlines**: the proxy notes when it took a request (`X-Request-Start`), and what is too old by
 # the time the app begins is refused.
+
+# %% [markdown]
+# At most ten requests may be in flight: how much of the capacity is then answered in time, in per
+# cent?
+
+# %%
+guess_limit = lab.predict(..., "% of the capacity answered in time, with ten in flight at most")
 
 
 # %%
@@ -419,7 +446,6 @@ overloaded = {
 }
 
 # %%
-from course_app.measure.statistics import Interval
 from course_app.plots import plot_counts
 
 
@@ -431,6 +457,7 @@ def of_capacity(name: str) -> Interval:
 kept = {name: of_capacity(name) for name in remedies}
 said = {name: f"{share:.2f}" for name, share in kept.items()}
 seconds = overloaded["nothing"].seconds
+print(guess_limit.against(percent_of(capacity, overloaded["10 in flight at most"].goodput)))
 plot_counts(
     {name: crowd.fates for name, crowd in overloaded.items()},
     x_label=f"visitors in {seconds:g} s",
@@ -620,9 +647,8 @@ lab.verdict(
 #
 # ## Recall
 #
-# Without looking back: why is every answer late at 1.2 times the capacity, and not one in six? Why
-# does a limit on requests in flight do nothing here, and for which handlers would it? The rush is
-# over and the service stays down: what would you do first?
+# Without looking back: for which handlers does a limit on requests in flight do something? The rush
+# is over and the service stays down: what would you do first?
 #
 # ## Read more
 #

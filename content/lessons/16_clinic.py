@@ -21,7 +21,7 @@ dsn = lab.postgres_dsn
 # > asks nobody. The server has CPU to spare, and we have no database.*
 #
 # Before you look: how long does a request for the stock wait, if one request for a price is under
-# way? Alone it takes less than a millisecond.
+# way? Alone it waits for nobody.
 
 # %%
 guess = lab.predict(1, "ms, the slowest request for the stock beside one for a price")
@@ -76,7 +76,7 @@ for limit, statements in counted.items():
 
 # %% [markdown]
 # **Cause: a query for each row** ([lesson 05](05_queries.ipynb)): statements that grow with the
-# page. A log of slow queries never shows it, since each of them is fast.
+# page. A log of slow queries does not show it as long as each of them is fast.
 
 # %%
 mended_authors = lab.compare(

@@ -3,6 +3,7 @@
 Lessons are run as content/ has them now; the committed notebooks are not touched.
 """
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,9 @@ from course_app.errors import CourseError
 
 REPORT_FOLDER = "build/report"
 REPORT_DATA = "report.json"
+
+#: The heading under which a lesson's end is optional; it begins a cell.
+GOING_FURTHER = "## Going further"
 
 #: A first guess at a lesson's running time, for the remaining time that is shown.
 USUAL_LESSON_SECONDS = 50.0
@@ -40,17 +44,28 @@ class LessonRun:
         return findings(self.notebook)
 
 
+def core_of(notebook: NotebookNode) -> NotebookNode:
+    """A copy without what goes further than the lesson has to."""
+    core = copy.deepcopy(notebook)
+    headings = (cell.source.startswith(GOING_FURTHER) for cell in core.cells)
+    end = next((index for index, found in enumerate(headings) if found), len(core.cells))
+    core.cells = core.cells[:end]
+    return core
+
+
 def run_lessons(
     course: Course,
     lessons: Sequence[Lesson],
     *,
     cell_seconds: float = CELL_LIMIT_SECONDS,
+    core: bool = False,
     progress: Callable[[Lesson, int, int], object],
 ) -> Iterator[LessonRun]:
     """Run each lesson that has a content file; a failing one does not stop the others.
 
     Args:
         cell_seconds: the longest that one cell may take.
+        core: leave out what goes further.
         progress: called with the lesson, the number of its cells that are done, and of all.
 
     Raises:
@@ -59,10 +74,10 @@ def run_lessons(
     for planned in [x for x in plan(course, lessons) if x.tree == LESSONS]:
         lesson, began = planned.lesson, time.monotonic()
         failure: CourseError | None = None
-        notebook = planned.notebook
+        notebook = core_of(planned.notebook) if core else planned.notebook
         try:
             notebook = execute(
-                planned.notebook,
+                notebook,
                 name=lesson.slug,
                 root=course.root,
                 cell_seconds=cell_seconds,

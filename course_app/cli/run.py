@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 Keep = Annotated[
     bool, typer.Option("--keep", help="Leave the results of other lessons in results.json.")
 ]
+Core = Annotated[
+    bool, typer.Option("--core", help="Leave out the lessons' optional ends, Going further.")
+]
 
 
 def run(
     lessons: Lessons = None,
     json: Json = False,
     keep: Keep = False,
+    core: Core = False,
     cell_timeout: CellLimit = 120.0,
 ) -> None:
     """Execute lessons one after another; writes index.html and results.json to build/report/.
@@ -45,7 +49,7 @@ def run(
     chosen = [x for x in course.select(lessons or []) if course.source("lessons", x).is_file()]
     if not chosen:
         raise CourseError("Nothing to run: content/lessons holds no text for these lessons yet.")
-    runs = _run(course, chosen, cell_timeout)
+    runs = _run(course, chosen, cell_timeout, core)
     report = make_report(course, runs)
     index = write_report(report)
     _save_results(report, keep)
@@ -70,7 +74,9 @@ def _save_results(report: "Report", keep: bool) -> None:
         results.save(path)
 
 
-def _run(course: "Course", lessons: "Sequence[Lesson]", limit: float) -> "list[LessonRun]":
+def _run(
+    course: "Course", lessons: "Sequence[Lesson]", limit: float, core: bool
+) -> "list[LessonRun]":
     """Run them under one bar; each lesson takes as much of it as it took last time."""
     from course_app.authoring.run import expected_seconds, run_lessons
 
@@ -84,7 +90,7 @@ def _run(course: "Course", lessons: "Sequence[Lesson]", limit: float) -> "list[L
             share = expected[lesson.slug] * done / cells
             bar.update(task, description=lesson.slug, completed=before + share)
 
-        for run in run_lessons(course, lessons, cell_seconds=limit, progress=show):
+        for run in run_lessons(course, lessons, cell_seconds=limit, core=core, progress=show):
             before += expected[run.lesson.slug]
             runs.append(run)
             _print_run(run)

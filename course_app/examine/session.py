@@ -221,5 +221,6 @@ def _version(
         stop=stop,
         seconds=seconds or seconds_for(len(requests)),
     )
+    tell("examined", 1.0, 0.0)
     notes = (*learned.traffic.notes, *report.not_looked_at)
     return report.model_copy(update={"not_looked_at": notes})

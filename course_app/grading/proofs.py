@@ -49,6 +49,7 @@ def verify(
     blank: Path | None = None,
     solution: Path | None = None,
     only: str = "",
+    first_failure_only: bool = False,
 ) -> Iterator[Proof]:
     """Yield one proof after another; those on the declaration come first and cost nothing.
 
@@ -57,12 +58,13 @@ def verify(
         blank: the notebook that learners get; an empty ``create_app`` if not given.
         solution: the notebook with the answers; the exercise's reference if not given.
         only: a part of the names of the proofs that are wanted; all if empty.
+        first_failure_only: end each check where it has failed, instead of running it to its end.
     """
     yield from (Proof(exercise.slug, "declaration", problem) for problem in defects(exercise))
     with _file(blank, _BLANK) as path:
         for claim in _claims(exercise, path, solution or exercise.reference):
             if only in claim.what:
-                yield _proof(checker, exercise, claim)
+                yield _proof(checker, exercise, claim, first_failure_only)
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,12 @@ def _missing(failure: type[Failure], what: str) -> str:
     return f"Failure {failure.__name__} has no {what}."
 
 
-def _proof(checker: Checker, exercise: Exercise, claim: _Claim) -> Proof:
+def _proof(checker: Checker, exercise: Exercise, claim: _Claim, first_failure_only: bool) -> Proof:
     with _handed_in(claim.answer) as answer:
         for _ in range(TRIES):
-            card = checker.check(exercise, answer, values=claim.values)
+            card = checker.check(
+                exercise, answer, values=claim.values, first_failure_only=first_failure_only
+            )
             problem = _not_checked(card) or claim.judge(card)
             if not (problem and card.open_points):
                 break

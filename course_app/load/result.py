@@ -64,6 +64,12 @@ class ErrorExample:
         return f"{self.request_line}: expected {self.expected}, got {self.got}"
 
 
+def _no_stamps() -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class LoadResult:
     """The answers to one window of load.
@@ -78,6 +84,8 @@ class LoadResult:
     request_number: int64, its number in the target's stream (the ``x-request-number`` header)
     request_index: int64, which of the workload's requests it was
     status: int64, the answer's status
+    failed_due_ns, failed_ns: int64, one element for each error: when its request should have been
+        sent, and when it was known to be wrong
     kept: whole answers, as many as were asked for at most
     missed: arrivals of the open model that were never sent, because the backlog was full or the
         server gone
@@ -105,6 +113,8 @@ class LoadResult:
     max_backlog: int = 0
     generator_cpu_seconds: float = 0.0
     kept: tuple[Response, ...] = ()
+    failed_due_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
+    failed_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
 
     @property
     def completed(self) -> int:
@@ -125,6 +135,11 @@ class LoadResult:
     def latency_ms(self) -> NDArray[np.float64]:
         """Milliseconds from when each request should have been sent to its answer."""
         return (self.end_ns - self.intended_ns) / 1e6
+
+    @property
+    def failed_ms(self) -> NDArray[np.float64]:
+        """Milliseconds from when each failed request should have been sent to its failure."""
+        return (self.failed_ns - self.failed_due_ns) / 1e6
 
     @property
     def service_ms(self) -> NDArray[np.float64]:
@@ -228,4 +243,6 @@ def result_of(
         max_backlog=summary["max_backlog"],
         generator_cpu_seconds=summary["cpu_seconds"],
         kept=responses_of(reply, arrays),
+        failed_due_ns=column("failed_due_ns"),
+        failed_ns=column("failed_ns"),
     )

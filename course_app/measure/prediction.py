@@ -1,5 +1,6 @@
 """A number to commit to before measuring: the gap to the measured one is what stays in mind."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class Prediction:
     def against(self, measured: Measured) -> str:
         """How the prediction compares with what was measured or counted, in one sentence."""
         found = measured if isinstance(measured, Interval) else _counted(measured)
+        if math.isnan(found.estimate):
+            return f"This system does not tell how many {self.what}."
         said = f"{found:significant}" if found.high > found.low else f"{found.estimate:,g}"
         if self.value is None:
             return f"Measured {said} {self.what}; nothing was predicted."

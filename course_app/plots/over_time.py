@@ -12,7 +12,15 @@ from course_app.measure.measurement import Measurement
 from course_app.measure.statistics import Floats
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
-from course_app.plots.style import linear_ticks, listed, log_ticks, look, only_grid, styled
+from course_app.plots.style import (
+    ERROR,
+    linear_ticks,
+    listed,
+    log_ticks,
+    look,
+    only_grid,
+    styled,
+)
 
 #: More points than this make a picture heavier, not clearer. The slowest are always kept.
 _MOST_POINTS = 4000
@@ -33,19 +41,23 @@ def plot_requests(
 ) -> Figure:
     """Each request as a dot: when it was due, and how long it took. A stall is a slope.
 
+    An error is a red cross, at the time after which it was known.
+
     Args:
         series: up to four measurements by name; each gets a row of its own.
         title: the message; the slowest request of each if not given.
     """
     loads = {n: v.load if isinstance(v, Measurement) else v for n, v in series.items()}
-    slowest = {name: float(load.latency_ms.max()) for name, load in loads.items()}
+    slowest = {name: float(load.latency_ms.max(initial=0.0)) for name, load in loads.items()}
     message = title or f"The slowest request: {listed(slowest, 'ms')}"
     with styled():
         canvas = titled(message)
         rows = canvas.subplots(len(loads), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for index, (axes, (name, load)) in enumerate(zip(rows, loads.items(), strict=True)):
             _dots(axes, index, name, load)
-        together = np.concatenate([load.latency_ms for load in loads.values()])
+        together = np.concatenate(
+            [ms for load in loads.values() for ms in (load.latency_ms, load.failed_ms)]
+        )
         _latency_axis(rows[0], together, few=len(loads) > 1)
         rows[-1].set_xlabel("seconds since the first request was due")
         canvas.supylabel("latency, ms", fontsize=9.5)
@@ -159,7 +171,8 @@ def _rows_over_time(
 
 def _dots(axes: Axes, index: int, name: str, load: LoadResult) -> None:
     style = look(index)
-    seconds = (load.intended_ns - load.intended_ns.min()) / 1e9
+    first_ns = np.concatenate([load.intended_ns, load.failed_due_ns]).min()
+    seconds = (load.intended_ns - first_ns) / 1e9
     shown = _thinned(load.latency_ms)
     axes.plot(
         seconds[shown],
@@ -171,7 +184,18 @@ def _dots(axes: Axes, index: int, name: str, load: LoadResult) -> None:
         color=style.color,
         alpha=0.6,
     )
-    axes.set_title(name, color=style.text, fontweight="bold")
+    errors = load.failed_due_ns.size
+    if errors:
+        axes.plot(
+            (load.failed_due_ns - first_ns) / 1e9,
+            load.failed_ms,
+            linestyle="none",
+            marker="x",
+            markersize=3.5,
+            color=ERROR,
+        )
+    told = f": {errors} error{'s' * (errors > 1)}, red" if errors else ""
+    axes.set_title(f"{name}{told}", color=style.text, fontweight="bold")
     linear_ticks(axes.xaxis)
     only_grid(axes, "y")
 

@@ -26,6 +26,8 @@ GRID = "#d9d9d9"
 #: Okabe and Ito's palette for all kinds of colour vision (https://jfly.uni-koeln.de/color/),
 #: without its yellow, which is too light for lines on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Of crosses alone, so that no series is taken for errors.
+ERROR = "#B00020"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (6, 2)), (0, (5, 1.5, 1, 1.5)), (0, (1.5, 1.5)), (0, (8, 2, 2, 2)), "-", "--")
 HATCHES = ("", "//", "\\\\", "x", "--", "||", "+")

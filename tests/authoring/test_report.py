@@ -9,13 +9,19 @@ from typing import Any
 import nbformat
 import pytest
 
-from course_app.authoring.contents import Course
+from course_app.authoring.contents import Course, find_course
 from course_app.authoring.execute import CellFailed
 from course_app.authoring.findings import findings
 from course_app.authoring.notebook import make_notebook
 from course_app.authoring.pages import write_report
 from course_app.authoring.report import make_report
-from course_app.authoring.run import LessonRun, expected_seconds, run_lessons
+from course_app.authoring.run import (
+    GOING_FURTHER,
+    LessonRun,
+    core_of,
+    expected_seconds,
+    run_lessons,
+)
 from course_app.errors import CourseError
 from course_app.measure.claim import ClaimVerdict
 from course_app.measure.machine import MACHINE_MIME
@@ -198,6 +204,27 @@ def test_a_damaged_earlier_report_does_no_harm(course: Course, text: str) -> Non
     (course.root / "build/report").mkdir(parents=True)
     (course.root / "build/report/report.json").write_text(text)
     assert set(expected_seconds(course, course.lessons).values()) == {50.0}
+
+
+def test_what_goes_further_can_be_left_out(course: Course) -> None:
+    text = "# %%\n1 + 1\n\n# %% [markdown]\n# ## Going further (optional)\n\n# %%\n1 / 0\n"
+    (course.root / "content/lessons/00_start_here.py").write_text(text)
+    first = course.lessons[:1]
+    (core,) = run_lessons(course, first, core=True, progress=lambda *_: None)
+    assert core.failure is None
+    assert [cell.source for cell in core.notebook.cells] == ["1 + 1"]
+    (whole,) = run_lessons(course, first, progress=lambda *_: None)
+    assert whole.failure
+
+
+def test_going_further_begins_a_cell_and_comes_last() -> None:
+    lessons = find_course(Path(__file__)).root / "content/lessons"
+    for source in sorted(lessons.glob("*.py")):
+        cells = make_notebook(source.read_text(encoding="utf-8"), source.stem).cells
+        marked = [cell.source for cell in cells if GOING_FURTHER in cell.source]
+        assert all(text.startswith(GOING_FURTHER) for text in marked), source.name
+        core = core_of(nbformat.v4.new_notebook(cells=cells)).cells
+        assert not any("lab.verdict" in cell.source for cell in cells[len(core) :]), source.name
 
 
 def test_a_failing_lesson_does_not_stop_the_next(course: Course) -> None:

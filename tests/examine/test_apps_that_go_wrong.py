@@ -102,7 +102,7 @@ def _has_mark(process: psutil.Process, mark: str) -> bool:
 
 def write(folder: Path, text: str) -> str:
     file = folder / "hostile.py"
-    file.write_text(textwrap.dedent(HEAD + text))
+    file.write_text(HEAD + textwrap.dedent(text))
     return f"{file}:app"
 
 

@@ -37,7 +37,7 @@ def test_it_is_examined_in_ten_minutes_with_its_one_slow_handler(target: Target)
     report, _ = run(target, {}, progress=lambda _what, _done, seconds: left.append(seconds))
     assert time.monotonic() - began < MOST_SECONDS
     assert len(report.routes) == 80
-    assert left[-1] < left[0]
+    assert left[-1] == 0
     assert (Cause.BLOCKED_LOOP, SLOW) in {(f.cause, f.route) for f in report.confirmed}
 
 

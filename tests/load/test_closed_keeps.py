@@ -4,6 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from course_app.load import Generator, get, uniform
+from course_app.load.engine.stream import PREPARED_REQUESTS
 from course_app.serving import ThreadServer
 
 app = FastAPI()
@@ -14,7 +15,10 @@ async def square(number: int) -> dict[str, int]:
     return {"square": number * number}
 
 
-@pytest.mark.parametrize("length", [{"requests": 200}, {"seconds": 0.2}])
+@pytest.mark.parametrize(
+    "length",
+    [{"requests": 200}, {"seconds": 0.2}, {"requests": PREPARED_REQUESTS + 1000}],
+)
 def test_some_answers_are_kept_and_their_requests_can_be_sent_again(
     length: dict[str, float],
 ) -> None:

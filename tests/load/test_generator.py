@@ -154,6 +154,17 @@ def test_the_open_model_gives_the_backlog_up_after_one_time_out(
     assert 2 <= result.completed <= 6
 
 
+def test_an_error_says_when_its_request_was_due_and_when_it_failed(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/limited")
+    result = generator.open(target, rate=200, seconds=0.1)
+    assert 0 < result.error_count == result.failed_ns.size == result.failed_due_ns.size
+    assert (result.failed_ms > 0).all()
+    due = np.sort(np.concatenate([result.intended_ns, result.failed_due_ns]))
+    assert np.diff(due) == pytest.approx(5e6, rel=0.01)
+
+
 def test_targets_alternate_a_b_b_a(generator: Generator, url: str, seen: Seen) -> None:
     a, b = (generator.connect(url, f"/items/{name}", concurrency=2) for name in "ab")
     seen.order.clear()

@@ -25,3 +25,8 @@ def test_who_says_nothing_is_asked_and_told_what_was_measured() -> None:
     silent = Prediction(None, "times as fast")
     assert str(silent).startswith("How many times as fast?")
     assert silent.against(NINE) == "Measured 9.0 [8.0, 10] times as fast; nothing was predicted."
+
+
+def test_what_is_not_known_is_told_as_that() -> None:
+    said = Prediction(3, "ms of CPU").against(float("nan"))
+    assert said == "This system does not tell how many ms of CPU."

@@ -1,8 +1,10 @@
 """Words beside points, crossings, and who passes when."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import plot_examples as examples
 import pytest
 from matplotlib.axes import Axes
 from plot_examples import NOISE
@@ -10,6 +12,7 @@ from plot_examples import NOISE
 from course_app import plots
 from course_app.measure.sweep import Point, Sweep
 from course_app.measure.transfer import Delivery
+from course_app.plots.style import ERROR
 from course_app.plots.sweep import plot_sweep
 
 
@@ -38,15 +41,33 @@ def test_points_have_names_of_their_own(written: dict[str, Any]) -> None:
     assert {"level 9", "level 1"} <= set(written)
 
 
-def test_what_was_computed_is_a_thin_line_without_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """How each line of the figures was drawn."""
     drawn: list[dict[str, Any]] = []
     plot = Axes.plot
 
     def noted(axes: Axes, *args: Any, **options: Any) -> Any:
-        drawn.append(options)
+        drawn.append({**options, "points": len(args[0])})
         return plot(axes, *args, **options)
 
     monkeypatch.setattr(Axes, "plot", noted)
+    return drawn
+
+
+def test_errors_are_red_crosses(drawn: list[dict[str, Any]]) -> None:
+    failed = replace(
+        examples.load([1.0, 2.0, 3.0], rate=1.0),
+        failed_due_ns=np.array([1_000_000_000, 2_000_000_000]),
+        failed_ns=np.array([1_100_000_000, 2_000_500_000]),
+    )
+    plots.plot_requests({"fails": failed, "does not": examples.load([1.0, 2.0], rate=1.0)})
+    crosses = [(each["marker"], each["color"], each["points"]) for each in drawn]
+    assert crosses.count(("x", ERROR, 2)) == 1
+    assert len(crosses) == 3
+
+
+def test_what_was_computed_is_a_thin_line_without_markers(drawn: list[dict[str, Any]]) -> None:
     line = [(1.0, 2.0, 1.9, 2.1), (2.0, 1.0, 0.9, 1.1)]
     plots.plot_lines(
         {"measured": line, "by the law": line},

@@ -10,8 +10,9 @@ from course_app.examine.seen import Look, Place, Ran, State, Visit, share, witho
 from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
-#: States in which a connection works for its request.
-_AT_THE_DATABASE = ("sql", "redis", "mongo", "connect")
+#: States in which a connection works for its request, or in which that only has to wait for its
+#: turn on a loop that others keep busy.
+_BUSY = ("sql", "redis", "mongo", "connect", "ready")
 
 
 def _waited(kind: str, visits: list[Visit]) -> Bound:
@@ -31,7 +32,7 @@ def pool_wait(chart: Chart) -> list[Finding]:
                 continue
             holding = _holding(visits)
             total = sum(holding.values())
-            idle = Counter({s: n for s, n in holding.items() if s.kind not in _AT_THE_DATABASE})
+            idle = Counter({s: n for s, n in holding.items() if s.kind not in _BUSY})
             idle_share = sum(idle.values()) / max(1, total)
             if total == 0 or idle_share < 0.4:
                 continue
@@ -51,7 +52,7 @@ def pool_wait(chart: Chart) -> list[Finding]:
                 Evidence(
                     look="what holders do meanwhile",
                     says=f"Who has a connection does not use it {100 * idle_share:.0f} % of the "
-                    f"time, but is at {state.kind if state.kind != 'ready' else 'other work'}"
+                    f"time, but is at {state.kind}"
                     + (f" in {place.function} ({place.file}:{place.line})." if place else "."),
                     agrees=idle_share >= 0.4,
                 ),

@@ -112,7 +112,12 @@ class Commands:
         }
         arrays: dict[str, array[int] | bytes] = {}
         for position, (stream, recorder) in enumerate(zip(streams, window.recorders, strict=True)):
-            columns = {**recorder.columns, "kinds": stream.kinds}
+            columns = {
+                **recorder.columns,
+                "failed_due_ns": recorder.failed_due_ns,
+                "failed_ns": recorder.failed_ns,
+                "kinds": stream.kinds,
+            }
             arrays |= {f"{position} {name}": column for name, column in columns.items()}
         if isinstance(window, Closed):
             reply["responses"] = window.kept.responses

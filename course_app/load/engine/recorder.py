@@ -26,6 +26,8 @@ class Recorder:
         self._intended, self._start, self._end, self._number, self._status = (
             column.append for column in self.columns.values()
         )
+        self.failed_due_ns = array("q")
+        self.failed_ns = array("q")
         self.examples: list[dict[str, Any]] = []
         self.errors: Counter[str] = Counter()
         self.bytes_received = 0
@@ -59,6 +61,8 @@ class Recorder:
     def failed(self, connection: Connection, kind: str, got: str, status: int | None) -> None:
         """A request had a wrong answer or none. In the warm-up too: a wrong server is wrong."""
         self.errors[kind] += 1
+        self.failed_due_ns.append(connection.intended_ns or connection.started_ns)
+        self.failed_ns.append(time.perf_counter_ns())
         for example in self.examples:
             alike = (example["kind"], example["status"]) == (kind, status)
             if alike and (example["got"] == got or len(self.examples) == MOST_EXAMPLES):

@@ -47,12 +47,13 @@ class Stream:
     def __init__(
         self, workload: Workload, seed: int, host: str, prepared: int | None, first: int = 0
     ) -> None:
-        self.first = self.number = first
+        self.first = self.number = self._began = first
         self.kinds = array("q")
         self._endless = workload.endless
         self._draws_on = workload.endless or (prepared is None and workload.varies)
         self._from_start = functools.partial(Stream, workload, seed, host)
-        self._source = RequestStream(workload, seed, host, first)
+        self._source_anew = functools.partial(RequestStream, workload, seed, host, first)
+        self._source = self._source_anew()
         self._ahead = prepared or PREPARED_REQUESTS
         self._window_began = first
         self._expectations = [expectation_of(request) for request in workload.requests]
@@ -79,8 +80,16 @@ class Stream:
 
     def picked(self, numbers: Sequence[int]) -> SampleStream:
         """The requests of these numbers again, of a stream that is not endless."""
-        ready = list(self._ready)
-        return SampleStream([ready[(number - self.first) % len(ready)] for number in numbers])
+        places = [number - self._began for number in numbers]
+        if not self._draws_on:
+            ready = list(self._ready)
+            return SampleStream([ready[place % len(ready)] for place in places])
+        source, wanted, found = self._source_anew(), set(places), {}
+        for place in range(max(places) + 1):
+            payload, kind = source.draw()
+            if place in wanted:
+                found[place] = payload, self._expectations[kind]
+        return SampleStream([found[place] for place in places])
 
     def _take_new(self) -> Prepared:
         if not self._ready:
