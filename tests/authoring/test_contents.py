@@ -16,9 +16,9 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_the_course_has_sixteen_lessons_numbered_in_order() -> None:
+def test_the_course_has_seventeen_lessons_numbered_in_order() -> None:
     numbers = [lesson.number for lesson in find_course(Path(__file__)).lessons]
-    assert numbers == [f"{number:02d}" for number in range(16)]
+    assert numbers == [f"{number:02d}" for number in range(17)]
 
 
 def test_every_claim_tip_and_pitfall_of_the_guide_has_a_lesson_that_tests_it() -> None:
