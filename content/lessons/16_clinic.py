@@ -131,8 +131,8 @@ mended_authors.plot(title=f"One statement with a join: {mended_authors.speedup()
 #
 # Nothing works, and everybody waits: perhaps for each other. Then more clients bring no more
 # answers from some number on, and that number says how many may do something at a time. Here one
-# request takes 15 ms and a little, most of it in another service. How many times as many answers per
-# second do sixteen clients get as two?
+# request takes 15 ms and a little, most of it in another service. How many times as many answers
+# per second do sixteen clients get as two?
 
 # %%
 guess_crowd = lab.predict(..., "times as many requests per second with 16 clients as with 2")
@@ -249,7 +249,7 @@ for factory, report in reports.items():
 # - A complaint names a symptom and often a culprit. Believe the first, measure the second.
 # - One look makes a suspicion. Two looks that do not depend on each other make a cause.
 # - Ask what mending can gain at most before you mend.
-# - A shared thing (the loop, a pool, a lock) makes the innocent slow: look at the bystanders, and at
+# - What is shared (the loop, a pool, a lock) makes the innocent slow: look at bystanders, and at
 #   what happens with more clients.
 # - "There is nothing to mend" is a finding, with evidence like any other.
 #
