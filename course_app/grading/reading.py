@@ -25,7 +25,7 @@ _PROGRAM = (
 _ROOT = Path(__file__).resolve().parents[2]
 
 #: Where the course keeps its own answers.
-_OUR_ANSWERS = ("course_app.exercises", "course_app/exercises", "solutions/")
+_OUR_ANSWERS = ("course_app.exercises", "course_app/exercises", "solutions/", "apps.bookshop")
 
 
 @dataclass(frozen=True)
