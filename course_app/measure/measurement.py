@@ -19,7 +19,7 @@ from course_app.measure.statistics import Floats, enough_for, shown
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
 WARMUP_SECONDS = 0.03
-_PARTS = 10
+_PARTS = 8
 
 #: Counts that a reader seldom asks for, by label, as long as they are not above these figures.
 _UNREMARKABLE = {
@@ -70,7 +70,7 @@ class Measurement(Result):
 
     @property
     def throughputs(self) -> Floats:
-        """Requests per second in each of ten equal parts of the window; shape (10,).
+        """Requests per second in each of eight equal parts of the window; shape (8,).
 
         Parts much longer than a request are nearly independent of each other, so their spread
         bears an interval (batch means: Law, *Simulation Modeling and Analysis*, section 9.5).

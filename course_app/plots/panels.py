@@ -67,7 +67,7 @@ def _name_above(axes: Axes, names: Sequence[str]) -> None:
             fontsize=8.5,
             labelcolor=[style.text for style in styles],
             frameon=False,
-            handlelength=2,
+            handlelength=3.2,
             handletextpad=0.5,
             columnspacing=1.2,
             borderaxespad=0,
