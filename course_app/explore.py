@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from course_app.measure.measurement import Measurement
+from course_app.measure.statistics import Interval, mean_interval, speedup_interval
 from course_app.plots.bars import Bar, plot_bars
 from course_app.plots.figure import Figure
 
@@ -53,7 +55,7 @@ class Explorer:
         ]
 
     def figure(self) -> Figure:
-        """Throughput of what was tried, against the first."""
+        """Throughput of what was tried, against the first, with intervals from within windows."""
         first, *later = self.tried
         shown = [first, *later[-(_BARS - 1) :]]
         best, most = max(shown, key=lambda each: each[1].throughput)
@@ -61,12 +63,20 @@ class Explorer:
             Bar(
                 name,
                 result.throughput / first[1].throughput,
+                None if result is first[1] else _against(first[1], result),
                 below=f"{result.throughput:,.0f} requests/s, p50 {result.p50_ms:.1f} ms",
             )
             for name, result in shown
         ]
-        title = f"Highest throughput tried: {most.throughput:,.0f} requests/s with {best}"
+        reached = mean_interval(most.throughputs)
+        title = f"Highest throughput tried: {reached:,.0f} requests/s with {best}"
         return plot_bars(bars, title=title, unit="times the throughput of")
+
+
+def _against(first: Measurement, other: Measurement) -> Interval:
+    """How many times as much throughput; half a request per second keeps logarithms finite."""
+    before, after = first.throughputs, other.throughputs
+    return speedup_interval(np.log(after + 0.5) - np.log(before + 0.5))
 
 
 def explore(measure: Callable[..., Measurement], **sliders: Sequence[Any]) -> None:

@@ -480,7 +480,7 @@ from course_app.explore import explore
 
 def try_out(pool_size: int, clients: int):
     app = pooled(pool_size)
-    return lab.measure(app, one_user, concurrency=clients, seconds=0.5, name="your choice")
+    return lab.measure(app, one_user, concurrency=clients, seconds=0.8, name="your choice")
 
 
 explore(try_out, pool_size=[1, 2, 4, 8, 16, 32], clients=[1, 4, 16, 64])

@@ -312,6 +312,7 @@ plot_lines(
     y_label="a request to PostgreSQL takes, ms",
     title=f"A cache pays above its break-even: for the primary key {pays}",
     y_log=True,
+    marks={needed.estimate: f"{needed:.0f} %"} if 20 < needed.estimate < 100 else None,
 )
 
 # %%

@@ -126,7 +126,9 @@ async def _compare(
         calls = [await stack.enter_async_context(client()) for client in clients.values()]
         sizes = [await _calibrated(call) for call in calls]
         counts = [await _counted(call, probe) for call in calls]
-        values: list[dict[str, list[float]]] = [{"p50": [], "cpu": []} for _ in calls]
+        values: list[dict[str, list[float]]] = [
+            {"p50": [], "cpu": [], "throughput": []} for _ in calls
+        ]
         latencies: list[list[float]] = [[] for _ in calls]
         progress("taking turns")
         meter.resume()
@@ -136,6 +138,7 @@ async def _compare(
                 times_ms, cpu_us = await _block(calls[i], sizes[i])
                 values[i]["p50"].append(float(np.median(times_ms)))
                 values[i]["cpu"].append(cpu_us)
+                values[i]["throughput"].append(1e3 / float(np.mean(times_ms)))
                 latencies[i] += times_ms
         meter.pause()
     return CallComparison(
@@ -154,8 +157,7 @@ async def _compare(
 def _variant(
     name: str, values: Mapping[str, Sequence[float]], latencies: Sequence[float], counts: Counts
 ) -> Variant:
-    p50 = np.array(values["p50"])
-    rounds = {"p50": p50, "cpu": np.array(values["cpu"]), "throughput": 1e3 / p50}
+    rounds = {metric: np.array(rounds) for metric, rounds in values.items()}
     return Variant(name, rounds, np.array(latencies), counts)
 
 

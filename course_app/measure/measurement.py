@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from course_app.load import Generator, LoadResult
 from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.noise import NoiseMeter, NoiseReport
@@ -13,10 +15,11 @@ from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
 from course_app.measure.result import Result, figure
-from course_app.measure.statistics import enough_for, shown
+from course_app.measure.statistics import Floats, enough_for, shown
 from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
 
 WARMUP_SECONDS = 0.03
+_PARTS = 8
 
 #: Counts that a reader seldom asks for, by label, as long as they are not above these figures.
 _UNREMARKABLE = {
@@ -64,6 +67,17 @@ class Measurement(Result):
     def throughput(self) -> float:
         """Completed requests per second."""
         return self.load.throughput
+
+    @property
+    def throughputs(self) -> Floats:
+        """Requests per second in each of eight equal parts of the window; shape (8,).
+
+        Parts much longer than a request are nearly independent of each other, so their spread
+        bears an interval (batch means: Law, *Simulation Modeling and Analysis*, section 9.5).
+        """
+        part = self.load.window_seconds / _PARTS
+        ends = self.load.window_start_ns + 1e9 * part * np.arange(_PARTS + 1)
+        return np.histogram(self.load.end_ns, ends)[0] / part
 
     @property
     def message(self) -> str:

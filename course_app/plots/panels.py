@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
 from course_app.plots.figure import Figure, finish, titled
-from course_app.plots.style import styled
-from course_app.plots.sweep import LinePoint, draw_lines, label_lines
+from course_app.plots.style import look, renderer_of, styled
+from course_app.plots.sweep import LinePoint, draw_lines
 
 _COLUMNS = 2
 #: What a further row adds to a figure's height, as a share of it.
@@ -41,5 +44,35 @@ def plot_panels(
             axes.tick_params(axis="x", labelsize=8)
             axes.set_ylabel(y_label)
         for axes, lines in zip(all_axes, panels.values(), strict=True):
-            label_lines(axes, lines)
+            _name_above(axes, list(lines))
         return finish(canvas, title)
+
+
+def _name_above(axes: Axes, names: Sequence[str]) -> None:
+    """The lines' names over their panel: beside their ends they would take half of its width."""
+    canvas = axes.figure.get_figure(root=True)
+    assert canvas is not None
+    styles = [look(index) for index in range(len(names))]
+    lines = [
+        Line2D([], [], color=style.color, marker=style.marker, linestyle=style.line)
+        for style in styles
+    ]
+    for columns in range(len(names), 0, -1):
+        legend = axes.legend(
+            lines,
+            names,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=columns,
+            fontsize=8.5,
+            labelcolor=[style.text for style in styles],
+            frameon=False,
+            handlelength=3.2,
+            handletextpad=0.5,
+            columnspacing=1.2,
+            borderaxespad=0,
+        )
+        canvas.draw_without_rendering()
+        renderer = renderer_of(canvas)
+        if legend.get_window_extent(renderer).width <= axes.get_window_extent(renderer).width:
+            return
