@@ -149,7 +149,7 @@ def _loads(visits: list[Visit]) -> dict[object, list[Load]]:
     for visit in visits:
         said = False
         for call in visit.calls:
-            if call.kind in ("sql", "http"):
+            if call.kind in ("sql", "http") and call.asks:
                 said = True
                 key = (call.text, call.same, call.place)
                 found[key].append((call.begin, call.end, visit, call.place))

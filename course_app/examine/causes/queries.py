@@ -38,12 +38,15 @@ def n_plus_one(chart: Chart) -> list[Finding]:
             continue
         kind, text, place = key
         grows = _grows(visits, key)
+        # A pool's part and the handler's own are paid for each of them, too.
+        stretch = share(visits, partial(_stretch, key))
         evidence = [
             Evidence(
                 look="calls of the client library",
                 says=f"Each request sends this {(kind == 'sql' and 'statement') or 'command'} "
                 f"{each:.0f} times, with other values: {_short(text)}. All but one take "
-                f"{percent(part)} of its time.",
+                f"{percent(part)} of its time, from the first to the last it is "
+                f"{percent(stretch)}.",
                 value=part,
             ),
             Evidence(
@@ -62,12 +65,13 @@ def n_plus_one(chart: Chart) -> list[Finding]:
                     agrees=counted >= 0.5 * each,
                 )
             )
-        found.append(finding(Cause.N_PLUS_ONE, asked.name, place, evidence, without(part)))
+        found.append(finding(Cause.N_PLUS_ONE, asked.name, place, evidence, without(stretch)))
     return found
 
 
 def _keys(visit: Visit) -> list[Any]:
-    counted = Counter((c.kind, c.text, c.place) for c in visit.calls if c.kind in ("sql", "redis"))
+    asking = (c for c in visit.calls if c.kind in ("sql", "redis") and c.asks)
+    counted = Counter((c.kind, c.text, c.place) for c in asking)
     return [key for key, n in counted.items() if n >= _LEAST_REPEATS for _ in range(n)]
 
 
@@ -82,6 +86,15 @@ def _taken(text: str, visit: Visit) -> tuple[float, float]:
 def _all_but_one(visit: Visit, key: Any) -> float:
     times = [c.seconds for c in visit.calls if (c.kind, c.text, c.place) == key]
     return sum(times) - max(times, default=0.0)
+
+
+def _stretch(key: Any, visit: Visit) -> tuple[float, float]:
+    """The time from the first of them to the end of the last, without the longest: what to save."""
+    same = [c for c in visit.calls if (c.kind, c.text, c.place) == key]
+    if not same:
+        return 0.0, visit.seconds
+    begin, end = min(c.begin for c in same), max(c.end for c in same)
+    return max(0.0, end - begin - max(c.seconds for c in same)), visit.seconds
 
 
 def _grows(visits: list[Visit], key: Any) -> float:
