@@ -5,7 +5,7 @@
 # expires; a request that finds a living value answers with it, any other fetches anew. A dozen
 # lines, no server, no library.
 #
-# What do they gain, and where? And what do they leave out? Four things are missing, and each of
+# What do they gain, and where? And what do they leave out? Three things are missing, and each of
 # them can be counted. It takes less than a minute of measuring.
 
 # %% [markdown]
@@ -47,8 +47,8 @@ lab = Lab("08")
 # ## Your prediction
 #
 # Which authors write most about a tag? The answer is a short list, but PostgreSQL reads a table
-# of 200,000 rows to find it. How many times as fast does it come from a dictionary? Write your
-# guess in place of the dots.
+# of 200,000 rows to find it. Eight clients ask all the time: how many times as fast does it come
+# from a dictionary? Write your guess in place of the dots.
 
 # %%
 guess = lab.predict(..., "times as fast from a dictionary")
@@ -142,7 +142,7 @@ print(guess.against(costly.speedup()))
 costly.plot(predicted=guess, counters=["SQL statements / request"])
 
 # %% [markdown]
-# The cause is below the bars: a **hit**, a request that finds its answer in the cache, sends no
+# The cause is in the small print: a **hit**, a request that finds its answer in the cache, sends no
 # statement at all; the few that were counted are **misses**, which fetched a report for the first
 # time. What is left is the work of the server and of FastAPI, which no cache in a handler can save.
 # So the gain is as large as the fetch was costly.
@@ -306,8 +306,8 @@ plot_over_time(
 )
 
 # %% [markdown]
-# The clients feel it. Each dot is a request: those that come upon an expired entry wait until
-# PostgreSQL has done all copies of the same work.
+# The clients feel it. Each dot is a request: those that come upon an expired entry wait for
+# PostgreSQL, which now does the same work once for each of them, eight at a time (the pool).
 
 # %%
 from course_app.plots import plot_requests
@@ -523,7 +523,8 @@ for way in CACHES:
 
 # %% [markdown]
 # Keep what nobody can change. Best of all are the bytes of the finished answer, where it is the
-# same for all: they need no copy and no encoding. What each way costs the server, hit by hit:
+# same for all: they need no copy and no encoding. What they, and the caches before them, cost the
+# server on a hit:
 
 # %%
 from fastapi import Response
@@ -583,8 +584,6 @@ hit_ratio = {room: 1 - rooms[f"room for {room}"].counts["SQL statements"] for ro
 print({f"room for {room}": f"{ratio:.0%} hits" for room, ratio in hit_ratio.items()})
 
 # %%
-from course_app.plots.sweep import crossings
-
 lines = {
     "cache": [(100 * hit_ratio[n], gain[n].estimate, gain[n].low, gain[n].high) for n in ROOM],
     "no cache": [(100 * hit_ratio[n], 1, 1, 1) for n in ROOM],
@@ -596,12 +595,15 @@ plot_lines(
     title=f"CPU saved on cheap lookups: {gain[50]} with room for all 50 users, "
     f"{gain[1]} with room for one",
     x_log=False,
-    marks={x: f"pays from {x:.0f} % hits" for x in crossings(lines)[:1]},
+    crossing="pays from {:.0f} % hits",
 )
 
 # %% [markdown]
 # What decides is the **hit ratio**, the share of requests that find their answer. A miss costs the
-# fetch and the cache's own work, and what it brings pushes out something else. Under real traffic
+# fetch and the cache's own work, and what it brings pushes out something else. (With room for all,
+# only the first request for each user is a miss.) The CPU here is the server's; what PostgreSQL is
+# spared comes on top. If a dashed mark tells from where on the cache pays, it was read off between
+# two points, and the grey band is what their intervals leave open. Under real traffic
 # some keys are far more popular than others, which is kinder to a small cache (lesson 09 measures
 # that).
 
