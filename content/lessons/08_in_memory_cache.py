@@ -584,8 +584,6 @@ hit_ratio = {room: 1 - rooms[f"room for {room}"].counts["SQL statements"] for ro
 print({f"room for {room}": f"{ratio:.0%} hits" for room, ratio in hit_ratio.items()})
 
 # %%
-from course_app.plots.sweep import crossings
-
 lines = {
     "cache": [(100 * hit_ratio[n], gain[n].estimate, gain[n].low, gain[n].high) for n in ROOM],
     "no cache": [(100 * hit_ratio[n], 1, 1, 1) for n in ROOM],
@@ -597,7 +595,7 @@ plot_lines(
     title=f"CPU saved on cheap lookups: {gain[50]} with room for all 50 users, "
     f"{gain[1]} with room for one",
     x_log=False,
-    marks={x: f"pays from {x:.0f} % hits" for x in crossings(lines)[:1]},
+    crossing="pays from {:.0f} % hits",
 )
 
 # %% [markdown]
@@ -605,7 +603,7 @@ plot_lines(
 # fetch and the cache's own work, and what it brings pushes out something else. (With room for all,
 # only the first request for each user is a miss.) The CPU here is the server's; what PostgreSQL is
 # spared comes on top. If a dashed mark tells from where on the cache pays, it was read off between
-# two points: take it as *about*. Under real traffic
+# two points, and the grey band is what their intervals leave open. Under real traffic
 # some keys are far more popular than others, which is kinder to a small cache (lesson 09 measures
 # that).
 
