@@ -248,7 +248,8 @@ threads.plot(
 # thread takes memory and, when it works, a share of the interpreter's lock (the GIL, which lets
 # one thread at a time run Python); more of them than clients find nothing to do (if 240 look
 # better or worse than 120, mind the intervals: a point has two windows); and a database that takes
-# 100 connections is not helped by 200 threads that ask it. All `def` handlers share this limit, the quick ones with the slow.
+# 100 connections is not helped by 200 threads that ask it. All `def` handlers share this limit,
+# the quick ones with the slow.
 #
 # ## Waiting for several things at once
 #
