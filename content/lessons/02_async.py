@@ -261,7 +261,7 @@ threads.plot(
 # Each wait takes 10 ms. How many times as fast as the first is the third?
 
 # %%
-guess_gather = lab.predict(..., "times as fast with three blocking calls in gather")
+guess_gather = lab.predict(..., "times as fast with three blocking calls in gather as in a row")
 
 # %%
 one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
@@ -321,7 +321,7 @@ async def greet_async():
 
 small = lab.compare_requests({"def": small_def, "async def": small_async}, "/", at_least=1)
 small.plot(
-    title=f"Nothing to wait for: def costs {small.speedup()} the CPU of async def",
+    title=f"Nothing to wait for: by CPU async def is {small.speedup().times} as fast as def",
     counters=["worker threads busy"],
 )
 
@@ -348,7 +348,7 @@ print(inspect.getsource(compute))
 # longest of them counts.)
 
 # %%
-guess_thread = lab.predict(..., "ms for which a def that computes stops the loop")
+guess_thread = lab.predict(..., "ms at a stretch for which a def that computes stops the loop")
 
 # %% [markdown]
 # The pool has two processes, and `spawn` starts a new interpreter for each. (A `fork` would copy
