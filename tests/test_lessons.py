@@ -1,5 +1,6 @@
 """Every lesson runs from top to bottom, and what it says of the guide's claims stands."""
 
+import ast
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from queued import Ran, run_all
 from course_app.authoring.build import plan
 from course_app.authoring.contents import LESSONS, Lesson, find_course, read_claims
 from course_app.authoring.findings import Findings, findings
+from course_app.authoring.notebook import code_sources
 
 COURSE = find_course(Path(__file__))
 WRITTEN = [lesson for lesson in COURSE.lessons if COURSE.source("lessons", lesson).is_file()]
@@ -24,6 +26,21 @@ LIMIT_SECONDS = 300
 def claims_of(lesson: Lesson) -> set[str]:
     """The claims that the lesson has to judge."""
     return {claim.id for claim in CLAIMS if claim.lesson == lesson.slug}
+
+
+@pytest.mark.parametrize("lesson", WRITTEN, ids=lambda lesson: lesson.slug)
+def test_a_figure_is_the_last_thing_in_its_cell(lesson: Lesson) -> None:
+    """Jupyter shows the value of a cell's last line, and no other."""
+    notebook = next(x.notebook for x in plan(COURSE, [lesson]) if x.tree == LESSONS)
+    lost = [
+        ast.unparse(statement)
+        for source in code_sources(notebook)
+        for statement in ast.parse(source).body[:-1]
+        if isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and "plot" in ast.unparse(statement.value.func)
+    ]
+    assert lost == []
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,9 @@ async def async_def_that_blocks(ms: int):
 lab.measure(blocking, "/wait/10", concurrency=8, seconds=0.5, name="async def, blocking call")
 
 # %% [markdown]
-# Look at the latency beside the 10 ms that one call takes, and at the count **max requests in
-# flight**: how many of the eight clients' requests were inside the app at the same time.
+# Look at the latency beside the 10 ms that one call takes. Then unfold the rest of the table, for
+# the count **max requests in flight**: how many of the eight clients' requests were inside the app
+# at the same time.
 #
 # Now the green tick as it is meant, with something to `await`, and all three in turns.
 
@@ -138,7 +139,8 @@ comparison.plot(
 # ## The cause: the lag of the loop
 #
 # A timer on the server's loop is due every 5 ms. How late it fires is the time in which the loop
-# could do nothing for anybody. Meanwhile slow requests arrive, eight per second, 50 ms each.
+# could do nothing for anybody. Meanwhile slow requests arrive, eight per second, 50 ms each. The
+# greatest lag while a request is under way is called its **stall**.
 
 # %%
 lag = lab.loop_lag(three, "/wait/50", rate=8)
@@ -191,9 +193,9 @@ print(guess_crowd.against(threaded))
 # %% [markdown]
 # Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
 # follow the clients until the CPU is busy: the title tells how far. The blocking `async def` does
-# one at a time for any number of clients. The `def` bends at **40** (the mark), the number of
-# worker threads that FastAPI has (the default of AnyIO, the library behind it). Whoever comes 41st
-# waits for a thread. We count them:
+# one at a time for any number of clients. The `def` does **40** at a time (the mark), as many as
+# FastAPI has worker threads (the default of AnyIO, the library behind it). Whoever comes 41st waits
+# for a thread, and 40 waits of 50 ms are 800 requests per second at the very most. We count them:
 
 # %%
 at_100 = {
@@ -244,20 +246,22 @@ threads.plot(
 # %% [markdown]
 # So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But each
 # thread takes memory and, when it works, a share of the interpreter's lock (the GIL, which lets
-# one thread at a time run Python); more of them than clients find nothing to do (two windows a
-# point cannot tell them apart); and a database that takes 100 connections is not helped by 200
-# threads that ask it. All `def` handlers share this limit, the quick ones with the slow.
+# one thread at a time run Python); more of them than clients find nothing to do (if 240 look
+# better or worse than 120, mind the intervals: a point has two windows); and a database that takes
+# 100 connections is not helped by 200 threads that ask it. All `def` handlers share this limit,
+# the quick ones with the slow.
 #
 # ## Waiting for several things at once
 #
-# What `await` can do and a plain `def` cannot easily: wait for three services together. The third
-# variant tries the same with the blocking `ask`, dressed as a coroutine, which is what calling an
+# What `await` can do and a plain `def` cannot easily: wait for three services together. Three
+# handlers: the first awaits one service after the other, the second hands the three to `gather`.
+# The third does so with the blocking `ask`, dressed as a coroutine, which is what calling an
 # `async def` returns.
 #
-# Each wait takes 10 ms. How many times as fast as three waits in a row is that third variant?
+# Each wait takes 10 ms. How many times as fast as the first is the third?
 
 # %%
-guess_gather = lab.predict(..., "times as fast with three blocking calls in gather")
+guess_gather = lab.predict(..., "times as fast with three blocking calls in gather as in a row")
 
 # %%
 one_by_one, together, dressed_up = FastAPI(), FastAPI(), FastAPI()
@@ -294,7 +298,7 @@ print(guess_gather.against(gathered.speedup("gather, blocking")))
 gathered.plot(predicted={"gather, blocking": guess_gather}, counters=["max loop lag, ms"])
 
 # %% [markdown]
-# `gather` does not make things concurrent. It starts coroutines, and they take turns at each
+# `gather` alone makes nothing concurrent. It starts coroutines, and they take turns at each
 # `await` that really waits. Without one the first runs to its end before the second begins.
 #
 # ## When there is nothing to wait for
@@ -317,13 +321,13 @@ async def greet_async():
 
 small = lab.compare_requests({"def": small_def, "async def": small_async}, "/", at_least=1)
 small.plot(
-    title=f"Nothing to wait for: def costs {small.speedup()} the CPU of async def",
+    title=f"Nothing to wait for: by CPU async def is {small.speedup().times} as fast as def",
     counters=["worker threads busy"],
 )
 
 # %% [markdown]
-# There is nothing to wait for, and yet the two differ: a `def` goes to a worker thread and
-# back, an `async def` does not. Short handlers that never block belong on the loop.
+# There is nothing to wait for, and yet a `def` goes to a worker thread and back, and an `async def`
+# does not. The title tells what that costs. Short handlers that never block belong on the loop.
 #
 # ## When it hurts: work for the CPU
 #
@@ -340,15 +344,17 @@ print(inspect.getsource(compute))
 
 # %% [markdown]
 # `compute` takes about a tenth of a second. In a plain `def` it runs in a worker thread: for how
-# many milliseconds does a request stop the event loop then?
+# many milliseconds at a stretch does a request stop the event loop then? (The stall, as above: the
+# longest of them counts.)
 
 # %%
-guess_thread = lab.predict(..., "ms for which a def that computes stops the loop")
+guess_thread = lab.predict(..., "ms at a stretch for which a def that computes stops the loop")
 
 # %% [markdown]
-# `spawn` starts new interpreters. (A `fork` would copy this one with its threads, and with locks
-# that one of them happens to hold: on macOS it crashes, elsewhere it may hang.) That takes a
-# moment, so both begin before the first request: `abs` is the least that one can ask of them.
+# The pool has two processes, and `spawn` starts a new interpreter for each. (A `fork` would copy
+# this one with its threads, and with locks that one of them happens to hold: the copy may hang, and
+# on macOS it may crash.) That takes a moment, so both begin before the first request: `abs` is the
+# least that one can ask of them.
 
 # %%
 from concurrent.futures import ProcessPoolExecutor
@@ -392,8 +398,9 @@ computing.plot()
 
 # %% [markdown]
 # In `async def` the work blocks the loop as `time.sleep` did. In a thread it is not out of the way:
-# Python lets one thread compute at a time and switches every 5 ms, so the loop gets its turns late
-# (the table tells how late). In another **process** the work is out of the way.
+# Python lets one thread compute at a time, and one that wants a turn has to wait 5 ms before it may
+# ask for it. So the loop gets its turns late, again and again while the request is under way (the
+# table tells how late). In another **process** the work is out of the way.
 #
 # A process pool does not make the work shorter. It keeps it from everybody else's requests, and
 # it uses the other cores.

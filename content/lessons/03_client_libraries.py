@@ -744,29 +744,41 @@ print(mongodb)
 # %%
 import threading
 
+from pymongo.monitoring import CommandListener
 
-def executor_threads():
-    names = (thread.name for thread in threading.enumerate())
-    return sum(name.startswith("ThreadPoolExecutor") for name in names)
+
+class Threads(CommandListener):
+    """The threads that send commands, other than the one that runs the event loop."""
+
+    def __init__(self):
+        self.loop, self.others = threading.current_thread(), set()
+
+    def started(self, _event):
+        self.others |= {threading.current_thread()} - {self.loop}
+
+    def succeeded(self, _event): ...
+
+    def failed(self, _event): ...
 
 
 async def read_at_once(client, requests=50):
-    before = executor_threads()
     users = client[mongodb.database].users
     found = await asyncio.gather(*(users.find_one({"_id": i}) for i in range(requests)))
-    return [user["name"] for user in found], executor_threads() - before
+    return [user["name"] for user in found]
 
 
 async def with_pymongo():
-    async with AsyncMongoClient(mongodb.url) as client:
-        return await read_at_once(client)
+    threads = Threads()
+    async with AsyncMongoClient(mongodb.url, event_listeners=[threads]) as client:
+        return await read_at_once(client), len(threads.others)
 
 
 async def with_motor():
-    client = AsyncIOMotorClient(mongodb.url)
+    threads = Threads()
+    client = AsyncIOMotorClient(mongodb.url, event_listeners=[threads])
     found = await read_at_once(client)
     client.close()
-    return found
+    return found, len(threads.others)
 
 
 # %%

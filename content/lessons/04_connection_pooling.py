@@ -174,6 +174,7 @@ if lab.services.embedded:
 # %%
 import asyncio
 import time
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -182,7 +183,6 @@ from course_app.measure.probes.postgres import PostgresProbe
 
 TIMES = 20
 QUERY = "SELECT id, name, email FROM users WHERE id = 7"
-postgres = PostgresProbe(lab.postgres_dsn)
 
 
 async def connect_and_ask(login: dict[str, str]) -> None:
@@ -191,7 +191,7 @@ async def connect_and_ask(login: dict[str, str]) -> None:
     await conn.close()
 
 
-async def block(call) -> list[float]:
+async def block(call, postgres: PostgresProbe) -> list[float]:
     """Milliseconds of one call: how long it takes, CPU of this process, CPU of PostgreSQL."""
     postgres.start()
     began, cpu_began = time.perf_counter(), time.process_time()
@@ -209,18 +209,19 @@ async def block(call) -> list[float]:
 # %%
 async def in_turns(rounds: int) -> dict[int, np.ndarray]:
     """By login (0: the open connection), an array of rounds x 3 clocks."""
-    async with asyncpg.create_pool(lab.postgres_dsn, min_size=1, max_size=1) as pool:
-        ways = {n: partial(connect_and_ask, login) for n, login in LOGINS.items()}
-        ways[0] = partial(pool.fetchrow, QUERY)
-        seen = {n: [] for n in ways}
-        for number in range(rounds):
-            for n in list(ways) if number % 2 else reversed(ways):
-                seen[n].append(await block(ways[n]))
-        return {n: np.array(each) for n, each in seen.items()}
+    pool = asyncpg.create_pool(lab.postgres_dsn, min_size=1, max_size=1)
+    with closing(PostgresProbe(lab.postgres_dsn)) as postgres:
+        async with pool:
+            ways = {n: partial(connect_and_ask, login) for n, login in LOGINS.items()}
+            ways[0] = partial(pool.fetchrow, QUERY)
+            seen = {n: [] for n in ways}
+            for number in range(rounds):
+                for n in list(ways) if number % 2 else reversed(ways):
+                    seen[n].append(await block(ways[n], postgres))
+    return {n: np.array(each) for n, each in seen.items()}
 
 
 clocks = asyncio.run(in_turns(8))
-postgres.close()
 
 # %% [markdown]
 # Each part is a difference between two ways in the same round. (CPU can be more than the time that

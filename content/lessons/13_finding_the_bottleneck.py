@@ -211,8 +211,8 @@ plot_lines(
     rates,
     x_label="work in the handler, ms",
     y_label="requests/s, 8 users",
-    title=f"A handler without work: HttpUser sends {sent['HttpUser']:,.0f} requests/s, "
-    f"the course's generator {own[0].throughput:,.0f}",
+    title=f"One run each, a handler without work: HttpUser sent {sent['HttpUser']:,.0f} "
+    f"requests/s, the course's generator {own[0].throughput:,.0f}",
     y_log=True,
 )
 
@@ -235,8 +235,8 @@ costs = {name: test.cpu_us_per_request / own_us for name, test in tests.items()}
 plot_bars(
     [Bar("the course's generator", 1, below=f"{own_us:,.0f} µs")]
     + [Bar(name, cost, below=f"{cost * own_us:,.0f} µs") for name, cost in costs.items()],
-    title=f"One request costs HttpUser {costs['HttpUser']:.0f} times the CPU that it costs "
-    f"the course's generator, and FastHttpUser {costs['FastHttpUser']:.0f} times",
+    title=f"One run each: a request took HttpUser {costs['HttpUser']:.0f} times the CPU that it "
+    f"took the course's generator, and FastHttpUser {costs['FastHttpUser']:.0f} times",
     unit="times the CPU per request of",
 )
 

@@ -92,7 +92,7 @@ class LoopLag(Result):
         """The stall that a request of each app causes."""
         if self.wrong:
             return f"Answers were wrong. {self.wrong[0]}"
-        stalls = (f"{name}: {significant(self.stall(name).estimate)} ms" for name in self.series)
+        stalls = (f"{name}: {self.stall(name):significant} ms" for name in self.series)
         return f"One request stalls the loop - {'; '.join(stalls)}"
 
     def rows(self) -> list[tuple[str, ...]]:

@@ -30,7 +30,8 @@ class Prediction:
         found = measured if isinstance(measured, Interval) else _counted(measured)
         if math.isnan(found.estimate):
             return f"This system does not tell how many {self.what}."
-        said = f"{found:significant}" if found.high > found.low else f"{found.estimate:,g}"
+        whole = found.low == found.high
+        said = f"{found.estimate:,g}" if whole else found.times.removesuffix(" times")
         if self.value is None:
             return f"Measured {said} {self.what}; nothing was predicted."
         if self.keep:

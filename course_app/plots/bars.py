@@ -38,6 +38,13 @@ _EACH = " / request"
 Predicted = float | Prediction | Mapping[str, float | Prediction] | None
 
 
+_SPEED_UPS = {
+    "p50": "times as fast",
+    "throughput": "times the throughput of",
+    "cpu": "times as fast by CPU",
+}
+
+
 @dataclass(frozen=True)
 class Bar:
     """One bar: a factor, its interval where there is one, a prediction, and what was counted."""
@@ -77,7 +84,7 @@ def plot_comparison(
         bars.append(
             Bar(variant.name, interval.estimate, interval, wanted, _below(result, i, labels))
         )
-    return plot_bars(bars, title=message)
+    return plot_bars(bars, title=message, unit=_SPEED_UPS[metric or result.metric])
 
 
 def plot_bars(bars: Sequence[Bar], *, title: str, unit: str = "times as fast") -> Figure:

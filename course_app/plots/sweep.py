@@ -6,7 +6,7 @@ from math import isnan
 import numpy as np
 from matplotlib.axes import Axes
 
-from course_app.measure.statistics import significant
+from course_app.measure.statistics import Floats, Interval, significant
 from course_app.measure.sweep import UNITS, Point, Sweep
 from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.labels import EndLabel, label_ends
@@ -38,7 +38,7 @@ def plot_sweep(
         metric: ``throughput``, ``p50``, ``p99`` or ``cpu``; the sweep's own if not given.
         x_log: logarithmic axis; decided by the range if not given. The same for ``y_log``.
         marks: parameter values to mark with a vertical line and a text, such as a knee.
-        crossing: mark where the first two series cross.
+        crossing: mark where the first two series cross, between the limits of their windows.
     """
     metric = metric or result.metric
     message = title or _message(result, metric)
@@ -49,10 +49,7 @@ def plot_sweep(
     }
     if not lines:
         return nothing_known(message)
-    found = dict(marks or {})
-    if crossing:
-        unit = result.parameter.partition(", ")[2]
-        found |= {x: f"equal at {significant(x)} {unit}".rstrip() for x in crossings(lines)[:1]}
+    unit = result.parameter.partition(", ")[2]
     label = _NAMES.get(metric, UNITS.get(metric, metric))
     return plot_lines(
         lines,
@@ -61,7 +58,8 @@ def plot_sweep(
         title=message,
         x_log=x_log,
         y_log=y_log,
-        marks=found,
+        marks=marks,
+        crossing=f"equal at {{:significant}} {unit}".rstrip() if crossing else None,
     )
 
 
@@ -96,12 +94,15 @@ def plot_lines(
     marks: Mapping[float, str] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
     laws: Collection[str] = (),
+    crossing: str | None = None,
 ) -> Figure:
     """Any lines with intervals, in the style of a sweep; NaN limits draw no interval.
 
     Args:
         names: by line, a word for each of its points.
         laws: lines that were computed, not measured: thin, and without markers.
+        crossing: what to write where the first two lines cross, if they do; its braces stand
+            for the interval of x, such as ``"equal at {:.0f} rows"``.
     """
     with styled():
         canvas = titled(title)
@@ -111,6 +112,9 @@ def plot_lines(
         axes.set_ylabel(y_label)
         for x, text in (marks or {}).items():
             _mark(axes, x, text)
+        if crossing and (found := _crossing(axes, *list(lines.values())[:2])):
+            axes.axvspan(found.low, found.high, color=MUTED, alpha=0.12, linewidth=0)
+            _mark(axes, found.estimate, crossing.format(found))
         for index, (line, points) in enumerate(lines.items()):
             _name_points(axes, index, points, (names or {}).get(line, ()))
         label_lines(axes, lines, laws)
@@ -146,19 +150,37 @@ def label_lines(
     label_ends(axes, labels)
 
 
-def crossings(lines: Mapping[str, Sequence[LinePoint]]) -> list[float]:
-    """Parameter values at which the first two lines cross, interpolated between points."""
-    if len(lines) < 2:
-        return []
-    first, second = (np.array(points) for points in list(lines.values())[:2])
-    gap = np.log(first[:, 1]) - np.log(second[:, 1])
-    x = first[:, 0]
-    found = []
-    for i in range(gap.size - 1):
-        if gap[i] * gap[i + 1] < 0:
-            share = gap[i] / (gap[i] - gap[i + 1])
-            found.append(float(x[i] + share * (x[i + 1] - x[i])))
-    return found
+def _crossing(
+    axes: Axes, first: Sequence[LinePoint], second: Sequence[LinePoint]
+) -> Interval | None:
+    """Where two drawn lines first meet, if they do; the limits are where those of their points do.
+
+    Interpolated as the lines are drawn: on a logarithmic axis between logarithms.
+    """
+    drawn = [
+        np.log if scale == "log" else np.asarray for scale in (axes.get_xscale(), axes.get_yscale())
+    ]
+    points = np.array([first, second], dtype=np.float64)
+    x, y = drawn[0](points[0, :, 0]), drawn[1](points[:, :, 1])
+    limits = drawn[1](np.where(np.isfinite(points[:, :, 2:]), points[:, :, 2:], points[:, :, 1:2]))
+    gap = y[0] - y[1]
+    least, most = limits[0, :, 0] - limits[1, :, 1], limits[0, :, 1] - limits[1, :, 0]
+    changes = np.flatnonzero(gap[:-1] * gap[1:] < 0)
+    if not changes.size:
+        return None
+    rises = gap[changes[0] + 1] > 0
+    soonest, latest = (most, least) if rises else (least, most)
+    places = np.array(
+        [_zero(x, gap, x[0]), _zero(x, soonest, x[0]), _zero(x, latest, x[-1])], dtype=np.float64
+    )
+    return Interval(*(np.exp(places) if axes.get_xscale() == "log" else places).tolist())
+
+
+def _zero(x: Floats, y: Floats, otherwise: float) -> float:
+    """Where straight lines between the points (x, y) first pass zero; ``otherwise`` if nowhere."""
+    for i in np.flatnonzero(y[:-1] * y[1:] < 0):
+        return float(x[i] + y[i] / (y[i] - y[i + 1]) * (x[i + 1] - x[i]))
+    return otherwise
 
 
 def _line(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:

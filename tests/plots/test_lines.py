@@ -1,6 +1,7 @@
 """Words beside points, crossings, and who passes when."""
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,11 @@ def test_what_was_computed_is_a_thin_line_without_markers(drawn: list[dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("parameter", "said"), [("limit, requests", "equal at 3.0 requests"), ("rows", "equal at 3.0")]
+    ("parameter", "said"),
+    [
+        ("limit, requests", "equal at 3.0 [3.0, 3.0] requests"),
+        ("rows", "equal at 3.0 [3.0, 3.0]"),
+    ],
 )
 def test_a_crossing_has_the_unit_of_its_parameter(
     parameter: str, said: str, written: dict[str, Any]
@@ -94,6 +99,50 @@ def test_a_crossing_has_the_unit_of_its_parameter(
     swept = Sweep(parameter, "p50", {"up": line(1, 4), "down": line(4, 1)}, "GET /", NOISE)
     plot_sweep(swept, crossing=True)
     assert said in written
+
+
+def test_a_crossing_is_where_the_drawn_lines_meet_between_the_meetings_of_their_limits(
+    written: dict[str, Any],
+) -> None:
+    rising = [(x, x, x / 2, 2 * x) for x in (1.0, 100.0)]
+    flat = [(x, 10.0, nan, nan) for x in (1.0, 100.0)]
+    lines = {"rising": rising, "flat": flat}
+    for log, said in ((True, "at 10 [5, 20]"), (False, "at 10 [5, 20]")):
+        written.clear()
+        plots.plot_lines(
+            lines, x_label="", y_label="", title="", x_log=log, y_log=log, crossing="at {:.0f}"
+        )
+        assert said in written
+    # On a logarithmic axis the line from (1, 1) to (100, 10000) is straight, and passes 100 at 10.
+    steep = [(1.0, 1.0, nan, nan), (100.0, 1e4, nan, nan)]
+    level = [(x, 100.0, nan, nan) for x in (1.0, 100.0)]
+    for other, said in ((level, "at 10 [10, 10]"), (flat, "at 3 [3, 3]")):
+        written.clear()
+        plots.plot_lines(
+            {"steep": steep, "level": other},
+            x_label="",
+            y_label="",
+            title="",
+            x_log=True,
+            y_log=True,
+            crossing="at {:.0f}",
+        )
+        assert said in written
+
+
+def test_limits_that_never_meet_leave_a_crossing_open_to_the_end(written: dict[str, Any]) -> None:
+    rising = [(1.0, 1.0, 0.5, 100.0), (100.0, 100.0, 5.0, 200.0)]
+    flat = [(x, 10.0, nan, nan) for x in (1.0, 100.0)]
+    plots.plot_lines(
+        {"rising": rising, "flat": flat},
+        x_label="",
+        y_label="",
+        title="",
+        x_log=True,
+        y_log=True,
+        crossing="at {:.0f}",
+    )
+    assert "at 10 [1, 100]" in written
 
 
 def test_the_name_of_a_short_first_stretch_stays_right_of_the_axis(
