@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,8 @@ from course_app.services import start_services
 PATIENTS = Path(__file__).resolve().parents[2] / "tests" / "clinic"
 #: What the house promises: the right cause first, confirmed, with its place, but for one.
 MOST_MISSED = 1
+#: Two medians of short windows differ by so much without a reason.
+_NOISE = 1.2
 HEALTHY = "healthy"
 
 
@@ -37,6 +39,9 @@ class Diagnosis:
         place: whether the first finding names the function in the answer.
         cured: whether this is the cured twin.
         failed: why it could not be examined; empty if it was.
+        bounds: by route, how many times as fast its first finding says that it gets at most (the
+            upper limit); 1 for causes that cost no time.
+        p50_ms: by route and number of clients.
     """
 
     patient: str
@@ -48,6 +53,16 @@ class Diagnosis:
     cured: bool
     seconds: float
     failed: str = ""
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    p50_ms: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
+
+    def gains(self, cured: "Diagnosis") -> list[float]:
+        """How many times as fast the twin answers the first route with a bound, by clients."""
+        for route in self.bounds:
+            mine, theirs = self.p50_ms.get(route, {}), cured.p50_ms.get(route, {})
+            pairs = [(mine[n], theirs[n]) for n in mine.keys() & theirs.keys()]
+            return [sick / well for sick, well in pairs if sick and well]
+        return []
 
     @property
     def right(self) -> bool:
@@ -129,6 +144,8 @@ def _diagnosis(
         place=bool(report.confirmed) and _same_place(report.confirmed[0], answer["where"]),
         cured=cured,
         seconds=seconds,
+        bounds={f.route: f.at_most.high for f in report.confirmed[:1] if f.gain},
+        p50_ms={route.route: route.p50_ms for route in report.routes},
     )
 
 
@@ -161,6 +178,14 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
     still = [d for d in cured if not d.right]
     mistaken = [d for d in sick if d.first and d.first != d.cause]
     most = max((d.seconds for d in found), default=0.0)
+    twins = {d.patient: d for d in cured}
+    # A bound was found with one number of clients or another: it has to hold with one of them.
+    passed = {
+        d.patient: f"{max(d.bounds.values()):.1f} < {min(gains):.1f}"
+        for d in sick
+        if d.patient in twins and (gains := d.gains(twins[d.patient]))
+        if min(gains) > _NOISE * max(d.bounds.values())
+    }
     return BenchResult(
         title=f"The clinic: {len(sick)} patients, their twins, {len(healthy)} healthy apps",
         columns=("patient", "cause", "first confirmed", "further", "suspected", "place", "right"),
@@ -170,6 +195,7 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
             f"{hits} of {len(sick)}": hits >= len(sick) - MOST_MISSED,
             f"no confirmed finding on healthy apps: {len(alarms)}": not alarms,
             f"no cured twin keeps its cause: {len(still)} do": not still,
+            f"no twin is faster than the bound that was given: {len(passed)} are": not passed,
             f"each within 60 s: the longest took {most:.0f} s": most <= 60,
         },
         figures={
@@ -177,6 +203,7 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
             "false_alarms": [d.patient for d in alarms],
             "mistaken": {d.patient: d.first for d in mistaken},
             "missed": [d.patient for d in sick if not d.first],
+            "bounds_passed": passed,
             "still_sick": [d.patient for d in still],
             "seconds": {f"{d.patient}{' cured' * d.cured}": d.seconds for d in found},
             "failed": {d.patient: d.failed for d in found if d.failed},
