@@ -208,7 +208,9 @@ for factory, paths in PATIENTS.items():
     reports[factory] = lab.examine(
         f"course_app.apps.clinic:{factory}", mix(*asked) if len(asked) > 1 else asked[0], seconds=12
     )
-reports["create_parcels"]
+
+# %% tags=["readme"]
+reports["create_authors"]
 
 # %%
 YOURS = {
