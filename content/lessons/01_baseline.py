@@ -152,8 +152,8 @@ plot_bars(
 # The cause is in the counts: **one more asyncio task for each request**. `BaseHTTPMiddleware` runs
 # the rest of the app in a task of its own and passes the response through an in-memory stream. The
 # pure ASGI version only calls a function. (One task per request is that of uvicorn, the server.
-# That other task ends a little after the answer. Where the table counts more requests in flight
-# than the one client has sent, it is for that.)
+# That other task ends a little after the answer, which is why the table may count more requests in
+# flight than the one client has sent.)
 
 # %% [markdown]
 # ## How dear is the ground?
@@ -242,7 +242,7 @@ add_hard_cases(pure)
 
 # %% [markdown]
 # Twenty clients ask `/blocking` at the same time, so the last to be served waits for 400 ms. What
-# is the most that one of their headers will say?
+# is the most that one of their headers will say, in ms?
 
 # %%
 guess_header = lab.predict(..., "ms in the header that says the most")

@@ -651,7 +651,7 @@ lab.verdict(
 #   find out whether the time goes to the database, to fetching rows or to making objects.
 # - [Clients](https://www.python-httpx.org/advanced/clients/) in httpx's: what a client that is
 #   shared saves.
-# - Migrate to [PyMongo
+# - [Migrate to PyMongo
 #   Async](https://www.mongodb.com/docs/languages/python/pymongo-driver/current/reference/migration)
 #   in PyMongo's: what to change in code for Motor, and MongoDB's own benchmark of the two.
 #

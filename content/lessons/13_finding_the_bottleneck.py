@@ -58,8 +58,8 @@ guess = lab.predict(..., "times as fast with a stage that costs nothing")
 # ## The suspects
 #
 # A newsroom with three pages. A stage is a function of the pool and of the page so far. Two or
-# three lines each, nine in all, and one of them is slow: which one follows from `SEED`. Change it,
-# and everything below finds another culprit.
+# three lines each, nine in all, and one of them is slow: which one follows from `SEED`. With
+# another seed it may be another one, and everything below looks for it anew.
 
 # %%
 from course_app.apps.newsroom import SOUND, create_newsroom, replaced
@@ -167,9 +167,10 @@ class Client({user}):
 """
 
 # %% [markdown]
-# Locust has two clients: `HttpUser`, made of the library requests, and `FastHttpUser`. It can also
-# be **distributed**: a master collects what several workers measure, on one machine or on many.
-# Then the course's own generator does the same. The users leave when they are done.
+# Locust has two clients: `HttpUser`, built on the library requests, and `FastHttpUser`, built on
+# geventhttpclient. It can also be **distributed**: a master collects what several workers
+# measure, on one machine or on many. Then the course's own generator does the same. The users leave
+# when they are done.
 
 # %% [markdown]
 # One server, a handler without work, eight users: how many times as many requests per second does
@@ -353,9 +354,10 @@ print(f"Among sixteen the largest share is {blamed}'s", "too." if blamed == culp
 # %% [markdown]
 # A stopwatch around an `await` runs until the event loop comes back to it. Under load the loop is
 # busy with other requests' Python, and the time that they take is booked to whoever waits; so is
-# the wait for one of the pool's connections. A quick query looks slow, and the culprit looks
-# innocent. The spans of a tracer (the bars of the waterfall) do the same. So time shares alone, and
-# look at queues from outside ([lesson 15](15_overload.ipynb)).
+# the wait for one of the pool's connections. So a quick query may look slow, and the culprit
+# innocent: the last line says whether it did. The spans of a tracer (the bars of the waterfall) are
+# stopwatches, too. Take shares of time with one request at a time, and look at queues from outside
+# ([lesson 15](15_overload.ipynb)).
 #
 # The culprit's code, and then the same stage as it should be:
 
@@ -414,8 +416,9 @@ plot_amdahl(
 # %% [markdown]
 # The curve is the law, the shares come from the stopwatches: both were known before anything was
 # changed. So you can know what a change is worth at most before you make it. Free stages belong at
-# the curve or below it: a client also waits for what no stopwatch in the app sees. Where the share
-# is small, an evening of clever work ends near 1.
+# the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot a little
+# above it is no contradiction: the shares are from another run, and have an error of their own.)
+# Where the share is small, an evening of clever work ends near 1.
 #
 # ## The cause, counted
 #

@@ -100,8 +100,8 @@ print(f"capacity: {capacity:.0f} reports/s; a report takes {service_ms.mean():.2
 guess_mean = lab.predict(..., "ms on average at 0.9 of the capacity")
 
 # %% [markdown]
-# Pollaczek and Khinchine found in 1930 how long one waits on average before one that serves one at
-# a time, first come, first served: *rate x mean of the squared service times / (2 x (1 -
+# Pollaczek (1930) and Khinchine (1932) found how long one waits on average, where visitors come at
+# random and are served one at a time: *rate x mean of the squared service times / (2 x (1 -
 # utilisation))*. All of it is known before the crowd comes, but for the way there and back: the
 # first dot below tells that.
 
@@ -174,16 +174,18 @@ print(f"By the law {waits:.0%} of the latency at 0.9 is waiting.")
 # That waiting is made by nothing but chance: visitors that happen to come together. The curve
 # bends up, each step costs more than the one before. This is why the plan below leaves a headroom.
 #
-# Where the law stops: a handler that **waits** (the other line) serves many at once, it has no
-# queue of this kind. Several workers share their visitors, and wait less. At 1 and above there is
-# no mean at all: the queue grows for as long as the rush lasts. And a program that takes the core
-# away for a while makes service longer than it was when we measured it: then dots lie above.
+# Where the law stops: a handler that **waits** (it has a line of its own) serves many at once, it
+# has no queue of this kind. Several workers share their visitors, and wait less. At 1 and above
+# there is no mean at all: the queue grows for as long as the rush lasts. And a program that takes
+# the core away for a while makes service longer than it was when we measured it: then dots lie
+# above.
 #
 # ## The cliff
 #
 # Beyond the capacity the question changes. Say that an answer is of use within 100 ms. **Goodput**
 # is the number of such answers per second; throughput counts late ones, too. At 1.2 times the
 # capacity one visitor in six is too many. How many of the answers will be in time, in per cent?
+# (Rates of answers leave out the first three tenths of the time, here and below.)
 
 # %%
 guess_in_time = lab.predict(..., "% of the answers in time, at 1.2 times the capacity")
@@ -348,8 +350,9 @@ for name, crowd in runs.items():
 # %% [markdown]
 # You seldom own both sides. A service that sheds does not depend on its clients' manners.
 #
-# The whole of it, pure ASGI, to be copied. How late the loop is tells a timer that beats while
-# requests are under way:
+# Here is the class, pure ASGI, to be copied. A timer that beats while requests are under way tells
+# how late the loop is. (Its file, `course_app/apps/shedding.py`, has the imports, too, and
+# `BEAT_SECONDS = 0.005`.)
 
 # %%
 Code(inspect.getsource(Shedding), language="python")
@@ -359,12 +362,12 @@ Code(inspect.getsource(Shedding), language="python")
 #
 # Here are the usual remedies, all against one and a half times the capacity, with visitors that
 # hang up after 100 ms and do not come back. First: **a limit on requests in flight**, and
-# **deadlines**: the proxy notes when it took a request (`X-Request-Start`), and what is too old by
-# the time the app begins is refused.
+# **deadlines**: a proxy notes when it took a request (`X-Request-Start`; here the generator does),
+# and what is too old by the time the app begins is refused.
 
 # %% [markdown]
 # At most ten requests may be in flight: how much of the capacity is then answered in time, in per
-# cent?
+# cent, once the first three tenths of the time are over?
 
 # %%
 guess_limit = lab.predict(..., "% of the capacity answered in time, with ten in flight at most")
@@ -467,6 +470,9 @@ plot_counts(
 )
 
 # %% [markdown]
+# The bars count all visitors, also the first ones, who met a short queue. The shares in the title
+# leave out the first three tenths of the time.
+#
 # - **In flight**: a handler that computes does not let go of the loop until it is done. There is
 #   never more than one in the app; the queue stands before it, where no counter in the app sees
 #   it.
@@ -570,15 +576,17 @@ for name, (under_way, finished, later) in ends.items():
     print(f"{name}: {finished} of {under_way} under way were answered; {later} came too late")
 
 # %% [markdown]
-# uvicorn lets the requests that it has begun finish, unless it is given no time for it. Who comes
-# later is refused: the load balancer has to send them elsewhere *before* the signal (take the
-# worker out, wait, then SIGTERM), and give it longer than the longest request takes.
+# uvicorn lets the requests that it has begun finish. Given no time, it cancels those that are still
+# under way a tenth of a second after it has closed its door; and it looks for the signal ten times
+# a second, so that some of them finish even then. Once the door is closed, who comes is refused:
+# the load balancer has to send them elsewhere *before* the signal (take the worker out, wait, then
+# SIGTERM), and give it longer than the longest request takes.
 #
 # ## A plan
 #
-# Three measured numbers make a plan: CPU per request, memory of a worker, and the headroom that
-# the law of the queue asks for. **Workers = rate x CPU per request / 0.7**. For a thousand reports
-# a second, with a pool of 5 connections in each worker:
+# Two measured numbers make a plan, CPU per request and the memory of a worker, and the headroom
+# that the law of the queue asks for. **Workers = rate x CPU per request / 0.7**. For a thousand
+# reports a second, with a pool of 5 connections in each worker:
 
 # %%
 import math
