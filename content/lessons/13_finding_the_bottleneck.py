@@ -224,7 +224,8 @@ plot_lines(
 
 # %%
 for name in HOW:
-    enough = [ms for ms in WORK_MS if rates[name][WORK_MS.index(ms)][1] > 0.9 * own[ms].throughput]
+    keeps_up = [rate > 0.9 * own[ms].throughput for ms, rate, *_ in rates[name]]
+    enough = [ms for n, ms in enumerate(WORK_MS) if all(keeps_up[n:])]
     print(f"{name:>17} keeps up", f"from {enough[0]} ms of work on" if enough else "nowhere here")
 
 # %%

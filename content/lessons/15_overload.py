@@ -548,7 +548,7 @@ import threading
 
 
 def terminated(*arguments: str) -> tuple[int, int, int]:
-    """Under way at SIGTERM, how many of them were answered, and how many came later."""
+    """Under way at SIGTERM and answered of them; those who came later and found nobody."""
     moment = []
 
     def terminate(server):
@@ -568,12 +568,13 @@ def terminated(*arguments: str) -> tuple[int, int, int]:
     visits = came.visits
     before = visits.start_ns < moment[0]
     under_way = before & (visits.end_ns > moment[0])
-    return int(under_way.sum()), int((under_way & visits.right).sum()), int((~before).sum())
+    refused = ~before & ~visits.right
+    return int(under_way.sum()), int((under_way & visits.right).sum()), int(refused.sum())
 
 
 ends = {"uvicorn": terminated(), "given 0 s": terminated("--timeout-graceful-shutdown", "0")}
-for name, (under_way, finished, later) in ends.items():
-    print(f"{name}: {finished} of {under_way} under way were answered; {later} came too late")
+for name, (under_way, finished, refused) in ends.items():
+    print(f"{name}: {finished} of {under_way} under way were answered; {refused} came too late")
 
 # %% [markdown]
 # uvicorn lets the requests that it has begun finish. Given no time, it cancels those that are still

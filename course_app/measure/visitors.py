@@ -100,7 +100,7 @@ class Visitors(Result):
         return float(np.nanmean(self.visits.waited_ms))
 
     def over_time(self, step_seconds: float = 0.25) -> Mapping[str, tuple[Floats, Floats]]:
-        """Visitors, attempts and good answers per second, each by the beginnings of steps."""
+        """Visitors, attempts and good answers per second, each by the beginnings of whole steps."""
         visits = self.visits
         first = visits.attempt == 0
         found = {
@@ -108,7 +108,7 @@ class Visitors(Result):
             "attempts": visits.start_ns,
             "good answers": visits.end_ns[self.served_in_time],
         }
-        edges = np.arange(0.0, self.seconds + step_seconds / 2, step_seconds)
+        edges = step_seconds * np.arange(int(self.seconds / step_seconds + 1e-9) + 1)
         return {
             what: (edges[:-1], np.histogram(self._since(at), edges)[0] / step_seconds)
             for what, at in found.items()

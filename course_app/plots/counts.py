@@ -22,7 +22,7 @@ def plot_counts(
 ) -> Figure:
     """A bar for each situation, divided into kinds, each part with its number.
 
-    A kind's name stands in its longest part.
+    A kind's name stands in its longest part, if that has room for a number at all.
 
     Args:
         counts: by situation, how often each kind came; kinds keep their look in all bars.
@@ -62,7 +62,7 @@ def _numbers(
 ) -> None:
     named = values.index(max(values))
     for row, (value, start) in enumerate(zip(values, starts, strict=True)):
-        if row != named and value < _ROOM_FOR_NUMBER * longest:
+        if value < _ROOM_FOR_NUMBER * longest:
             continue
         axes.text(
             start + value / 2,

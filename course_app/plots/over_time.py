@@ -127,7 +127,8 @@ def plot_over_time(
         canvas = titled(title)
         axes = canvas.add_subplot()
         labels = []
-        for index, (name, (seconds, values)) in enumerate(series.items()):
+        for index, (name, points) in enumerate(series.items()):
+            seconds, values = _held(points) if steps else points
             style = look(index)
             drawing = "steps-post" if steps else "default"
             axes.plot(seconds, values, color=style.color, linestyle=style.line, drawstyle=drawing)
@@ -143,15 +144,22 @@ def plot_over_time(
         return finish(canvas, title)
 
 
+def _held(points: Series) -> Series:
+    """With the end of the last step, which is as long as the one before."""
+    seconds, values = points
+    if len(seconds) < 2:
+        return points
+    return np.append(seconds, 2 * seconds[-1] - seconds[-2]), np.append(values, values[-1])
+
+
 def _rows_over_time(
     series: Mapping[str, Series], y_label: str, title: str, x_label: str, steps: bool
 ) -> Figure:
     with styled():
         canvas = titled(title)
         grid = canvas.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        for index, (axes, (name, (seconds, values))) in enumerate(
-            zip(grid, series.items(), strict=True)
-        ):
+        for index, (axes, (name, points)) in enumerate(zip(grid, series.items(), strict=True)):
+            seconds, values = _held(points) if steps else points
             style = look(index)
             drawing = "steps-post" if steps else "default"
             axes.plot(seconds, values, color=style.color, drawstyle=drawing, linewidth=1.4)
