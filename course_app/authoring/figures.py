@@ -37,7 +37,7 @@ def save_figures(notebook: NotebookNode, root: Path, slug: str) -> list[Path]:
 def _picture(output: Any) -> str:
     """The picture of an output; empty if there is none."""
     if shown := picture(output):
-        return shown.svg
+        return shown.svg or ""
     text = "".join(output.get("data", {}).get("text/plain", ""))
     return _terminal(text) if text else ""
 

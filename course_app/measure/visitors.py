@@ -108,7 +108,8 @@ class Visitors(Result):
             "attempts": visits.start_ns,
             "good answers": visits.end_ns[self.served_in_time],
         }
-        edges = step_seconds * np.arange(int(self.seconds / step_seconds + 1e-9) + 1)
+        steps = int(self.seconds / step_seconds + 1e-9)
+        edges = np.linspace(0.0, steps * step_seconds, steps + 1)
         return {
             what: (edges[:-1], np.histogram(self._since(at), edges)[0] / step_seconds)
             for what, at in found.items()
