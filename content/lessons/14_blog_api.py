@@ -100,6 +100,7 @@ def in_order() -> list[tuple]:
 
 
 with psycopg.connect(lab.postgres_dsn, autocommit=True) as connection:
+    connection.execute("DROP TABLE IF EXISTS indexed_posts")
     connection.execute("CREATE TABLE indexed_posts (LIKE posts INCLUDING ALL)")
     connection.execute("INSERT INTO indexed_posts SELECT * FROM posts")
     connection.execute(f"ALTER TABLE indexed_posts ALTER id RESTART WITH {lab.posts + 1}")
