@@ -60,7 +60,7 @@ guess = lab.predict(..., "ms for the slowest request for the stock beside one fo
 
 # %%
 shop = clinic.create_shop()
-beside = lab.bystanders({"the shop": shop}, "/prices/1", "/stock/1", seconds=0.3, repeats=3)
+beside = lab.bystanders({"the shop": shop}, "/prices/1", "/stock/1", every_ms=2, seconds=0.2)
 waited = beside.slowest("the shop")
 print(guess.against(waited))
 beside.plot(title=f"One price keeps the stock waiting for {waited:.0f} ms")
@@ -146,8 +146,9 @@ guess_crowd = lab.predict(..., "times as many requests per second with 16 client
 customers = get("/parcels/{n}", n=uniform(1, lab.users))
 parcels = clinic.create_parcels(dsn)
 crowds = lab.sweep({"parcels": parcels}, customers, values=[1, 2, 4, 8, 16], windows=2)
-print(guess_crowd.against(crowds.growth("parcels", 2, 16)))
-crowds.plot()
+crowded = crowds.growth("parcels", 2, 16)
+print(guess_crowd.against(crowded))
+crowds.plot(title=f"16 clients get {crowded.times} as many answers as two")
 
 # %%
 lab.trace(parcels, "/parcels/1").plot()
