@@ -390,7 +390,7 @@ async def compute_in_a_process():
 computing = lab.loop_lag(
     {"async def": on_the_loop, "def": in_a_thread, "process pool": in_a_process},
     "/",
-    requests=6,
+    requests=10,
     rate=5,
 )
 print(guess_thread.against(computing.stall("def")))

@@ -21,7 +21,7 @@ from course_app.serving import ThreadServer
 
 _WARMUP_REQUESTS = 2
 #: Timers are not exact enough to tell smaller stalls from none.
-_LEAST_STALL_MS = 0.1
+_LEAST_STALL_MS = 0.5
 
 
 @dataclass(frozen=True)
