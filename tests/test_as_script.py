@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from course_app import explore
@@ -49,8 +50,9 @@ def test_sliders_leave_a_figures_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def measure(clients: int) -> Any:
-        return SimpleNamespace(throughput=100.0 * clients, p50_ms=10.0)
+        each = np.array([99.0, 100.0, 101.0]) * clients
+        return SimpleNamespace(throughput=100.0 * clients, throughputs=each, p50_ms=10.0)
 
     monkeypatch.delenv(explore.HEADLESS, raising=False)
     explore.explore(measure, clients=[1, 2])
-    assert capsys.readouterr().out.startswith("Highest throughput tried: 200 requests/s")
+    assert capsys.readouterr().out.startswith("Highest throughput tried: 200 [")
