@@ -1,6 +1,7 @@
 """Which tests measure, and fixtures that more than one room's tests use."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
 # Tests that call make are no part of the make that started them: it would announce its folders.
 for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
     os.environ.pop(name, None)
+
+# Shells start what runs in the background with interrupts ignored; tests interrupt what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
