@@ -45,7 +45,7 @@ class Ran:
     def assert_every_cell_answered(self) -> None:
         """Every cell ran, none failed, and asyncio lost nothing."""
         cells = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
-        assert self.errors == []
+        assert self.errors == [], self.errors
         assert self.statuses == ["ok"] * len(cells)
         assert not LOST.search(self.stderr), self.stderr
 

@@ -464,6 +464,8 @@ def kill_a_worker(server) -> set[int]:
     return before
 
 
+# Some are started anew, if this cell has ended them before.
+servers |= {program: serve(2, program) for program, s in servers.items() if not s.processes()}
 before = {program: kill_a_worker(server) for program, server in servers.items()}
 time.sleep(2)
 after = {program: {p.pid for p in server.processes()} for program, server in servers.items()}

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 16 - The clinic
 #
-# Fifteen lessons began with the cause. Life begins with a complaint: "it has become slow". Here
-# are four, from four apps that you have not seen. You say where you would look first, look there
-# with the lab's instruments, name the cause, mend it and prove the gain. Then `lab.examine` does
-# the same on its own, and you see where it is better than you and where it is worse. At the end
-# stands the only app that matters: yours. It takes about a minute and a half of measuring.
+# Fifteen lessons began with the cause. Life begins with a complaint: "it has become slow". Here are
+# four, from four apps that you have not seen. Stop after each and say where you would look first.
+# Then look there with the lab's instruments, name the cause, mend it and prove the gain. Then
+# `lab.examine` does the same on its own, and you see where it is better than you and where it is
+# worse. At the end stands the only app that matters: yours. It takes about a minute and a half of
+# measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -48,8 +49,8 @@ dsn = lab.postgres_dsn
 # > *Since our prices come from the wholesaler, everything is slow at noon. Even the stock, which
 # > asks nobody. The server has CPU to spare, and we have no database.*
 #
-# Before you look: how long does a request for the stock wait, if one request for a price is under
-# way? Alone it waits for nobody. Write your guess in place of the dots.
+# A price alone takes a good 12 ms. How long does a request for the stock wait, if one request for a
+# price is under way? Alone it waits for nobody. Write your guess in place of the dots.
 
 # %%
 guess = lab.predict(..., "ms for the slowest request for the stock beside one for a price")
@@ -63,7 +64,7 @@ shop = clinic.create_shop()
 beside = lab.bystanders({"the shop": shop}, "/prices/1", "/stock/1", every_ms=2, seconds=0.2)
 waited = beside.slowest("the shop")
 print(guess.against(waited))
-beside.plot(title=f"One price keeps the stock waiting for {waited:.0f} ms")
+beside.plot(title=f"One price keeps the stock waiting for up to {waited:.0f} ms")
 
 # %% [markdown]
 # And who holds the loop? A second look, independent of the first: the stacks of its thread.
@@ -73,7 +74,7 @@ lab.profile(shop, "/prices/1", seconds=0.5).plot()
 
 # %% [markdown]
 # **Cause: a blocking call in `async def`** ([lesson 02](02_async.ipynb)). Two looks: others wait,
-# and the stack says for which line. The smallest repair takes one word away, `async`. Then calls
+# and the stack says in which function. The smallest repair takes one word away, `async`. Then calls
 # wait in threads, and FastAPI has forty. How many times as many requests for prices and stock, half
 # of them each, do four clients then get through?
 
@@ -137,7 +138,7 @@ mended_authors.plot(title=f"One statement with a join: {mended_authors.speedup()
 # Nothing works, and everybody waits: perhaps for each other. Then more clients bring no more
 # answers from some number on, and that number says how many may do something at a time. Here one
 # request takes 15 ms and a little, most of it in another service. How many times as many answers
-# per second do sixteen clients get as two?
+# per second do sixteen clients get as two? If nobody waited for anybody, it would be at most eight.
 
 # %%
 guess_crowd = lab.predict(..., "times as many requests per second with 16 clients as with 2")
@@ -156,9 +157,10 @@ lab.trace(parcels, "/parcels/1").plot()
 # %% [markdown]
 # **Cause: a connection is held while another service is awaited** ([lesson
 # 04](04_connection_pooling.ipynb)). The pool has four connections. A request keeps one until it has
-# its answer, and uses it for the one short span of SQL in the waterfall: 4 / 15 ms allow some 270
-# requests per second, whatever the machine. A larger pool moves that limit, and takes more of
-# PostgreSQL's connections to hold them idle. Give the connection back first:
+# its answer, as the late "reset connection" in the waterfall shows, and uses it for two short
+# spans: 4 / 15 ms allow at most 267 requests per second, whatever the machine. A larger pool moves
+# that limit, and takes more of PostgreSQL's connections, mostly idle. Give the connection back
+# first:
 
 # %%
 mended_parcels = lab.compare(
@@ -187,14 +189,15 @@ lab.profile(profiles, reader, seconds=0.5).plot()
 
 # %% [markdown]
 # One statement by primary key, a pool, a small answer; the rest is the framework and the driver, at
-# many small places. There is **no cause** on our list. More throughput would be a second worker
-# ([lesson 12](12_workers.ipynb)). To say so is an answer, and it may save somebody a month.
+# many small places. It has **none of the causes** that these lessons taught. More throughput would
+# be a second worker ([lesson 12](12_workers.ipynb)). To say so is an answer, and it may save
+# somebody a month.
 #
 # ## The same by `lab.examine`
 #
 # It loads an app in a process of its own, asks each route alone and then all with more and more
-# clients, watches from inside and from the servers' side, and names a cause only where two
-# independent looks agree. Otherwise the cause is *suspected*. It knows fifteen causes and no app.
+# clients, watches from inside and from the servers' side, and confirms a cause only where two
+# independent looks agree. With one look it is *suspected*. It knows fifteen causes and no app.
 
 # %%
 PATIENTS = {
@@ -221,13 +224,17 @@ YOURS = {
     "create_profiles": "healthy",
 }
 for factory, report in reports.items():
-    said = [f"{found.cause} at {found.where}" for found in report.confirmed] or ["healthy"]
-    agrees = said[0].split()[0] == YOURS[factory]
+    said = [
+        f"{found.cause} at {found.where}{'' if found.confirmed else ' (suspected)'}"
+        for found in report.findings
+    ] or ["healthy"]
+    first = report.confirmed[0].cause if report.confirmed else "healthy"
+    agrees = first == YOURS[factory]
     print(f"{factory}: {'; '.join(said)}: {'as we said' if agrees else 'not what we said'}")
 
 # %% [markdown]
-# Where it says something else than we did, who is right? Look at its evidence, then at yours, and
-# measure what would tell the two apart.
+# Where it disagrees with us, who is right? Look at its evidence, then at yours, and measure what
+# would tell the two apart. Compare its bound for the newest posts with what the join gained above.
 #
 # It never forgets a look, and it does not fall in love with its first idea. But it knows only what
 # it was asked with: with another mix of requests, or other data, it may find something else. It
@@ -246,7 +253,8 @@ for factory, report in reports.items():
 #   look good.
 # - Read the bound first, then the cause. What gains 1.1 times at most is no finding for this
 #   evening.
-# - Mend **one**, then examine again, with `--against`: the others may have moved.
+# - Mend **one** in a copy, then examine the old version with `--against NEW`: the others may have
+#   moved.
 # - Leave alone what is healthy.
 #
 # [All of it on one page](../docs/examine.md).

@@ -42,6 +42,18 @@ async def fetch_price_async(article: int) -> float | None:
     return _price(article)
 
 
+def list_price(article: int) -> float | None:
+    """The price of an article from the price list, which everybody may read at once. Blocks."""
+    time.sleep(CALL_SECONDS)
+    return _price(article)
+
+
+async def list_price_async(article: int) -> float | None:
+    """The same for ``await``."""
+    await asyncio.sleep(CALL_SECONDS)
+    return _price(article)
+
+
 def load_session(token: str) -> str:
     """The customer's name behind a token. Blocks; its library has nothing to await."""
     time.sleep(CALL_SECONDS)

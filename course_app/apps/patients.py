@@ -9,14 +9,16 @@ import linecache
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from fastapi import FastAPI
 
 from course_app.apps import bookshop
 
-#: What tracebacks and profiles call a patient's file.
-FILE = "patient.py"
+#: What tracebacks and profiles call a patient's file: a place of its own, so that tools take its
+#: functions for the app's.
+FILE = str(Path.cwd() / "patient.py")
 
 #: Old lines, each found exactly once, and the new ones.
 Changes = Sequence[tuple[str, str]]
@@ -26,7 +28,8 @@ Changes = Sequence[tuple[str, str]]
 class Plant:
     """A cause, and what it makes of the healthy source.
 
-    ``where`` are the functions that may be named as its place: the handler first.
+    ``where`` are the functions that may be named as its place: the handler first, then what it
+    calls.
     """
 
     cause: str
@@ -38,12 +41,14 @@ class Plant:
 class Trail:
     """What looks guilty and costs nothing that matters.
 
-    ``rumour`` is what people say of it; ``where`` is the function that it stands in.
+    ``rumour`` is what people say of it; ``where`` is the function that it stands in. Beside the
+    cause in ``unless`` it may be true on some machine, so they are not drawn together.
     """
 
     where: str
     rumour: str
     changes: Changes
+    unless: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,18 +121,18 @@ PLANTS = (
     ),
     Plant(
         "sequential_awaits",
-        ("read_offers",),
+        ("read_offers", "list_price_async"),
         (
             ("import asyncio\n", ""),
             (
-                "await asyncio.gather(*(fetch_price_async(number) for number in numbers))",
-                "[await fetch_price_async(number) for number in numbers]",
+                "await asyncio.gather(*(list_price_async(number) for number in numbers))",
+                "[await list_price_async(number) for number in numbers]",
             ),
         ),
     ),
     Plant(
         "blocked_loop",
-        ("read_order", "customer"),
+        ("read_order", "customer", "load_session"),
         (("def customer(token: str)", "async def customer(token: str)"),),
     ),
     Plant(
@@ -165,6 +170,7 @@ TRAILS = (
         "lifespan",
         "The pool has four connections only, and everybody says that it should have a hundred.",
         (),
+        unless="missing_index",
     ),
     Trail(
         "read_post",
@@ -207,12 +213,13 @@ def patient_of(seed: int | str) -> Patient:
     """What that seed draws."""
     draw = random.Random(f"clinic {seed}")
     first, second = draw.sample(PLANTS, 2)
-    return Patient((first, second), draw.choice(TRAILS))
+    causes = (first.cause, second.cause)
+    return Patient((first, second), draw.choice([t for t in TRAILS if t.unless not in causes]))
 
 
 def made_of(source: str, postgres_dsn: str) -> FastAPI:
     """The app of a patient's source."""
-    module = ModuleType(FILE.removesuffix(".py"))
+    module = ModuleType("patient")
     # so that tracebacks and profiles show its lines
     linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
     exec(compile(source, FILE, "exec"), vars(module))

@@ -1,5 +1,6 @@
 """Exercise 16: a seed's patient is ill where it says, and only there; diagnoses are read fairly."""
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -78,7 +79,8 @@ def test_two_causes_and_a_trail_fit_into_one_source_whichever_they_are() -> None
             for trail in TRAILS:
                 source = Patient(plants, trail).source
                 compile(source, "patient.py", "exec")
-                assert all(f"def {name}(" in source for p in plants for name in p.where)
+                assert all(re.search(rf"\b{n}\(", source) for p in plants for n in p.where)
+                assert all(f"def {p.where[0]}(" in source for p in plants)
                 assert f"def {trail.where}(" in source
 
 

@@ -21,8 +21,9 @@ exercise = Exercise(
         "Two routes are out of line. Too many statements, buffers or connections per request name "
         "their cause at once. Where no count is high, somebody waits or computes: lab.trace shows "
         "what is awaited in turn, lab.profile which function runs.",
-        "One cause shows only when others ask at the same time: compare each route with 1 and with "
-        "12 clients. If nothing is used up and each waits for all others, the loop is taken.",
+        "One of the six causes shows only when others ask at the same time: compare each route "
+        "with 1 and with 12 clients. If nothing is used up and each waits for all others, the "
+        "loop is taken.",
         "The cures: one statement for all rows (a join, or `= ANY($1)`); an index on the column "
         "that is filtered by; a connection from the pool; `asyncio.gather`; a plain `def` for what "
         "blocks; a response model. Each is a change of a few lines, and nothing else has to go.",

@@ -10,7 +10,7 @@ import asyncpg
 from fastapi import Depends, FastAPI, HTTPException, Query
 from pydantic import BaseModel
 
-from course_app.apps.partner import fetch_price_async, load_session
+from course_app.apps.partner import list_price_async, load_session
 
 INDICES = (
     "CREATE INDEX IF NOT EXISTS posts_author ON posts (author_id)",
@@ -82,7 +82,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
     @app.get("/offers/{article}")
     async def read_offers(article: int) -> list[dict[str, Any]]:
         numbers = range(article, article + 5)
-        prices = await asyncio.gather(*(fetch_price_async(number) for number in numbers))
+        prices = await asyncio.gather(*(list_price_async(number) for number in numbers))
         return [{"article": n, "price": price} for n, price in zip(numbers, prices, strict=True)]
 
     @app.get("/orders/{order}")

@@ -90,6 +90,11 @@ def _changes(exam: Exam) -> list[tuple[Request, str, tuple[Any, ...]]]:
             "INSERT INTO posts (id, author_id, title, body) VALUES (900001, %s, %s, 'new')",
             (number, text),
         ),
+        (
+            get("/newest?limit=3"),
+            "UPDATE users SET name = %s WHERE id = %s",
+            (f"{text} again", number),
+        ),
     ]
 
 

@@ -144,11 +144,11 @@ _PRICES_REMEMBERED = [
         "known = {}\n\n\n"
         "async def remembered(article):\n"
         "    if article not in known:\n"
-        "        known[article] = await fetch_price_async(article)\n"
+        "        known[article] = await list_price_async(article)\n"
         "    return known[article]\n\n\n"
         "def customer(",
     ),
-    ("*(fetch_price_async(", "*(remembered("),
+    ("*(list_price_async(", "*(remembered("),
 ]
 _SHORT_PAGES = [("WHERE post_id = $1 ORDER BY id", "WHERE post_id = $1 ORDER BY id LIMIT 2")]
 _ALL_USERS_READ = [

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, TypeAdapter
 
-from course_app.apps.partner import fetch_price_async, load_session
+from course_app.apps.partner import list_price_async, load_session
 
 seed = 5
 findings = {"n_plus_one": "newest", "connection_per_request": "read_user"}
@@ -105,7 +105,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
     async def read_offers(article: int) -> list[dict[str, float | None]]:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                (number, group.create_task(fetch_price_async(number)))
+                (number, group.create_task(list_price_async(number)))
                 for number in range(article, article + 5)
             ]
         return [{"article": number, "price": task.result()} for number, task in tasks]

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Query
 from psycopg2.extras import RealDictCursor
 from psycopg2.pool import ThreadedConnectionPool
 
-from course_app.apps.partner import fetch_price, load_session
+from course_app.apps.partner import list_price, load_session
 
 seed = 5
 findings = {"n_plus_one": "newest", "connection_per_request": "read_user"}
@@ -94,7 +94,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
     @app.get("/offers/{article}")
     def read_offers(article: int) -> list[dict[str, Any]]:
         numbers = range(article, article + 5)
-        prices = callers.map(fetch_price, numbers)
+        prices = callers.map(list_price, numbers)
         return [{"article": n, "price": price} for n, price in zip(numbers, prices, strict=True)]
 
     @app.get("/orders/{order}")
