@@ -43,9 +43,15 @@ def page(report: Report, other: Report | None = None) -> str:
 
 
 def fragment(report: Report, other: Report | None = None) -> str:
-    """The same for a notebook's output: it brings its style, and leaves the notebook's alone."""
+    """The same for a notebook's output: it brings its style, and leaves the notebook's alone.
+
+    Lessons are named, not linked: browsers follow no link from Jupyter's page to a file, and a
+    notebook may be read on another machine.
+    """
     versions = [report] if other is None else [report, other]
-    return _environment().get_template("fragment.html").render(report=report, versions=versions)
+    environment = _environment()
+    environment.globals.update(link=lambda _finding: "")
+    return environment.get_template("fragment.html").render(report=report, versions=versions)
 
 
 def _environment() -> Environment:

@@ -102,3 +102,10 @@ def test_every_cause_has_words_advice_and_a_lesson(cause: Cause) -> None:
 def test_a_notebook_shows_it_and_a_script_prints_it() -> None:
     assert "blocked event loop" in REPORT._repr_html_()
     assert "blocked event loop" in str(REPORT)
+
+
+def test_what_a_notebook_keeps_names_no_file_of_this_machine() -> None:
+    kept = REPORT._repr_html_()
+    assert "Lesson 02" in kept
+    assert "file:" not in kept
+    assert "file:" in page(REPORT)
