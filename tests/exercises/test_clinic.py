@@ -49,10 +49,11 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ill_dsn(lab: Lab) -> str:
-    """The same data; comments in a table of its own, which the sound app's index is not on."""
+    """The same data; comments in a table of its own, on which nobody has made an index yet."""
     with psycopg.connect(lab.postgres_dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS ill CASCADE")
         connection.execute("CREATE SCHEMA ill")
         connection.execute("CREATE TABLE ill.comments AS TABLE public.comments")
         connection.execute("ALTER TABLE ill.comments ADD PRIMARY KEY (id)")
