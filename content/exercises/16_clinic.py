@@ -44,7 +44,7 @@ from course_app.exercises.clinic.baseline import as_found
 #   partner (prices, customers) is asked for each request.
 # - **Mechanism** (6 points). Your findings name both causes, each with the function that it is in
 #   (3 points). Both causes are gone (3): what each makes too much of is counted at its route.
-# - **Speed** (2 points). At both routes at least 0.3 of what our own repair gains.
+# - **Speed** (2 points). At both routes at least a quarter of what our own repair gains.
 #
 # Causes have the names that `lab.examine` gives them: `blocked_loop`, `threads_exhausted`,
 # `connection_per_request`, `pool_wait`, `n_plus_one`, `missing_index`, `deep_offset`,

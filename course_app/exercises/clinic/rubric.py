@@ -26,8 +26,8 @@ READS = mix(
     get("/newest?limit={n}", n=uniform(101, 900), expect_status=422, weight=0.4),
     get("/orders/{n}", n=uniform(1, 10**6), expect_status=422, weight=0.4),
 )
-#: A blocking driver in threads wins 0.44 of what ours does on /members.
-_LEAST_SHARE = 0.3
+#: A blocking driver in threads wins 0.36 to 0.44 of what ours does on /members.
+_LEAST_SHARE = 0.25
 #: Timers may round a call of 10 ms down.
 _LEAST_MS = 0.7 * CALL_SECONDS * 1e3
 
@@ -100,7 +100,7 @@ def _changes(exam: Exam) -> list[tuple[Request, str, tuple[Any, ...]]]:
 
 @speed(points=2)
 def faster(exam: Exam) -> Evidence:
-    """At both routes at least 0.3 of what the reference gains."""
+    """At both routes at least a quarter of what the reference gains."""
     _sow(exam, exam.baseline)
     gains: list[Evidence] = []
     plants = patient_in(exam).plants
