@@ -101,48 +101,48 @@ def test_a_crossing_has_the_unit_of_its_parameter(
     assert said in written
 
 
-def test_a_crossing_is_where_the_drawn_lines_meet_between_the_meetings_of_their_limits(
-    written: dict[str, Any],
+Line = list[tuple[float, float, float, float]]
+
+
+def crossed(written: dict[str, Any], first: Line, second: Line, *, log: bool = True) -> set[str]:
+    """What is written on the figure of two lines."""
+    written.clear()
+    plots.plot_lines(
+        {"first": first, "second": second},
+        x_label="",
+        y_label="",
+        title="",
+        x_log=log,
+        y_log=log,
+        crossing="at {:.0f}",
+    )
+    return set(written)
+
+
+def level(y: float) -> Line:
+    return [(x, y, nan, nan) for x in (1.0, 100.0)]
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_crossing_lies_between_the_crossings_of_limits(
+    log: bool, written: dict[str, Any]
 ) -> None:
     rising = [(x, x, x / 2, 2 * x) for x in (1.0, 100.0)]
-    flat = [(x, 10.0, nan, nan) for x in (1.0, 100.0)]
-    lines = {"rising": rising, "flat": flat}
-    for log, said in ((True, "at 10 [5, 20]"), (False, "at 10 [5, 20]")):
-        written.clear()
-        plots.plot_lines(
-            lines, x_label="", y_label="", title="", x_log=log, y_log=log, crossing="at {:.0f}"
-        )
-        assert said in written
-    # On a logarithmic axis the line from (1, 1) to (100, 10000) is straight, and passes 100 at 10.
-    steep = [(1.0, 1.0, nan, nan), (100.0, 1e4, nan, nan)]
-    level = [(x, 100.0, nan, nan) for x in (1.0, 100.0)]
-    for other, said in ((level, "at 10 [10, 10]"), (flat, "at 3 [3, 3]")):
-        written.clear()
-        plots.plot_lines(
-            {"steep": steep, "level": other},
-            x_label="",
-            y_label="",
-            title="",
-            x_log=True,
-            y_log=True,
-            crossing="at {:.0f}",
-        )
-        assert said in written
+    assert "at 10 [5, 20]" in crossed(written, rising, level(10), log=log)
+
+
+@pytest.mark.parametrize(("y", "said"), [(100, "at 10 [10, 10]"), (10, "at 3 [3, 3]")])
+def test_a_crossing_is_where_the_drawn_lines_meet(
+    y: float, said: str, written: dict[str, Any]
+) -> None:
+    # Between (1, 1) and (100, 10000) a straight line on logarithmic axes is a square.
+    square = [(1.0, 1.0, nan, nan), (100.0, 1e4, nan, nan)]
+    assert said in crossed(written, square, level(y))
 
 
 def test_limits_that_never_meet_leave_a_crossing_open_to_the_end(written: dict[str, Any]) -> None:
     rising = [(1.0, 1.0, 0.5, 100.0), (100.0, 100.0, 5.0, 200.0)]
-    flat = [(x, 10.0, nan, nan) for x in (1.0, 100.0)]
-    plots.plot_lines(
-        {"rising": rising, "flat": flat},
-        x_label="",
-        y_label="",
-        title="",
-        x_log=True,
-        y_log=True,
-        crossing="at {:.0f}",
-    )
-    assert "at 10 [1, 100]" in written
+    assert "at 10 [1, 100]" in crossed(written, rising, level(10))
 
 
 def test_the_name_of_a_short_first_stretch_stays_right_of_the_axis(
