@@ -814,13 +814,10 @@ class Lab:
             print(guess.against(comparison.speedup()))
             comparison.plot(predicted=guess)
         """
-        if isinstance(value, EllipsisType):
-            prediction = Prediction(None, what)
-        elif self._lesson:
-            keep = partial(Predictions().keep, self._lesson, what, value)
-            prediction = Prediction(value, what, keep)
-        else:
-            prediction = Prediction(value, what)
+        number, keep = (None if isinstance(value, EllipsisType) else value), None
+        if self._lesson and number is not None:
+            keep = partial(Predictions().keep, self._lesson, what, number)
+        prediction = Prediction(number, what, keep)
         print(prediction)
         return prediction
 

@@ -14,11 +14,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from course_app.measure.prediction import CLOSE_FACTOR
 from course_app.measure.statistics import Interval
 from course_app.system import homes
-
-#: Within this factor a prediction is called good.
-GOOD_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Kept:
     def good(self) -> bool:
         """Inside of the interval, or close to what was measured."""
         factor = self.factor
-        close = factor is not None and 1 / GOOD_FACTOR < factor < GOOD_FACTOR
+        close = factor is not None and 1 / CLOSE_FACTOR < factor < CLOSE_FACTOR
         return close or self.low <= self.predicted <= self.high
 
 

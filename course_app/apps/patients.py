@@ -7,7 +7,6 @@ ordinary file, and nothing in it says where it was changed.
 import inspect
 import linecache
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,13 +14,11 @@ from types import ModuleType
 from fastapi import FastAPI
 
 from course_app.apps import bookshop
+from course_app.changes import Changes, changed
 
 #: What tracebacks and profiles call a patient's file: a place of its own, so that tools take its
 #: functions for the app's.
 FILE = str(Path.cwd() / "patient.py")
-
-#: Old lines, each found exactly once, and the new ones.
-Changes = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -194,19 +191,6 @@ TRAILS = (
         ),
     ),
 )
-
-
-def changed(source: str, changes: Changes) -> str:
-    """The source with other lines.
-
-    Raises:
-        ValueError: old lines are not there, or not only once.
-    """
-    for old, new in changes:
-        if (times := source.count(old)) != 1:
-            raise ValueError(f"the source has this {times} times instead of once: {old}")
-        source = source.replace(old, new)
-    return source
 
 
 def patient_of(seed: int | str) -> Patient:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,8 @@ class Diagnosis:
         place: whether the first finding names the function in the answer.
         cured: whether this is the cured twin.
         failed: why it could not be examined; empty if it was.
-        bounds: by route, how many times as fast its first finding says that it gets at most (the
-            upper limit); 1 for causes that cost no time.
+        route: the first finding's; empty where that costs no time, or there is none.
+        at_most: how many times as fast it says that the route gets at most (the upper limit).
         p50_ms: by route and number of clients.
     """
 
@@ -53,16 +54,15 @@ class Diagnosis:
     cured: bool
     seconds: float
     failed: str = ""
-    bounds: Mapping[str, float] = field(default_factory=dict)
+    route: str = ""
+    at_most: float = math.inf
     p50_ms: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
 
     def gains(self, cured: "Diagnosis") -> list[float]:
-        """How many times as fast the twin answers the first route with a bound, by clients."""
-        for route in self.bounds:
-            mine, theirs = self.p50_ms.get(route, {}), cured.p50_ms.get(route, {})
-            pairs = [(mine[n], theirs[n]) for n in mine.keys() & theirs.keys()]
-            return [sick / well for sick, well in pairs if sick and well]
-        return []
+        """How many times as fast the twin answers the route with a bound, by clients."""
+        mine, theirs = (each.p50_ms.get(self.route, {}) for each in (self, cured))
+        pairs = [(mine[n], theirs[n]) for n in mine.keys() & theirs.keys()]
+        return [sick / well for sick, well in pairs if sick and well]
 
     @property
     def right(self) -> bool:
@@ -135,6 +135,7 @@ def _diagnosis(
 ) -> Diagnosis:
     confirmed = [finding.cause.value for finding in report.confirmed]
     suspected = [finding.cause.value for finding in report.findings if not finding.confirmed]
+    timed = next((f for f in report.confirmed[:1] if f.gain), None)
     return Diagnosis(
         patient=name,
         cause=answer["cause"],
@@ -144,7 +145,8 @@ def _diagnosis(
         place=bool(report.confirmed) and _same_place(report.confirmed[0], answer["where"]),
         cured=cured,
         seconds=seconds,
-        bounds={f.route: f.at_most.high for f in report.confirmed[:1] if f.gain},
+        route=timed.route if timed else "",
+        at_most=timed.at_most.high if timed else math.inf,
         p50_ms={route.route: route.p50_ms for route in report.routes},
     )
 
@@ -181,10 +183,10 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
     twins = {d.patient: d for d in cured}
     # A bound was found with one number of clients or another: it has to hold with one of them.
     passed = {
-        d.patient: f"{max(d.bounds.values()):.1f} < {min(gains):.1f}"
+        d.patient: f"{d.at_most:.1f} < {min(gains):.1f}"
         for d in sick
         if d.patient in twins and (gains := d.gains(twins[d.patient]))
-        if min(gains) > _NOISE * max(d.bounds.values())
+        if min(gains) > _NOISE * d.at_most
     }
     return BenchResult(
         title=f"The clinic: {len(sick)} patients, their twins, {len(healthy)} healthy apps",

@@ -63,6 +63,7 @@ def _print(tried: "Progress", standings: "Sequence[Standing]") -> None:
 def _print_predictions(kept: "Sequence[Kept]") -> None:
     from rich.table import Table
 
+    from course_app.measure.prediction import in_digits
     from course_app.measure.statistics import Interval, significant
     from course_app.predictions import calibration
 
@@ -70,9 +71,10 @@ def _print_predictions(kept: "Sequence[Kept]") -> None:
     table = Table("Lesson", "Predicted", "Measured", "What", box=None, pad_edge=False)
     for each in kept:
         interval = Interval(each.measured, each.low, each.high)
-        measured = f"{interval:significant}" if each.high > each.low else f"{each.measured:,g}"
         mark = "[green]✓[/] " if each.good else ""
-        table.add_row(each.lesson, significant(each.predicted), measured, f"{mark}{each.what}")
+        table.add_row(
+            each.lesson, significant(each.predicted), in_digits(interval), f"{mark}{each.what}"
+        )
     if kept:
         output().print(table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def page(report: Report, other: Report | None = None) -> str:
     """The page's HTML."""
     versions = [report] if other is None else [report, other]
     return (
-        _environment()
+        _environment(link=_link)
         .get_template("report.html")
         .render(report=report, versions=versions, now=datetime.now().astimezone())
     )
@@ -49,12 +50,11 @@ def fragment(report: Report, other: Report | None = None) -> str:
     notebook may be read on another machine.
     """
     versions = [report] if other is None else [report, other]
-    environment = _environment()
-    environment.globals.update(link=lambda _finding: "")
-    return environment.get_template("fragment.html").render(report=report, versions=versions)
+    template = _environment(link=lambda _finding: "").get_template("fragment.html")
+    return template.render(report=report, versions=versions)
 
 
-def _environment() -> Environment:
+def _environment(link: Callable[[Finding], str]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -62,7 +62,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(t=terminal, strip=_strip, link=_link)
+    environment.globals.update(t=terminal, strip=_strip, link=link)
     environment.filters["code"] = _code
     return environment
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +13,11 @@ import numpy as np
 
 from course_app.examine.findings import Bound, Where
 from course_app.load import LoadResult
+from course_app.measure.probes.postgres import is_housekeeping
 from course_app.measure.statistics import CONFIDENCE, mean_interval
 
 #: A window is cut into so many parts: as many values for an interval.
 PARTS = 8
-#: What drivers and pools send of their own accord: transactions, and connections made clean.
-_HOUSEKEEPING = re.compile(
-    r"\s*(begin|start transaction|commit|rollback|savepoint|release|set|reset|discard"
-    r"|select pg_advisory_unlock_all)\b",
-    re.IGNORECASE,
-)
 #: Nobody believes a factor beyond this, and a share of 1 would make it infinite.
 MOST_TIMES = 100.0
 
@@ -82,7 +76,7 @@ class Call:
     @property
     def asks(self) -> bool:
         """It asks for something, and does not only begin, end or clean up."""
-        return self.kind != "sql" or not _HOUSEKEEPING.match(self.text)
+        return self.kind != "sql" or not is_housekeeping(self.text)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from course_app.changes import Changes, changed
 from course_app.grading.evidence import Evidence, Failure, Kind, first_line
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Changed:
     """
 
     path: Path
-    changes: Sequence[tuple[str, str]]
+    changes: Changes
 
     def text(self) -> str:
         """The changed file.
@@ -82,12 +83,7 @@ class Changed:
         Raises:
             ValueError: an old text is not there, or not only once.
         """
-        text = self.path.read_text(encoding="utf-8")
-        for old, new in self.changes:
-            if (times := text.count(old)) != 1:
-                raise ValueError(f"{self.path.name} has this {times} times instead of once: {old}")
-            text = text.replace(old, new)
-        return text
+        return changed(self.path.read_text(encoding="utf-8"), self.changes, self.path.name)
 
 
 @dataclass(frozen=True)

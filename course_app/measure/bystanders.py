@@ -88,7 +88,7 @@ class Bystanders(Result):
         """For how long each app made others wait."""
         if self.wrong:
             return f"Answers were wrong. {self.wrong[0]}"
-        waits = (f"{n}: {self.slowest(n):significant} ms" for n in self.series)
+        waits = (f"{n}: {_milliseconds(self.slowest(n))} ms" for n in self.series)
         return f"The slowest {self.bystander} around {self.trigger} - {'; '.join(waits)}"
 
     def rows(self) -> list[tuple[str, ...]]:

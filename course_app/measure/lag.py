@@ -15,7 +15,7 @@ from course_app.load import Generator
 from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes.loop import TICK_SECONDS, UNRESPONSIVE_SECONDS, LoopProbe
 from course_app.measure.result import Result
-from course_app.measure.statistics import Floats, Interval, mean_interval, significant
+from course_app.measure.statistics import Floats, Interval, mean_interval
 from course_app.measure.subject import Progress, Subject, require_in_time, silent
 from course_app.serving import ThreadServer
 
@@ -100,7 +100,7 @@ class LoopLag(Result):
         return [
             (
                 name,
-                _milliseconds(self.stall(name)),
+                f"{self.stall(name):significant}",
                 f"{1e3 * series.late.max():.1f}",
                 f"{series.unresponsive:.0%} of the time",
             )
@@ -177,8 +177,3 @@ def _sampled(
         start=np.asarray((load.start_ns - first) / 1e9, dtype=np.float64),
         end=np.asarray((load.end_ns - first) / 1e9, dtype=np.float64),
     ), errors_of(subject.name, load)
-
-
-def _milliseconds(stall: Interval) -> str:
-    low, high = significant(stall.low), significant(stall.high)
-    return f"{significant(stall.estimate)} [{low}, {high}]"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from course_app.measure.statistics import Interval, significant
 
 Measured = Interval | float
+#: Within this factor of what was measured a prediction is close, which is called good.
+CLOSE_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,18 @@ class Prediction:
         found = measured if isinstance(measured, Interval) else _counted(measured)
         if math.isnan(found.estimate):
             return f"This system does not tell how many {self.what}."
-        whole = found.low == found.high
-        said = f"{found.estimate:,g}" if whole else found.times.removesuffix(" times")
+        said = in_digits(found)
         if self.value is None:
             return f"Measured {said} {self.what}; nothing was predicted."
         if self.keep:
             self.keep(found)
         return f"Predicted {_number(self.value)}, measured {said}: {_gap(self.value, found)}."
+
+
+def in_digits(found: Interval) -> str:
+    """What was measured with its interval; what was counted has none."""
+    counted = found.low == found.high
+    return f"{found.estimate:,g}" if counted else found.times.removesuffix(" times")
 
 
 def _counted(count: float) -> Interval:
@@ -53,7 +60,7 @@ def _gap(value: float, found: Interval) -> str:
     if found.low <= value <= found.high:
         return "that is inside of the interval"
     ratio = found.estimate / value if value else float("inf")
-    if 2 / 3 < ratio < 1.5:
+    if 1 / CLOSE_FACTOR < ratio < CLOSE_FACTOR:
         return "close"
     if ratio <= 0 or ratio == float("inf"):
         return "not at all"

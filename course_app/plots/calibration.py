@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from course_app.measure.prediction import CLOSE_FACTOR
 from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.style import COLORS, MUTED, log_ticks, styled
-from course_app.predictions import GOOD_FACTOR, Kept, calibration
+from course_app.predictions import Kept, calibration
 
 
 def plot_calibration(kept: Sequence[Kept]) -> Figure:
@@ -32,7 +33,7 @@ def plot_calibration(kept: Sequence[Kept]) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         ends = np.array([first, last])
-        axes.fill_between(ends, ends / GOOD_FACTOR, ends * GOOD_FACTOR, color=MUTED, alpha=0.12)
+        axes.fill_between(ends, ends / CLOSE_FACTOR, ends * CLOSE_FACTOR, color=MUTED, alpha=0.12)
         axes.plot(ends, ends, color=MUTED, linewidth=1)
         limits = [np.maximum(0, measured - low), np.maximum(0, high - measured)]
         axes.errorbar(predicted, measured, yerr=limits, fmt="o", color=COLORS[0], capsize=2.5)

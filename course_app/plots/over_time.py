@@ -121,14 +121,15 @@ def plot_over_time(
         steps: values hold until the next point, as counts per interval do.
         rows: a row for each series, where lines would lie on each other.
     """
+    if steps:
+        series = {name: _held(points) for name, points in series.items()}
     if rows:
         return _rows_over_time(series, y_label, title, x_label, steps)
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
         labels = []
-        for index, (name, points) in enumerate(series.items()):
-            seconds, values = _held(points) if steps else points
+        for index, (name, (seconds, values)) in enumerate(series.items()):
             style = look(index)
             drawing = "steps-post" if steps else "default"
             axes.plot(seconds, values, color=style.color, linestyle=style.line, drawstyle=drawing)
@@ -158,8 +159,9 @@ def _rows_over_time(
     with styled():
         canvas = titled(title)
         grid = canvas.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-        for index, (axes, (name, points)) in enumerate(zip(grid, series.items(), strict=True)):
-            seconds, values = _held(points) if steps else points
+        for index, (axes, (name, (seconds, values))) in enumerate(
+            zip(grid, series.items(), strict=True)
+        ):
             style = look(index)
             drawing = "steps-post" if steps else "default"
             axes.plot(seconds, values, color=style.color, drawstyle=drawing, linewidth=1.4)

@@ -10,7 +10,7 @@ import pytest
 from course_app.examine.causes.order import _saved, _steps
 from course_app.examine.engine import changes
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, lesson_of
-from course_app.examine.seen import bound, without
+from course_app.examine.seen import Call, bound, without
 
 ONE = Bound(estimate=2.0, low=1.5, high=3.0)
 
@@ -112,3 +112,21 @@ def test_changes_say_what_is_gone_and_what_is_new() -> None:
         (Cause.STAMPEDE, "still"),
         (Cause.N_PLUS_ONE, "new"),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;", False),
+        ("BEGIN;", False),
+        ("ROLLBACK", False),
+        ("SELECT name FROM users WHERE id = $1", True),
+        ("SELECT pg_advisory_unlock_all(), id FROM users", True),
+        ("BEGIN; SELECT 1", True),
+        ("SETTLE", True),
+        ("", True),
+    ],
+)
+def test_what_drivers_send_of_their_own_accord_asks_for_nothing(text: str, asks: bool) -> None:
+    call = Call("sql", text, 0, 0.0, 1.0, -1, None, None)
+    assert call.asks is asks

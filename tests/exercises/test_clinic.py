@@ -1,5 +1,6 @@
 """Exercise 16: a seed's patient is ill where it says, and only there; diagnoses are read fairly."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from itertools import combinations
@@ -18,10 +19,10 @@ from course_app.apps.patients import (
     Patient,
     Plant,
     Trail,
-    changed,
     made_of,
     patient_of,
 )
+from course_app.changes import changed
 from course_app.examine.findings import Cause
 from course_app.exercises.clinic import reference
 from course_app.exercises.clinic.diagnosis import (
@@ -83,6 +84,13 @@ def test_two_causes_and_a_trail_fit_into_one_source_whichever_they_are() -> None
                 assert all(re.search(rf"\b{n}\(", source) for p in plants for n in p.where)
                 assert all(f"def {p.where[0]}(" in source for p in plants)
                 assert f"def {trail.where}(" in source
+
+
+def test_the_reference_is_its_patient_without_the_causes() -> None:
+    """It is a file of its own, as what learners hand in: a change of one has to be made in both."""
+    healed = changed(HEALTHY, patient_of(SEED).trail.changes)
+    bodies = [source.partition("\n")[2] for source in (inspect.getsource(reference), healed)]
+    assert bodies[0].startswith(bodies[1])
 
 
 def test_causes_are_on_the_list_and_can_be_counted() -> None:

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from course_app.apps.patients import Changes, patient_of
+from course_app.apps.patients import patient_of
+from course_app.changes import Changes
 from course_app.exercises.clinic import reference
 from course_app.grading import Changed, RightAnswer
 

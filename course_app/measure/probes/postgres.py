@@ -5,6 +5,7 @@ sessions come from ``pg_stat_database``, which backends report when they go idle
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Sequence
 from typing import LiteralString
@@ -24,7 +25,11 @@ _RESET = (
 )
 
 # Transaction control and settings: what drivers send around a statement of the app's own.
-_CONTROL = r"^\s*(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW)\M"
+_CONTROL_BEGINS = (
+    r"^\s*(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW)"
+)
+_CONTROL = rf"{_CONTROL_BEGINS}\M"  # a word's end, as PostgreSQL writes it
+_HOUSEKEEPING = re.compile(rf"{_RESET}|{_CONTROL_BEGINS}\b", re.IGNORECASE)
 
 _COUNTERS = """
 SELECT /* course probe */
@@ -58,6 +63,12 @@ _SETTLE_SECONDS = 0.5
 # 5 % (USAGE_DEALLOC_PERCENT) of the 5000 statements that are kept by default.
 _FORGOTTEN_AT_ONCE = 250
 _SETTLE_STEP_SECONDS = 0.02
+
+
+def is_housekeeping(text: str) -> bool:
+    """Whether all that a client sends in one text is a driver's or pool's own: nothing is asked."""
+    statements = [part for part in text.split(";") if part.strip()]
+    return bool(statements) and all(map(_HOUSEKEEPING.match, statements))
 
 
 class PostgresProbe:
