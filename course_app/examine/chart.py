@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, lesson_of
-from course_app.examine.seen import Look, Place, Visit
+from course_app.examine.seen import MOST_TIMES, PARTS, Look, Place, Visit, bound, share, without
 from course_app.load import Request, Response
 
 #: A finding has to promise more than this, or it is not worth a reader's time.
 WORTH = 1.25
+
+#: What goes with a cause: seconds of a visit, and seconds of its thread's CPU within them.
+Goes = Callable[[Visit], tuple[float, float]]
 
 
 @dataclass
@@ -69,6 +76,15 @@ class Chart:
         """The name under which a template was asked for."""
         return next((a.name for a in self.asked if a.template == template), template)
 
+    def latencies(self, look: Look, asked: Asked) -> NDArray[np.float64]:
+        """Seconds that a route's clients waited in a window, in the order of the answers."""
+        seconds: NDArray[np.float64] = look.load.service_ms / 1e3
+        if look is asked.alone:
+            return seconds
+        index = [each for each in self.asked if each.alone is not None].index(asked)
+        mine: NDArray[np.float64] = seconds[look.load.request_index == index]
+        return mine
+
     @property
     def largest(self) -> Look | None:
         """The window with the most clients."""
@@ -100,6 +116,84 @@ def finding(
         at_most=at_most,
         lesson=lesson_of(cause),
     )
+
+
+def share_of_time(visits: list[Visit], goes: Goes) -> Bound:
+    """The share of the visits' time that goes with a cause."""
+    return share(visits, lambda visit: (goes(visit)[0], visit.seconds))
+
+
+def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
+    """How many times as fast a route gets at most if it asks others for less.
+
+    Alone, the share of the time that goes (Amdahl, 1967). Among many, everybody's calls are in
+    everybody's way, on servers that cannot be looked into; so the asymptotic bounds of a closed
+    model count (Denning and Buzen, 1978): a request takes no less than what stays of it takes
+    alone, and the loop has time for no more requests than what stays of its work allows.
+
+    Returns:
+        The larger one of what one client can gain and what some crowd can.
+    """
+    visits = asked.visits()
+    assert asked.alone is not None
+    best = without(share_of_time(visits, goes))
+    gone = float(np.median([goes(v)[0] for v in visits]))
+    stays = max(1e-6, float(np.median(chart.latencies(asked.alone, asked))) - gone)
+    less = without(_of_the_loop(chart, asked, goes))
+    for look in chart.crowds:
+        waited = chart.latencies(look, asked)
+        if len(waited) < 2 * PARTS:
+            continue
+        busy = min(look.loop_busy, look.load.throughput * _loop_seconds(chart)) / less.estimate
+        usual = float(np.mean(waited))
+        means = [float(np.mean(part)) for part in np.array_split(waited, PARTS)]
+        gain = without(bound([max(0.0, 1 - max(stays, busy * usual) / mean) for mean in means]))
+        if busy * usual > stays:  # then the uncertainty of what the loop saves counts as well
+            low, high = less.low / less.estimate, less.high / less.estimate
+            gain = gain.model_copy(
+                update={"low": max(1.0, gain.low * low), "high": min(MOST_TIMES, gain.high * high)}
+            )
+        best = max(best, gain, key=lambda each: each.estimate)
+    return best
+
+
+def _loop_seconds(chart: Chart) -> float:
+    """CPU of the loop's thread for one request, as one client's cost it; all routes alike."""
+    each = [
+        float(asked.alone.raw["loop_cpu"]) / max(1, len(asked.alone.visits))
+        for asked in chart.by_alone
+        if asked.alone is not None
+    ]
+    return sum(each) / max(1, len(each))
+
+
+def _of_the_loop(chart: Chart, asked: Asked, goes: Goes) -> Bound:
+    """The share of the loop's work that goes, when all routes are asked as often."""
+    whole = max(1e-9, _loop_seconds(chart)) * max(1, len(chart.by_alone))
+    return share(asked.visits(), lambda visit: (goes(visit)[1], whole))
+
+
+def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], float]) -> Bound:
+    """How many times as fast a route gets at most if its process has less to compute.
+
+    Alone, the share of the time (``alone``). Among many, what one request computes keeps all
+    others waiting as well: ``cost`` (seconds of a visit's CPU) goes from the window's time, or
+    from that of all cores which the process keeps busy.
+    """
+    best = without(alone)
+    for look in chart.crowds:
+        visits = sorted(look.of(asked.template), key=lambda visit: visit.end)
+        if len(visits) < 2 * PARTS:
+            continue
+        cores = max(1.0, look.process_busy) * look.seconds / PARTS
+        groups = np.array_split(np.array([cost(visit) for visit in visits]), PARTS)
+        part = bound([min(0.99, float(group.sum()) / cores) for group in groups])
+        wider = {
+            name: min(0.99, getattr(part, name) * getattr(alone, name) / alone.estimate)
+            for name in ("estimate", "low", "high")
+        }
+        best = max(best, without(Bound(**wider)), key=lambda each: each.estimate)
+    return best
 
 
 def percent(value: Bound) -> str:

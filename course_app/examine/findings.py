@@ -180,8 +180,9 @@ class Finding(_Model):
         route: as it was asked for, such as ``GET /users/{id}``; several are joined by commas.
         where: the place in the user's code; None where only the route is known.
         confirmed: two independent looks agree; else it is suspected.
-        at_most: how many times as fast the route can get if the cause is gone altogether
-            (Amdahl). For memory and errors, which cost no time, 1.
+        at_most: how many times as fast the route can get if the cause is gone altogether, for one
+            client (Amdahl) or in a crowd, whichever is more. For memory and errors, which cost no
+            time, 1.
         lesson: the course's lesson about it.
     """
 

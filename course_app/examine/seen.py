@@ -57,7 +57,10 @@ class State:
 
 @dataclass(frozen=True)
 class Call:
-    """A statement, a command or a request to another server; times in seconds."""
+    """A statement, a command or a request to another server; times in seconds.
+
+    ``begin_cpu`` and ``end_cpu`` are on the clock of the thread that made the call.
+    """
 
     kind: str
     text: str
@@ -67,6 +70,13 @@ class Call:
     rows: int
     place: Place | None
     number: float | None
+    begin_cpu: float = 0.0
+    end_cpu: float = 0.0
+
+    @property
+    def cpu(self) -> float:
+        """What its own thread worked meanwhile: with one client, for it alone."""
+        return max(0.0, self.end_cpu - self.begin_cpu)
 
     @property
     def seconds(self) -> float:
@@ -77,6 +87,17 @@ class Call:
     def asks(self) -> bool:
         """It asks for something, and does not only begin, end or clean up."""
         return self.kind != "sql" or not is_housekeeping(self.text)
+
+
+@dataclass(frozen=True)
+class Connect:
+    """A connection that was opened, or closed; times in seconds, ``cpu`` as for calls."""
+
+    kind: str
+    opens: bool
+    seconds: float
+    cpu: float
+    place: Place | None
 
 
 @dataclass
@@ -90,7 +111,7 @@ class Visit:
     status: int
     samples: list[tuple[float, State]]
     calls: list[Call]
-    connects: list[tuple[str, float, Place | None]]
+    connects: list[Connect]
     work: dict[str, float]
     error: tuple[str, Place | None] | None
 
@@ -149,10 +170,13 @@ class Look:
                     *(route, path, begin, end, status),
                     [(when, self.states[state]) for when, state in samples],
                     [
-                        Call(kind, texts[text], same, a, b, rows, self._place(place), number)
-                        for kind, text, same, a, b, rows, place, number in calls
+                        Call(kind, texts[text], same, a, b, rows, self._place(place), *rest)
+                        for kind, text, same, a, b, rows, place, *rest in calls
                     ],
-                    [(kind, b - a, self._place(place)) for kind, a, b, place in connects],
+                    [
+                        Connect(kind, opens, seconds, cpu, self._place(place))
+                        for kind, opens, seconds, cpu, place in connects
+                    ],
                     work,
                     (error[0], self._place(error[1])) if error else None,
                 )

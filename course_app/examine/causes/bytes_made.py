@@ -12,7 +12,7 @@ from functools import partial
 
 import pydantic_core
 
-from course_app.examine.chart import Asked, Chart, finding, percent
+from course_app.examine.chart import Asked, Chart, finding, freed, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Place, median, share, without
 from course_app.load import Response
@@ -32,7 +32,7 @@ def slow_serialization(chart: Chart) -> list[Finding]:
         best = _alternative(asked)
         if best is None:
             continue
-        each = _finding(asked, "serialize", Cause.SLOW_SERIALIZATION, *best)
+        each = _finding(chart, asked, "serialize", Cause.SLOW_SERIALIZATION, *best)
         if each is not None:
             found.append(each)
     return found
@@ -76,7 +76,7 @@ def compression_cost(chart: Chart) -> list[Finding]:
                 f"level 1 makes {len(quick):,} bytes of {len(plain):,} instead of "
                 f"{len(response.body):,}, in"
             )
-        each = _finding(asked, "compress", Cause.COMPRESSION_COST, best, how)
+        each = _finding(chart, asked, "compress", Cause.COMPRESSION_COST, best, how)
         if each is not None:
             found.append(each)
     return found
@@ -104,7 +104,9 @@ def _timed(function: Callable[[], object]) -> float:
     return median(times)
 
 
-def _finding(asked: Asked, kind: str, cause: Cause, best: float, how: str) -> Finding | None:
+def _finding(
+    chart: Chart, asked: Asked, kind: str, cause: Cause, best: float, how: str
+) -> Finding | None:
     visits = asked.visits()
     used = median([v.work.get(kind, 0.0) for v in visits])
     if asked.alone is None:
@@ -143,7 +145,8 @@ def _finding(asked: Asked, kind: str, cause: Cause, best: float, how: str) -> Fi
             )
         )
     supported = evidence[0].agrees or (sampled is not None and sampled.estimate >= 0.5)
-    return finding(cause, asked.name, place, evidence, without(gone, most=100), confirmed=supported)
+    at_most = freed(chart, asked, gone, lambda v: saved * (v.work.get(kind) or used))
+    return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
 
 
 def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:

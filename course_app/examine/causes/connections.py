@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-from course_app.examine.chart import Chart, finding, percent
+from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Visit, share, without
+from course_app.examine.seen import Look, Visit, share
 
 _NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
 _LEAST_PER_REQUEST = 0.4
@@ -19,21 +19,23 @@ def connection_per_request(chart: Chart) -> list[Finding]:
     found = []
     for asked in chart.by_alone:
         visits = asked.visits()
-        opened = Counter(kind for v in visits for kind, _, _ in v.connects)
+        opened = Counter(c.kind for v in visits for c in v.connects if c.opens)
         if not opened:
             continue
         kind, count = opened.most_common(1)[0]
         each = count / len(visits)
-        part = share(visits, partial(_opening, kind))
+        part = share_of_time(visits, partial(_taken, kind))
         if each < _LEAST_PER_REQUEST or part.estimate < _LEAST_SHARE:
             continue
-        places = Counter(p for v in visits for k, _, p in v.connects if k == kind and p)
+        places = Counter(
+            c.place for v in visits for c in v.connects if c.kind == kind and c.opens and c.place
+        )
         place = places.most_common(1)[0][0] if places else None
         evidence = [
             Evidence(
                 look="calls of the client library",
-                says=f"Each request opens {each:.1f} connections to {_NAMES[kind]}; that takes "
-                f"{percent(part)} of its time.",
+                says=f"Each request opens {each:.1f} connections to {_NAMES[kind]}; opening "
+                f"and closing them takes {percent(part)} of its time.",
                 value=part,
             )
         ]
@@ -58,19 +60,19 @@ def connection_per_request(chart: Chart) -> list[Finding]:
                     agrees=crowded[-1].estimate >= _LEAST_SHARE,
                 )
             )
-        best = max([part, *crowded], key=lambda b: b.estimate)
-        found.append(
-            finding(Cause.CONNECTION_PER_REQUEST, asked.name, place, evidence, without(best, 50))
-        )
+        at_most = relieved(chart, asked, partial(_taken, kind))
+        found.append(finding(Cause.CONNECTION_PER_REQUEST, asked.name, place, evidence, at_most))
     return found
 
 
-def _opening(kind: str, visit: Visit) -> tuple[float, float]:
-    return sum(s for each, s, _ in visit.connects if each == kind), visit.seconds
+def _taken(kind: str, visit: Visit) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, for opening and closing."""
+    mine = [each for each in visit.connects if each.kind == kind]
+    return sum(each.seconds for each in mine), sum(each.cpu for each in mine)
 
 
 def _crowded(look: Look, route: str) -> Bound | None:
     visits = [v for v in look.of(route) if v.connects]
     if len(visits) < 8:
         return None
-    return share(visits, lambda v: (sum(s for _, s, _ in v.connects), v.seconds))
+    return share(visits, lambda v: (sum(c.seconds for c in v.connects), v.seconds))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
+from course_app.examine.chart import WORTH, Asked, Chart, finding, freed, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Place, without
 from course_app.measure.statistics import mean_interval
@@ -66,7 +66,8 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
                 agrees=seen.estimate >= 0.25,
             )
         )
-    return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, without(part))
+    at_most = freed(chart, asked, part, lambda _visit: 1e-6 * saved.estimate)
+    return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, at_most)
 
 
 def _place(layer: dict[str, Any]) -> Place | None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from course_app.examine.chart import Asked, Chart, finding, percent
+from course_app.examine.chart import Asked, Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Call, Visit, median, share, without
+from course_app.examine.seen import Call, Visit, median, share
 
 _LEAST_REPEATS = 5
 _LEAST_SHARE = 0.2
@@ -39,7 +39,8 @@ def n_plus_one(chart: Chart) -> list[Finding]:
         kind, text, place = key
         grows = _grows(visits, key)
         # A pool's part and the handler's own are paid for each of them, too.
-        stretch = share(visits, partial(_stretch, key))
+        stretch = share_of_time(visits, partial(_stretch, key))
+        at_most = relieved(chart, asked, partial(_stretch, key))
         evidence = [
             Evidence(
                 look="calls of the client library",
@@ -65,7 +66,7 @@ def n_plus_one(chart: Chart) -> list[Finding]:
                     agrees=counted >= 0.5 * each,
                 )
             )
-        found.append(finding(Cause.N_PLUS_ONE, asked.name, place, evidence, without(stretch)))
+        found.append(finding(Cause.N_PLUS_ONE, asked.name, place, evidence, at_most))
     return found
 
 
@@ -80,7 +81,8 @@ def _repeats(key: Any, visit: Visit) -> tuple[float, float]:
 
 
 def _taken(text: str, visit: Visit) -> tuple[float, float]:
-    return sum(c.seconds for c in visit.calls if c.text == text), visit.seconds
+    same = [c for c in visit.calls if c.text == text]
+    return sum(c.seconds for c in same), sum(c.cpu for c in same)
 
 
 def _all_but_one(visit: Visit, key: Any) -> float:
@@ -89,12 +91,19 @@ def _all_but_one(visit: Visit, key: Any) -> float:
 
 
 def _stretch(key: Any, visit: Visit) -> tuple[float, float]:
-    """The time from the first of them to the end of the last, without the longest: what to save."""
+    """The time from the first of them to the end of the last, without the longest: what to save.
+
+    And the CPU of it, where one thread made all the calls.
+    """
     same = [c for c in visit.calls if (c.kind, c.text, c.place) == key]
     if not same:
-        return 0.0, visit.seconds
-    begin, end = min(c.begin for c in same), max(c.end for c in same)
-    return max(0.0, end - begin - max(c.seconds for c in same)), visit.seconds
+        return 0.0, 0.0
+    longest = max(same, key=lambda call: call.seconds)
+    first, last = min(same, key=lambda c: c.begin), max(same, key=lambda c: c.end)
+    return (
+        max(0.0, last.end - first.begin - longest.seconds),
+        max(0.0, last.end_cpu - first.begin_cpu - longest.cpu),
+    )
 
 
 def _grows(visits: list[Visit], key: Any) -> float:
@@ -136,10 +145,10 @@ def by_plan(chart: Chart) -> list[Finding]:
             if not isinstance(plan, dict):
                 continue
             calls = [c for v in visits for c in v.calls if c.text == text]
-            part = share(visits, partial(_taken, text))
+            part = share_of_time(visits, partial(_taken, text))
             if part.estimate < _LEAST_SHARE:
                 continue
-            each = _deep(asked, plan, calls, text, part) or _scan(chart, asked, plan, calls, part)
+            each = _deep(chart, asked, plan, calls, part) or _scan(chart, asked, plan, calls, part)
             if each is not None:
                 found.append(each)
     return found
@@ -156,8 +165,9 @@ def _time(explained: dict[str, Any]) -> float:
 
 
 def _deep(
-    asked: Asked, plan: dict[str, Any], calls: list[Call], text: str, part: Bound
+    chart: Chart, asked: Asked, plan: dict[str, Any], calls: list[Call], part: Bound
 ) -> Finding | None:
+    text = calls[0].text
     if not _OFFSET.search(text) or "near" not in plan:
         return None
     skipped = []
@@ -170,10 +180,6 @@ def _deep(
         return None
     here, near = (median([_time(e) for e in plan[key]]) for key in ("plans", "near"))
     saved = max(0.0, 1 - near / here)
-    # The share of the statement that is the skipping, with the statement's own interval.
-    gone = Bound(
-        estimate=part.estimate * saved, low=part.low * saved * 0.9, high=min(1.0, part.high)
-    )
     evidence = [
         Evidence(
             look="EXPLAIN ANALYZE",
@@ -187,7 +193,13 @@ def _deep(
             agrees=near < 0.6 * here,
         ),
     ]
-    return finding(Cause.DEEP_OFFSET, asked.name, calls[0].place, evidence, without(gone))
+    at_most = relieved(chart, asked, partial(_skipping, text, saved))
+    return finding(Cause.DEEP_OFFSET, asked.name, calls[0].place, evidence, at_most)
+
+
+def _skipping(text: str, saved: float, visit: Visit) -> tuple[float, float]:
+    """The share of the statement that is the skipping; the app itself works as before."""
+    return saved * _taken(text, visit)[0], 0.0
 
 
 def _scan(
@@ -220,7 +232,8 @@ def _scan(
                 agrees=counted >= 0.3 * rows,
             )
         )
-    return finding(Cause.MISSING_INDEX, asked.name, calls[0].place, evidence, without(part))
+    at_most = relieved(chart, asked, partial(_taken, calls[0].text))
+    return finding(Cause.MISSING_INDEX, asked.name, calls[0].place, evidence, at_most)
 
 
 def _in_vain(node: dict[str, Any]) -> tuple[float, str, str] | None:

@@ -18,6 +18,7 @@ import wrapt
 from course_app.examine.instruments.visits import (
     MOST_CALLS,
     VISIT,
+    Connect,
     Statement,
     caller,
     place_of_user,
@@ -85,7 +86,7 @@ def forget() -> None:
 
 def _end(statement: Statement | None, rows: int = -1) -> None:
     if statement is not None:
-        statement.end, statement.rows = time.perf_counter(), rows
+        statement.ended(rows)
 
 
 def _replace(owner: Any, name: str, wrapper: Callable[[Wrapped], Wrapped]) -> None:
@@ -126,8 +127,19 @@ def _asyncpg_connection(module: Any) -> None:
 
         return execute
 
+    def closing(original: Wrapped) -> Wrapped:
+        async def close(self: Any, **options: Any) -> Any:
+            closed = Connect("sql", None, opens=False)
+            try:
+                return await original(self, **options)
+            finally:
+                _opened(closed)
+
+        return close
+
     _replace(module.Connection, "_execute", executing)
     _replace(module.Connection, "execute", simply)
+    _replace(module.Connection, "close", closing)
 
 
 def _asyncpg_prepared(module: Any) -> None:
@@ -150,11 +162,11 @@ def _asyncpg_prepared(module: Any) -> None:
 def _connecting(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
         async def connect(*args: Any, **options: Any) -> Any:
-            begin, place = time.perf_counter(), caller()
+            opening = Connect(kind, caller())
             try:
                 return await original(*args, **options)
             finally:
-                _opened(kind, begin, place)
+                _opened(opening)
 
         return connect
 
@@ -164,24 +176,26 @@ def _connecting(kind: str) -> Callable[[Wrapped], Wrapped]:
 def _connecting_now(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
         def connect(*args: Any, **options: Any) -> Any:
-            begin, place = time.perf_counter(), caller()
+            opening = Connect(kind, caller())
             try:
                 return original(*args, **options)
             finally:
-                _opened(kind, begin, place)
+                _opened(opening)
 
         return connect
 
     return wrapper
 
 
-def _opened(kind: str, begin: float, place: Any) -> None:
+def _opened(connect: Connect) -> None:
     visit = VISIT.get()
     if visit is None or visit.end:
         return
+    connect.end, connect.end_cpu = time.perf_counter(), time.thread_time()
     # A client that was made in this same request opens its connections later, elsewhere.
-    made = next((where for each, where in visit.clients if each == kind), None)
-    visit.connects.append((kind, begin, time.perf_counter(), made or place))
+    made = next((where for each, where in visit.clients if each == connect.kind), None)
+    connect.place = made or connect.place
+    visit.connects.append(connect)
 
 
 def _making(kind: str) -> Callable[[Wrapped], Wrapped]:
@@ -240,11 +254,11 @@ def _psycopg(module: Any) -> None:
 
     def generating(original: Wrapped) -> Wrapped:
         def _connect_gen(*args: Any, **options: Any) -> Generator[Any, Any, Any]:
-            begin, place = time.perf_counter(), place_of_user(sys._getframe(1))
+            opening = Connect("sql", place_of_user(sys._getframe(1)))
             try:
                 return (yield from original(*args, **options))
             finally:
-                _opened("sql", begin, place)
+                _opened(opening)
 
         return _connect_gen
 
@@ -277,13 +291,13 @@ def _psycopg2(module: Any) -> None:
 
     def connecting(original: Wrapped) -> Wrapped:
         def connect(*args: Any, **options: Any) -> Any:
-            begin, place = time.perf_counter(), caller()
+            opening = Connect("sql", caller())
             if "connection_factory" not in options:
                 options.setdefault("cursor_factory", Noting)
             try:
                 return original(*args, **options)
             finally:
-                _opened("sql", begin, place)
+                _opened(opening)
 
         return connect
 
@@ -350,22 +364,22 @@ def _redis_connections(module: Any) -> None:
             async def connect_check_health(self: Any, *args: Any, **options: Any) -> Any:
                 if self.is_connected:
                     return await original(self, *args, **options)
-                begin, place = time.perf_counter(), caller()
+                opening = Connect("redis", caller())
                 try:
                     return await original(self, *args, **options)
                 finally:
-                    _opened("redis", begin, place)
+                    _opened(opening)
 
             return connect_check_health
 
         def connect_now(self: Any, *args: Any, **options: Any) -> Any:
             if getattr(self, "_sock", None) is not None:
                 return original(self, *args, **options)
-            begin, place = time.perf_counter(), caller()
+            opening = Connect("redis", caller())
             try:
                 return original(self, *args, **options)
             finally:
-                _opened("redis", begin, place)
+                _opened(opening)
 
         return connect_now
 

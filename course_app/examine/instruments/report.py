@@ -106,6 +106,7 @@ class Window:
                     *(each.kind, texts.of(text), same, each.begin, each.end, each.rows),
                     places.of(each.place),
                     _number(each.args),
+                    *(each.begin_cpu, each.end_cpu),
                 ]
             )
         error = None
@@ -123,7 +124,10 @@ class Window:
             ),
             [[when, state] for when, state in visit.samples],
             statements,
-            [[kind, a, b, places.of(step)] for kind, a, b, step in visit.connects],
+            [
+                [c.kind, c.opens, c.end - c.begin, c.end_cpu - c.begin_cpu, places.of(c.place)]
+                for c in visit.connects
+            ],
             visit.work,
             error,
         ]

@@ -53,7 +53,7 @@ class Visit:
         self.tasks: list[weakref.ref[asyncio.Task[Any]]] = []
         self.samples: list[tuple[float, int]] = []
         self.statements: list[Statement] = []
-        self.connects: list[tuple[str, float, float, Step | None]] = []
+        self.connects: list[Connect] = []
         self.clients: list[tuple[str, Step | None]] = []
         self.error: tuple[str, list[Step]] | None = None
         #: Seconds of this thread's CPU that were spent on a kind of work, by timers.
@@ -61,15 +61,34 @@ class Visit:
 
 
 class Statement:
-    """One call to a database or another server, in one visit."""
+    """One call to a database or another server, in one visit.
 
-    __slots__ = ("args", "begin", "end", "kind", "place", "rows", "text")
+    ``begin_cpu`` and ``end_cpu`` are seconds on the clock of the thread that made the call. With
+    one client their difference is what the call costs the loop; with many it is everybody's.
+    """
+
+    __slots__ = ("args", "begin", "begin_cpu", "end", "end_cpu", "kind", "place", "rows", "text")
 
     def __init__(self, kind: str, text: str, args: Any, place: Step | None) -> None:
         self.kind, self.text, self.args, self.place = kind, text, args, place
-        self.begin = time.perf_counter()
-        self.end = 0.0
+        self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
+        self.end = self.end_cpu = 0.0
         self.rows = -1
+
+    def ended(self, rows: int = -1) -> None:
+        """Note the end, and how many rows came."""
+        self.end, self.end_cpu, self.rows = time.perf_counter(), time.thread_time(), rows
+
+
+class Connect:
+    """A connection that one visit opens (or, with ``opens`` false, closes); clocks as above."""
+
+    __slots__ = ("begin", "begin_cpu", "end", "end_cpu", "kind", "opens", "place")
+
+    def __init__(self, kind: str, place: Step | None, *, opens: bool = True) -> None:
+        self.kind, self.place, self.opens = kind, place, opens
+        self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
+        self.end = self.end_cpu = 0.0
 
 
 VISIT: contextvars.ContextVar[Visit | None] = contextvars.ContextVar("visit", default=None)

@@ -1,0 +1,97 @@
+"""What mending can gain at most: with one client, and among many who are in each other's way."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from course_app.examine.causes.connections import _taken as connecting
+from course_app.examine.chart import Asked, Chart, freed, relieved
+from course_app.examine.findings import Bound
+from course_app.examine.seen import Look
+from course_app.load import LoadResult, Request
+
+ROUTE = "GET /orders"
+
+
+def look(
+    clients: int,
+    *,
+    millis: float,
+    requests: int,
+    loop_cpu: float,
+    connect: float = 0.0,
+    connect_cpu: float = 0.0,
+    work: float = 0.0,
+) -> Look:
+    """A window of one second in which all requests are alike; times of one request in ms."""
+    ends = np.linspace(0.01, 1.0, requests)
+    ns = (1e9 * ends).astype(np.int64)
+    zeros = np.zeros(requests, dtype=np.int64)
+    load = LoadResult(
+        intended_ns=ns - int(1e6 * millis), start_ns=ns - int(1e6 * millis), end_ns=ns,
+        request_number=np.arange(requests), request_index=zeros, status=zeros + 200,
+        failed_due_ns=zeros[:0], failed_ns=zeros[:0], kept=(), window_start_ns=0,
+        window_seconds=1.0, answered_in_window=requests, concurrency=clients, rate=None,
+        error_count=0, errors=(),
+    )  # fmt: skip
+    visits = [
+        [ROUTE, "/orders", end - millis / 1e3, end, 200, [], [],
+         [["sql", True, connect / 1e3, connect_cpu / 1e3, -1]] if connect else [],
+         {"compress": work / 1e3}, None]
+        for end in ends
+    ]  # fmt: skip
+    raw = {
+        "seconds": 1.0, "loop_cpu": loop_cpu, "process_cpu": loop_cpu, "visits": visits,
+        "texts": [], "places": [], "states": [],
+    }  # fmt: skip
+    return Look(clients, load, raw)
+
+
+def chart_of(alone: Look, *crowds: Look) -> tuple[Chart, Asked]:
+    asked = Asked(Request("GET", "/orders"), ROUTE, ROUTE, alone)
+    return Chart(asked=[asked], crowds=list(crowds)), asked
+
+
+def test_one_client_gains_by_amdahls_law() -> None:
+    alone = look(1, millis=8, requests=120, loop_cpu=0.36, connect=6, connect_cpu=2)
+    chart, asked = chart_of(alone)
+    assert relieved(chart, asked, partial(connecting, "sql")).estimate == pytest.approx(4, rel=0.01)
+
+
+def test_a_crowd_that_waits_for_the_server_gains_until_the_loop_is_full() -> None:
+    """The server makes 160 connections a second; the loop has time for 1000 requests without."""
+    alone = look(1, millis=8, requests=120, loop_cpu=0.36, connect=6, connect_cpu=2)
+    crowd = look(64, millis=400, requests=160, loop_cpu=0.48, connect=395)
+    chart, asked = chart_of(alone, crowd)
+    bound = relieved(chart, asked, partial(connecting, "sql"))
+    assert bound.estimate == pytest.approx(1000 / 160, rel=0.02)
+
+
+def test_a_crowd_gains_no_more_than_what_stays_of_a_request_takes_alone() -> None:
+    alone = look(1, millis=100, requests=10, loop_cpu=0.001, connect=50)
+    crowd = look(8, millis=200, requests=40, loop_cpu=0.004, connect=150)
+    chart, asked = chart_of(alone, crowd)
+    bound = relieved(chart, asked, partial(connecting, "sql"))
+    assert bound.estimate == pytest.approx(200 / 50, rel=0.01)
+
+
+def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_for() -> None:
+    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
+    crowd = look(32, millis=178, requests=180, loop_cpu=1.0, work=5)
+    chart, asked = chart_of(alone, crowd)
+    half = Bound(estimate=0.5, low=0.49, high=0.51)
+    bound = freed(chart, asked, half, lambda visit: visit.work["compress"])
+    assert bound.estimate == pytest.approx(10, rel=0.1)
+    assert bound.low < 10 < bound.high
+
+
+def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() -> None:
+    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
+    crowd = look(32, millis=640, requests=50, loop_cpu=0.3, work=5)
+    chart, asked = chart_of(alone, crowd)
+    half = Bound(estimate=0.5, low=0.49, high=0.51)
+    bound = freed(chart, asked, half, lambda visit: visit.work["compress"])
+    assert bound.estimate == pytest.approx(2, rel=0.01)
