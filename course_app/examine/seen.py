@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -141,6 +142,10 @@ class Look:
     raw: dict[str, Any] = field(repr=False)
     sessions: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        for file, text in self.raw.get("sources", {}).items():
+            linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
     @cached_property
     def places(self) -> list[Place]:
         return [Place(**place) for place in self.raw["places"]]
@@ -230,6 +235,12 @@ class Look:
     def waits(self, visits: Iterable[Visit]) -> Counter[State]:
         """How often each state was seen."""
         return Counter(state for visit in visits for _, state in visit.samples)
+
+
+def source_of(file: str) -> str:
+    """A file's text, also where the examined process alone had it; empty if nobody has."""
+    linecache.checkcache(file)
+    return "".join(linecache.getlines(file))
 
 
 def share(visits: Sequence[Visit], part: Callable[[Visit], tuple[float, float]]) -> Bound:

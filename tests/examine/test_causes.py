@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from course_app.examine.causes.order import _saved, _steps
 from course_app.examine.engine import changes
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, lesson_of
-from course_app.examine.seen import Call, bound, without
+from course_app.examine.seen import Call, Look, bound, without
+from course_app.load import LoadResult
 
+NOBODY = cast("LoadResult", None)
 ONE = Bound(estimate=2.0, low=1.5, high=3.0)
 
 
@@ -50,6 +53,19 @@ def test_an_await_in_a_loop_is_known_as_one(tmp_path: Path) -> None:
         "        found.append(await ask(user))\n    return found\n"
     )
     assert steps_of(tmp_path, source) == [(4, set(), True)]
+
+
+def test_source_that_only_the_examined_process_has_is_read_too(tmp_path: Path) -> None:
+    file = str(tmp_path / "made while it ran.py")
+    source = "async def page(users):\n    return [await ask(user) for user in users]\n"
+    assert _steps(file, 1) == []
+    Look(1, NOBODY, {"sources": {file: source}})
+    assert [(step.line, step.looped) for step in _steps(file, 1)] == [(2, True)]
+
+
+def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
+    assert steps_of(tmp_path, "async def page():\n    return await ask()\n")
+    assert steps_of(tmp_path, "async def page():\n    return 1 + 1 + 1 + 1\n") == []
 
 
 def test_what_depends_on_each_other_saves_nothing(tmp_path: Path) -> None:

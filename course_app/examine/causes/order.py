@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from course_app.examine.chart import Asked, Chart, finding, percent
 from course_app.examine.findings import Cause, Evidence, Finding
-from course_app.examine.seen import Visit, bound, median, without
+from course_app.examine.seen import Visit, bound, median, source_of, without
 
 #: Shorter waits are not worth a task of their own.
 _LEAST_SECONDS = 0.002
@@ -160,8 +159,8 @@ def _saved(spent: dict[int, float], steps: list[Step], calls: dict[int, float]) 
 def _steps(file: str, first: int) -> list[Step]:
     """The awaits of a function, in the order in which they stand, with what each one needs."""
     try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+        tree = ast.parse(source_of(file))
+    except (SyntaxError, ValueError):
         return []
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter, defaultdict
 
 import numpy as np
 
 from course_app.examine.chart import Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Visit, median, without
+from course_app.examine.seen import Look, Place, Visit, median, source_of, without
 
 _ONE = Bound(estimate=1.0, low=1.0, high=1.0)
 #: Fewer bytes a request would take days to matter.
@@ -101,12 +102,9 @@ def growing_memory(chart: Chart) -> list[Finding]:
 
 
 def _function(file: str, line: int) -> str:
-    import ast
-    from pathlib import Path
-
     try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+        tree = ast.parse(source_of(file))
+    except (SyntaxError, ValueError):
         return ""
     best = ""
     for node in ast.walk(tree):

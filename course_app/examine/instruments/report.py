@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -86,6 +87,7 @@ class Window:
             "rss": psutil.Process().memory_info().rss,
             "texts": texts.keys,
             "places": [place_of(step) for step in places.keys],
+            "sources": _unwritten(places),
             "missing": list(calls.missing),
         }
 
@@ -182,6 +184,16 @@ def place_of(step: Step) -> dict[str, Any]:
         "function": code.co_qualname.rpartition("<locals>.")[2],
         "first": code.co_firstlineno,
         "code": text[:200],
+    }
+
+
+def _unwritten(places: Table) -> dict[str, str]:
+    """The source of files that are on no disk: of code that was made while the app ran."""
+    files = {code.co_filename for code, _ in places.keys}
+    return {
+        file: text
+        for file in files
+        if not Path(file).exists() and (text := "".join(linecache.getlines(file)))
     }
 
 
