@@ -9,9 +9,10 @@ from typing import cast
 import pytest
 
 from course_app.examine.causes.order import _saved, _steps
+from course_app.examine.causes.waiting import _lined_up
 from course_app.examine.engine import changes
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, lesson_of
-from course_app.examine.seen import Call, Look, bound, without
+from course_app.examine.seen import Call, Look, State, Visit, bound, without
 from course_app.load import LoadResult
 
 NOBODY = cast("LoadResult", None)
@@ -146,3 +147,24 @@ def test_changes_say_what_is_gone_and_what_is_new() -> None:
 def test_what_drivers_send_of_their_own_accord_asks_for_nothing(text: str, asks: bool) -> None:
     call = Call("sql", text, 0, 0.0, 1.0, -1, None, None)
     assert call.asks is asks
+
+
+def waiting(rows: str) -> list[Visit]:
+    """A visit for each word, a letter for each moment: l waits for a lock, w otherwise, - gone."""
+    kinds = {"l": "lock", "w": "sleep"}
+    return [
+        Visit(
+            *("GET /", "/", 0, 1, 200),
+            samples=[(at, State(kinds[k], ())) for at, k in enumerate(row) if k in kinds],
+            calls=[],
+            connects=[],
+            work={},
+            error=None,
+        )
+        for row in rows.split()
+    ]
+
+
+def test_a_line_that_never_ends_is_told_from_one_that_all_leave_at_once() -> None:
+    assert _lined_up(waiting("w---- lw--- llw-- lllw- llllw")) == 0.8
+    assert _lined_up(waiting("wwwww l---- lw--- l-w-- l---w")) == 0.2

@@ -10,6 +10,8 @@ from course_app.examine.seen import Look, Place, Ran, State, Visit, share, witho
 from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
+#: Of the time that somebody stands in a line which never gets short.
+_LEAST_LINED_UP = 0.7
 #: States in which a connection works for its request, or in which that only has to wait for its
 #: turn on a loop that others keep busy.
 _BUSY = ("sql", "redis", "mongo", "connect", "ready")
@@ -105,6 +107,8 @@ def lock_contention(chart: Chart) -> list[Finding]:
             part = _waited("lock", visits)
             if part.estimate < _LEAST_SHARE or len(visits) < 8:
                 continue
+            if _lined_up(visits) < _LEAST_LINED_UP:
+                continue  # all wait for one load, and then for nothing: single flight
             states = look.waits(visits)
             place = next((s.place for s, _ in states.most_common() if s.kind == "lock"), None)
             inside = _inside(look, visits)
@@ -133,6 +137,15 @@ def lock_contention(chart: Chart) -> list[Finding]:
         if found:
             return found
     return []
+
+
+def _lined_up(visits: list[Visit]) -> float:
+    """The share of the moments at which some request was seen to wait for a lock."""
+    moments: dict[float, bool] = {}
+    for visit in visits:
+        for when, state in visit.samples:
+            moments[when] = moments.get(when, False) or state.kind == "lock"
+    return sum(moments.values()) / max(1, len(moments))
 
 
 def _of_threads(chart: Chart, look: Look, threads: list[Ran], level: float) -> list[Finding]:
