@@ -45,14 +45,18 @@ class Asked:
 class Growth:
     """Memory in windows of as many requests each, with values that did not come before.
 
+    Nobody takes samples meanwhile, so this is also what requests cost the process by themselves.
+
     Attributes:
         requests: in each window.
         rss: bytes after each window, the first one after warming up.
+        cpu: seconds of the process's CPU for one request, in each window.
         lines: bytes by which what was allocated at a line grew, in each of two windows.
     """
 
     requests: int
     rss: tuple[int, ...]
+    cpu: tuple[float, ...]
     lines: tuple[tuple[str, int, str, tuple[int, ...]], ...] = ()
 
 
@@ -129,7 +133,7 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
     Alone, the share of the time that goes (Amdahl, 1967). Among many, everybody's calls are in
     everybody's way, on servers that cannot be looked into; so the asymptotic bounds of a closed
     model count (Denning and Buzen, 1978): a request takes no less than what stays of it takes
-    alone, and the loop has time for no more requests than what stays of its work allows.
+    alone, and the process has time for no more requests than what stays of its work allows.
 
     Returns:
         The larger one of what one client can gain and what some crowd can.
@@ -139,16 +143,16 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
     best = without(share_of_time(visits, goes))
     gone = float(np.median([goes(v)[0] for v in visits]))
     stays = max(1e-6, float(np.median(chart.latencies(asked.alone, asked))) - gone)
-    less = without(_of_the_loop(chart, asked, goes))
+    less = without(_of_the_work(chart, asked, goes))
     for look in chart.crowds:
         waited = chart.latencies(look, asked)
         if len(waited) < 2 * PARTS:
             continue
-        busy = min(look.loop_busy, look.load.throughput * _loop_seconds(chart)) / less.estimate
+        busy = _busy(chart, look) / less.estimate
         usual = float(np.mean(waited))
         means = [float(np.mean(part)) for part in np.array_split(waited, PARTS)]
         gain = without(bound([max(0.0, 1 - max(stays, busy * usual) / mean) for mean in means]))
-        if busy * usual > stays:  # then the uncertainty of what the loop saves counts as well
+        if busy * usual > stays:  # then the uncertainty of the work that is saved counts as well
             low, high = less.low / less.estimate, less.high / less.estimate
             gain = gain.model_copy(
                 update={"low": max(1.0, gain.low * low), "high": min(MOST_TIMES, gain.high * high)}
@@ -157,20 +161,23 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
     return best
 
 
-def _loop_seconds(chart: Chart) -> float:
-    """CPU of the loop's thread for one request, as one client's cost it; all routes alike."""
-    each = [
-        float(asked.alone.raw["loop_cpu"]) / max(1, len(asked.alone.visits))
-        for asked in chart.by_alone
-        if asked.alone is not None
-    ]
-    return sum(each) / max(1, len(each))
+def _busy(chart: Chart, look: Look) -> float:
+    """The share of its cores that a crowd's requests need of the process, taking samples apart."""
+    cores = max(1.0, look.process_busy)
+    each = float(np.mean(chart.growth.cpu)) if chart.growth is not None else np.inf
+    # Little (1961): also where few answers come within the window.
+    rate = look.clients / max(1e-6, float(np.mean(look.load.service_ms)) / 1e3)
+    return min(look.process_busy, each * rate) / cores
 
 
-def _of_the_loop(chart: Chart, asked: Asked, goes: Goes) -> Bound:
-    """The share of the loop's work that goes, when all routes are asked as often."""
-    whole = max(1e-9, _loop_seconds(chart)) * max(1, len(chart.by_alone))
-    return share(asked.visits(), lambda visit: (goes(visit)[1], whole))
+def _of_the_work(chart: Chart, asked: Asked, goes: Goes) -> Bound:
+    """The share of the process's work that goes, when all routes are asked as often."""
+    whole = sum(
+        float(each.alone.raw["process_cpu"]) / max(1, len(each.alone.visits))
+        for each in chart.by_alone
+        if each.alone is not None
+    )
+    return share(asked.visits(), lambda visit: (goes(visit)[1], max(1e-9, whole)))
 
 
 def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], float]) -> Bound:
@@ -187,9 +194,9 @@ def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], floa
             continue
         cores = max(1.0, look.process_busy) * look.seconds / PARTS
         groups = np.array_split(np.array([cost(visit) for visit in visits]), PARTS)
-        part = bound([min(0.99, float(group.sum()) / cores) for group in groups])
+        part = bound([min(0.999, float(group.sum()) / cores) for group in groups])
         wider = {
-            name: min(0.99, getattr(part, name) * getattr(alone, name) / alone.estimate)
+            name: min(0.999, getattr(part, name) * getattr(alone, name) / alone.estimate)
             for name in ("estimate", "low", "high")
         }
         best = max(best, without(Bound(**wider)), key=lambda each: each.estimate)

@@ -56,6 +56,8 @@ _LINE_WINDOWS = 2
 #: A loop that has not turned for so long after a time limit will not turn any more.
 _GONE_SECONDS = 3.0
 _LOOK_SECONDS = 5.0
+#: As many times the time.
+_MEMORY_COSTS = 4.0
 #: What every browser and client library sends.
 _ACCEPTS = ("accept-encoding", "gzip")
 
@@ -118,13 +120,27 @@ def examine_now(
 
 def changes(*, before: Report, after: Report) -> tuple[Change, ...]:
     """What became of the confirmed causes of one version in the other."""
-    first, second = ({(f.cause, f.route) for f in report.confirmed} for report in (before, after))
+    first, second = (
+        {(f.cause, route) for f in report.confirmed for route in f.routes}
+        for report in (before, after)
+    )
     named = {"gone": first - second, "still": first & second, "new": second - first}
     return tuple(
         Change(cause=cause, route=route, what=what)
         for what, keys in named.items()
         for cause, route in sorted(keys)
     )
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """One cause at one place is one finding, whatever routes lead there: the first, and theirs."""
+    kept: dict[object, Finding] = {}
+    for each in findings:
+        key = (each.cause, each.where, each.confirmed) if each.where is not None else id(each)
+        first = kept.setdefault(key, each)
+        routes = dict.fromkeys([*first.routes, *each.routes])
+        kept[key] = first.model_copy(update={"route": ", ".join(routes)})
+    return list(kept.values())
 
 
 def _nobody(_what: str, _done: float, _left: float) -> None:
@@ -356,12 +372,15 @@ class Examination:
         workload = mix(*requests) if len(requests) > 1 else requests[0]
         many = int(min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS)))
         ward = self._living
-        sizes = []
+        sizes, cpu = [], []
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
+            began = float(ward.ask("memory")["cpu"])
             self._send(workload, many, seed=100 + number)
-            sizes.append(int(ward.ask("memory")["rss"]))
-        self.chart.growth = Growth(many, tuple(sizes))
+            ended = ward.ask("memory")
+            sizes.append(int(ended["rss"]))
+            cpu.append((float(ended["cpu"]) - began) / many)
+        self.chart.growth = Growth(many, tuple(sizes), tuple(cpu))
         steps = [b - a for a, b in itertools.pairwise(sizes)]
         if sorted(steps)[len(steps) // 2] < 200 * many:
             return
@@ -385,8 +404,7 @@ class Examination:
             ))
             for (file, line), (code, _) in seen[-1].items()
         ]  # fmt: skip
-        self.chart.growth = Growth(few * 4, tuple(sizes), tuple(lines))
-        self.chart.growth = replace(self.chart.growth, requests=many)
+        self.chart.growth = replace(self.chart.growth, lines=tuple(lines))
 
     # asking
 
@@ -478,7 +496,7 @@ class Examination:
                 found += find(self.chart)
             except Exception as error:  # one look that errs must not take the others along
                 self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
-        found.sort(key=_rank)
+        found = merged(sorted(found, key=_rank))
         return Report(
             healthy=not found,
             findings=tuple(found),
@@ -537,10 +555,13 @@ def _accepting(request: Request) -> Request:
 
 
 def _rank(each: Finding) -> tuple[bool, float]:
-    """Confirmed before suspected; then wrong answers, then by what it costs, memory as if twice."""
+    """Confirmed before suspected; then wrong answers, then by what it costs.
+
+    Memory costs no time until it ends the process: it counts as a large gain would.
+    """
     cost = each.at_most.estimate
     if each.cause is Cause.FAILS_UNDER_LOAD:
         cost = float("inf")
     if each.cause is Cause.GROWING_MEMORY:
-        cost = 2.0
+        cost = _MEMORY_COSTS
     return not each.confirmed, -cost

@@ -195,6 +195,11 @@ class Finding(_Model):
     lesson: str
 
     @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes that it concerns; the bound is the first one's."""
+        return tuple(self.route.split(", "))
+
+    @property
     def title(self) -> str:
         """The cause in words."""
         return _KNOWN[self.cause][0]

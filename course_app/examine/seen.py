@@ -19,8 +19,8 @@ from course_app.measure.statistics import CONFIDENCE, mean_interval
 
 #: A window is cut into so many parts: as many values for an interval.
 PARTS = 8
-#: Nobody believes a factor beyond this, and a share of 1 would make it infinite.
-MOST_TIMES = 100.0
+#: A share of 1 would make it infinite.
+MOST_TIMES = 1000.0
 
 
 @dataclass(frozen=True)
@@ -57,32 +57,35 @@ class State:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A statement, a command or a request to another server; times in seconds.
+class Span:
+    """From when to when, and likewise on the CPU clock of the thread that began it; seconds."""
 
-    ``begin_cpu`` and ``end_cpu`` are on the clock of the thread that made the call.
-    """
-
-    kind: str
-    text: str
-    same: int
     begin: float
     end: float
-    rows: int
-    place: Place | None
-    number: float | None
-    begin_cpu: float = 0.0
-    end_cpu: float = 0.0
+    begin_cpu: float
+    end_cpu: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(0.0, self.end - self.begin)
 
     @property
     def cpu(self) -> float:
         """What its own thread worked meanwhile: with one client, for it alone."""
         return max(0.0, self.end_cpu - self.begin_cpu)
 
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return max(0.0, self.end - self.begin)
+
+@dataclass(frozen=True)
+class Call(Span):
+    """A statement, a command or a request to another server."""
+
+    kind: str
+    text: str
+    same: int
+    rows: int
+    place: Place | None
+    number: float | None
 
     @property
     def asks(self) -> bool:
@@ -91,13 +94,16 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Connect:
-    """A connection that was opened, or closed; times in seconds, ``cpu`` as for calls."""
+class Connect(Span):
+    """A connection that was opened.
+
+    With ``opens`` false what belongs to it: it was closed, or the client made that opens it.
+    ``awaited``: the loop could turn meanwhile.
+    """
 
     kind: str
     opens: bool
-    seconds: float
-    cpu: float
+    awaited: bool
     place: Place | None
 
 
@@ -175,12 +181,14 @@ class Look:
                     *(route, path, begin, end, status),
                     [(when, self.states[state]) for when, state in samples],
                     [
-                        Call(kind, texts[text], same, a, b, rows, self._place(place), *rest)
-                        for kind, text, same, a, b, rows, place, *rest in calls
+                        Call(
+                            *_four(span), kind, texts[text], same, rows, self._place(place), number
+                        )
+                        for span, kind, text, same, rows, place, number in calls
                     ],
                     [
-                        Connect(kind, opens, seconds, cpu, self._place(place))
-                        for kind, opens, seconds, cpu, place in connects
+                        Connect(*_four(span), kind, opens, awaited, self._place(place))
+                        for span, kind, opens, awaited, place in connects
                     ],
                     work,
                     (error[0], self._place(error[1])) if error else None,
@@ -235,6 +243,11 @@ class Look:
     def waits(self, visits: Iterable[Visit]) -> Counter[State]:
         """How often each state was seen."""
         return Counter(state for visit in visits for _, state in visit.samples)
+
+
+def _four(stamps: Sequence[float]) -> tuple[float, float, float, float]:
+    begin, end, begin_cpu, end_cpu = stamps
+    return begin, end, begin_cpu, end_cpu
 
 
 def source_of(file: str) -> str:

@@ -109,7 +109,7 @@ def write(folder: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (HANGS_AT_IMPORT, "did not start within"),
+        pytest.param(HANGS_AT_IMPORT, "did not start within", marks=pytest.mark.slow),
         (HANGS_AT_START, "did not start within"),
         (ENDS_AT_IMPORT, "ended with exit status 7"),
         (CRASHES_AT_START, "no database at db.example"),
@@ -118,7 +118,7 @@ def write(folder: Path, text: str) -> str:
         (FAILS_ALWAYS, "GET /a was not examined: it answers 500"),
         (NO_GET_ROUTE, "no GET route"),
         (PRINTS_AT_IMPORT, "after all that"),
-        (STAYS_ALIVE, "RuntimeError: no"),
+        pytest.param(STAYS_ALIVE, "RuntimeError: no", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(

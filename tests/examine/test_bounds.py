@@ -39,7 +39,7 @@ def look(
     )  # fmt: skip
     visits = [
         [ROUTE, "/orders", end - millis / 1e3, end, 200, [], [],
-         [["sql", True, connect / 1e3, connect_cpu / 1e3, -1]] if connect else [],
+         [[[0, connect / 1e3, 0, connect_cpu / 1e3], "sql", True, True, -1]] if connect else [],
          {"compress": work / 1e3}, None]
         for end in ends
     ]  # fmt: skip

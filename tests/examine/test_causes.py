@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from course_app.examine.causes.order import _saved, _steps
-from course_app.examine.causes.waiting import _lined_up
-from course_app.examine.engine import changes
-from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, lesson_of
-from course_app.examine.seen import Call, Look, State, Visit, bound, without
+from course_app.examine.causes.waiting import _hold, _holding_place, _lined_up
+from course_app.examine.engine import changes, merged
+from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, Where, lesson_of
+from course_app.examine.seen import Call, Look, Place, State, Visit, bound, without
 from course_app.load import LoadResult
 
 NOBODY = cast("LoadResult", None)
@@ -120,6 +120,23 @@ def test_every_cause_has_a_lesson_that_exists() -> None:
     assert {lesson_of(cause) for cause in Cause} <= {file.stem for file in lessons.glob("*.py")}
 
 
+def test_one_cause_at_one_place_is_one_finding_for_all_its_routes() -> None:
+    here = Where(file="shop.py", line=3, function="session")
+    first = found(Cause.CONNECTION_PER_REQUEST).model_copy(update={"where": here})
+    others = [
+        first.model_copy(update={"route": "GET /b"}),
+        first.model_copy(update={"route": "GET /c", "confirmed": False}),
+        found(Cause.POOL_WAIT),
+        found(Cause.POOL_WAIT),
+    ]
+    kept = merged([first, *others])
+    assert [each.route for each in kept] == ["GET /a, GET /b", "GET /c", "GET /a", "GET /a"]
+    alone = Report(healthy=False, findings=(first,))
+    both = Report(healthy=False, findings=(kept[0],))
+    said = {(change.route, change.what) for change in changes(before=both, after=alone)}
+    assert said == {("GET /a", "still"), ("GET /b", "gone")}
+
+
 def test_changes_say_what_is_gone_and_what_is_new() -> None:
     before = Report(healthy=False, findings=(found(Cause.POOL_WAIT), found(Cause.STAMPEDE)))
     after = Report(healthy=False, findings=(found(Cause.STAMPEDE), found(Cause.N_PLUS_ONE)))
@@ -145,7 +162,7 @@ def test_changes_say_what_is_gone_and_what_is_new() -> None:
     ],
 )
 def test_what_drivers_send_of_their_own_accord_asks_for_nothing(text: str, asks: bool) -> None:
-    call = Call("sql", text, 0, 0.0, 1.0, -1, None, None)
+    call = Call(*(0.0, 1.0, 0.0, 0.5), "sql", text, 0, -1, None, None)
     assert call.asks is asks
 
 
@@ -168,3 +185,26 @@ def waiting(rows: str) -> list[Visit]:
 def test_a_line_that_never_ends_is_told_from_one_that_all_leave_at_once() -> None:
     assert _lined_up(waiting("w---- lw--- llw-- lllw- llllw")) == 0.8
     assert _lined_up(waiting("wwwww l---- lw--- l-w-- l---w")) == 0.2
+
+
+def test_who_only_looks_again_after_the_line_holds_no_lock() -> None:
+    assert _hold(waiting("w---- lw--- llw-- lllw- llllw")) == 1
+    assert _hold(waiting("wwwww lllll lllll lllll")) == 0
+
+
+def place(function: str, line: int) -> Place:
+    return Place("shop.py", line, function, 10 * (line // 10), "...")
+
+
+@pytest.mark.parametrize(
+    ("waited", "named"),
+    [
+        ((place("find", 11), place("collect", 21), place("pay", 31)), place("collect", 22)),
+        ((place("pay", 31),), place("pay", 32)),
+        ((place("session", 41),), place("pay", 32)),
+    ],
+    ids=["in a helper", "in the handler", "in a dependency"],
+)
+def test_a_connection_is_held_where_both_ways_part(waited: tuple[Place, ...], named: Place) -> None:
+    charging = State("sleep", (place("charge", 51), place("collect", 22), place("pay", 32)))
+    assert _holding_place(charging, State("pool", waited)) == named

@@ -20,7 +20,9 @@ def given(services: Services) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("patient", ["02_price_quotes", "06_front_page", "14_ticket_desk"])
+@pytest.mark.parametrize(
+    "patient", ["06_front_page", "14_ticket_desk", "34_rent_desk", "38_quote_finder"]
+)
 def test_a_patients_cause_is_named_first_and_its_twin_is_free_of_it(
     patient: str, given: dict[str, str]
 ) -> None:

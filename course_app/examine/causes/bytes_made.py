@@ -145,6 +145,10 @@ def _finding(
             )
         )
     supported = evidence[0].agrees or (sampled is not None and sampled.estimate >= 0.5)
+    if kind == "compress":  # what is kept compressed is never compressed again
+        # Timers stand around the compressor alone; stacks see what is done for it as well.
+        high = max(part.high, sampled.high if sampled is not None else 0.0)
+        gone, saved = part.model_copy(update={"high": high}), 1.0
     at_most = freed(chart, asked, gone, lambda v: saved * (v.work.get(kind) or used))
     return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
 

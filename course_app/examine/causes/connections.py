@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import partial
 
 from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Visit, share
+from course_app.examine.seen import Look, Span, Visit, share
 
 _NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
+#: What drivers ask for of their own accord when they have connected.
+_GREETINGS = re.compile(r"pg_catalog\.|\bcurrent_schema\(\)|^\s*show\b", re.IGNORECASE)
 _LEAST_PER_REQUEST = 0.4
 _LEAST_SHARE = 0.15
 
@@ -66,9 +69,19 @@ def connection_per_request(chart: Chart) -> list[Finding]:
 
 
 def _taken(kind: str, visit: Visit) -> tuple[float, float]:
-    """Seconds, and seconds of CPU, for opening and closing."""
-    mine = [each for each in visit.connects if each.kind == kind]
-    return sum(each.seconds for each in mine), sum(each.cpu for each in mine)
+    """Seconds, and seconds of CPU, for the client, opening, what a driver asks first, closing."""
+    mine = [c for c in visit.connects if c.kind == kind]
+    calls = [c for c in visit.calls if c.kind == kind]
+    # What a pool sends when it takes one back, or throws it away.
+    spent: list[Span] = [*mine, *(c for c in calls if c.place is None and not c.asks)]
+    greetings = [c for c in calls if _GREETINGS.search(c.text)]
+    opened = next((c for c in mine if c.opens), None)
+    if greetings and opened is not None:
+        # The driver works between its questions, too: up to the first one that is the user's.
+        users = [c for c in calls if c.asks and c not in greetings and c.begin > opened.end]
+        until = (users[0].begin, users[0].begin_cpu) if users else (visit.end, opened.end_cpu)
+        spent.append(Span(opened.end, until[0], opened.end_cpu, until[1]))
+    return sum(each.seconds for each in spent), sum(each.cpu for each in spent)
 
 
 def _crowded(look: Look, route: str) -> Bound | None:

@@ -32,9 +32,9 @@ def blocked_loop(chart: Chart) -> list[Finding]:
         look = asked.alone
         assert look is not None
         hold = _longest_hold(look)
-        if hold is None:
-            continue
         visits = asked.visits()
+        if hold is None or _opening(visits, hold.place):
+            continue
         part = share(visits, partial(_at_most, hold.each))
         if part.estimate < _LEAST_SHARE:
             continue
@@ -94,6 +94,12 @@ def _hold_in(look: Look, table: str) -> _Hold | None:
     return _Hold(place, each, look.late_seconds / requests, inner)
 
 
+def _opening(visits: list[Visit], place: Place) -> bool:
+    """Whether the line awaits a new connection: what that computes is the connection's cost."""
+    opening = {c.place for v in visits for c in v.connects if c.awaited and c.place is not None}
+    return (place.file, place.line) in {(each.file, each.line) for each in opening}
+
+
 def _at_most(seconds: float, visit: Visit) -> tuple[float, float]:
     return min(visit.seconds, seconds), visit.seconds
 
@@ -126,7 +132,7 @@ def _blocked(chart: Chart, asked: Asked, hold: _Hold, part: Bound) -> Finding:
                 value=crowded,
             )
         )
-        at_most = without(crowded, most=clients)
+        at_most = without(crowded)
     else:
         at_most = without(part)
     return finding(Cause.BLOCKED_LOOP, asked.name, hold.place, evidence, at_most)

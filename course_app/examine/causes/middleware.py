@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from course_app.examine.chart import WORTH, Asked, Chart, finding, freed, percent
+from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Place, without
 from course_app.measure.statistics import mean_interval
@@ -28,12 +28,13 @@ def middleware_overhead(chart: Chart) -> list[Finding]:
 
 def _of(chart: Chart, asked: Asked) -> Finding | None:
     cpu = asked.layers.get("cpu_us", {})
-    if len(cpu.get("whole", ())) < 8 or "bare" not in cpu:
+    if len(cpu.get("whole", ())) < 8 or "bare" not in cpu or asked.alone is None:
         return None
     whole, bare = np.array(cpu["whole"]), np.array(cpu["bare"])
     saved = mean_interval(whole - bare)
     # Neighbours lengthen the time but not the CPU: the undisturbed requests are compared.
-    undisturbed = float(np.quantile([v.seconds for v in asked.visits()], _UNDISTURBED))
+    # Layers still tidy up when the client has its answer: what it waited for is what counts.
+    undisturbed = float(np.quantile(chart.latencies(asked.alone, asked), _UNDISTURBED))
     usual = max(1e6 * undisturbed, float(np.median(whole)))
     parts = [max(0.0, min(1.0, value / usual)) for value in (saved.estimate, saved.low, saved.high)]
     part = Bound(estimate=parts[0], low=parts[1], high=parts[2])
@@ -52,7 +53,7 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
         Evidence(
             look="the same request without its layers",
             says=f"{len(layers)} layers ({names}) cost {saved.estimate:.0f} µs of CPU for each "
-            f"request, {percent(part)} of the time that it is in the app.",
+            f"request, {percent(part)} of the time that its client waits.",
             value=part,
         )
     ]
@@ -66,8 +67,12 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
                 agrees=seen.estimate >= 0.25,
             )
         )
-    at_most = freed(chart, asked, part, lambda _visit: 1e-6 * saved.estimate)
-    return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, at_most)
+    # What the server and the database take besides makes the gain smaller, never larger.
+    each = float(np.median(whole))
+    of_the_app = Bound(
+        estimate=saved.estimate / each, low=saved.low / each, high=min(0.99, saved.high / each)
+    )
+    return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, without(of_the_app))
 
 
 def _place(layer: dict[str, Any]) -> Place | None:

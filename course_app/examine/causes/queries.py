@@ -126,7 +126,7 @@ def _executed(chart: Chart, text: str) -> float:
 
 def _normal(text: str) -> str:
     """Without what differs between how a client and PostgreSQL's statistics write a statement."""
-    text = re.sub(r"%\(\w+\)s|%s|\$\d+(::\w+)?|'[^']*'|\b\d+\b", "?", text)
+    text = re.sub(r"(%\(\w+\)s|%s|\$\d+|'[^']*'|\b\d+\b)(::\w+)?", "?", text)
     return " ".join(text.lower().split()).rstrip(";")
 
 

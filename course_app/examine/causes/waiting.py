@@ -12,6 +12,9 @@ from course_app.system.cores import usable_cores
 _LEAST_SHARE = 0.3
 #: Of the time that somebody stands in a line which never gets short.
 _LEAST_LINED_UP = 0.7
+#: Of those who have waited, so many then do what takes its time.
+_LEAST_HOLDING = 0.3
+_TAKES_TIME = ("sql", "redis", "mongo", "http", "connect", "sleep", "thread", "other")
 #: States in which a connection works for its request, or in which that only has to wait for its
 #: turn on a loop that others keep busy.
 _BUSY = ("sql", "redis", "mongo", "connect", "ready")
@@ -38,11 +41,10 @@ def pool_wait(chart: Chart) -> list[Finding]:
             idle_share = sum(idle.values()) / max(1, total)
             if total == 0 or idle_share < 0.4:
                 continue
-            waited_at = next(
-                (s.place for s, _ in states.most_common() if s.kind == "pool" and s.place), None
-            )
+            waited = next((s for s, _ in states.most_common() if s.kind == "pool" and s.own), None)
+            waited_at = waited.place if waited is not None else None
             state = idle.most_common(1)[0][0]
-            place = _same_body(state, waited_at) or waited_at
+            place = _holding_place(state, waited) or waited_at
             evidence = [
                 Evidence(
                     look="what requests wait for",
@@ -89,13 +91,18 @@ def _holding(visits: list[Visit]) -> Counter[State]:
     return counted
 
 
-def _same_body(state: State, waited_at: Place | None) -> Place | None:
-    """The line, in the function that took the connection, at which it does something else."""
-    if waited_at is not None:
+def _holding_place(state: State, waited: State | None) -> Place | None:
+    """The line at which a holder does something else, in the function that both ways lead through.
+
+    That is the innermost one which also leads to where the connection was waited for; if a
+    dependency took it, the handler.
+    """
+    if waited is not None:
+        bodies = {place.body for place in waited.own}
         for place in state.own:
-            if place.body == waited_at.body:
+            if place.body in bodies:
                 return place
-    return state.place
+    return state.own[-1] if state.own else None
 
 
 def lock_contention(chart: Chart) -> list[Finding]:
@@ -107,7 +114,7 @@ def lock_contention(chart: Chart) -> list[Finding]:
             part = _waited("lock", visits)
             if part.estimate < _LEAST_SHARE or len(visits) < 8:
                 continue
-            if _lined_up(visits) < _LEAST_LINED_UP:
+            if _lined_up(visits) < _LEAST_LINED_UP or _hold(visits) < _LEAST_HOLDING:
                 continue  # all wait for one load, and then for nothing: single flight
             states = look.waits(visits)
             place = next((s.place for s, _ in states.most_common() if s.kind == "lock"), None)
@@ -148,6 +155,20 @@ def _lined_up(visits: list[Visit]) -> float:
     return sum(moments.values()) / max(1, len(moments))
 
 
+def _hold(visits: list[Visit]) -> float:
+    """The share of those in the line that do something with the lock, and not only look again."""
+    waited = holding = 0
+    for visit in visits:
+        since = next((when for when, state in visit.samples if state.kind == "lock"), None)
+        if since is None:
+            continue
+        waited += 1
+        holding += any(call.begin >= since for call in visit.calls) or any(
+            when > since and state.kind in _TAKES_TIME for when, state in visit.samples
+        )
+    return holding / max(1, waited)
+
+
 def _of_threads(chart: Chart, look: Look, threads: list[Ran], level: float) -> list[Finding]:
     place = Counter({ran.inner: ran.amount for ran in threads}).most_common(1)[0][0]
     routes = Counter(v.route for v in look.visits for _, s in v.samples if s.kind == "thread")
@@ -183,4 +204,4 @@ def _inside(look: Look, visits: list[Visit]) -> float:
 
 def _thinned(look: Look) -> float:
     """The sampler looks at some of many requests only."""
-    return max(1.0, float(look.raw["in_flight"]) / 24)
+    return float(look.raw["in_flight"]) / max(1, int(look.raw["looked_at"]))

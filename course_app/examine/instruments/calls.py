@@ -10,7 +10,7 @@ import asyncio
 import functools
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import wrapt
@@ -176,7 +176,7 @@ def _connecting(kind: str) -> Callable[[Wrapped], Wrapped]:
 def _connecting_now(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
         def connect(*args: Any, **options: Any) -> Any:
-            opening = Connect(kind, caller())
+            opening = Connect(kind, caller(), awaited=False)
             try:
                 return original(*args, **options)
             finally:
@@ -200,13 +200,16 @@ def _opened(connect: Connect) -> None:
 
 def _making(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
-        def __init__(self: Any, *args: Any, **options: Any) -> None:
+        def make(*args: Any, **options: Any) -> Any:
             visit = VISIT.get()
             if visit is not None and not visit.end:
                 visit.clients.append((kind, caller()))
-            original(self, *args, **options)
+            making = Connect(kind, None, opens=False, awaited=False)
+            result = original(*args, **options)
+            _opened(making)
+            return result
 
-        return __init__
+        return make
 
     return wrapper
 
@@ -252,19 +255,10 @@ def _psycopg(module: Any) -> None:
     _replace(Cursor, "execute", executing)
     _replace(module.AsyncCursor, "execute", executing_async)
 
-    def generating(original: Wrapped) -> Wrapped:
-        def _connect_gen(*args: Any, **options: Any) -> Generator[Any, Any, Any]:
-            opening = Connect("sql", place_of_user(sys._getframe(1)))
-            try:
-                return (yield from original(*args, **options))
-            finally:
-                _opened(opening)
-
-        return _connect_gen
-
-    for owner in (module.Connection, module.AsyncConnection):
-        original = owner._connect_gen.__func__
-        owner._connect_gen = classmethod(functools.wraps(original)(generating(original)))
+    connect, connect_now = _connecting("sql"), _connecting_now("sql")
+    for owner, hook in ((module.Connection, connect_now), (module.AsyncConnection, connect)):
+        original = owner.connect.__func__
+        owner.connect = classmethod(functools.wraps(original)(hook(original)))
 
 
 def _text(query: Any, cursor: Any) -> str:
@@ -291,7 +285,7 @@ def _psycopg2(module: Any) -> None:
 
     def connecting(original: Wrapped) -> Wrapped:
         def connect(*args: Any, **options: Any) -> Any:
-            opening = Connect("sql", caller())
+            opening = Connect("sql", caller(), awaited=False)
             if "connection_factory" not in options:
                 options.setdefault("cursor_factory", Noting)
             try:
@@ -322,7 +316,10 @@ def _sqlalchemy(module: Any) -> None:
 
     event.listen(module.Engine, "before_cursor_execute", before)
     event.listen(module.Engine, "after_cursor_execute", after)
-    _replace(module.Engine, "__init__", _making("sql"))
+
+
+def _sqlalchemy_create(module: Any) -> None:
+    _replace(module, "create_engine", _making("sql"))
 
 
 # Redis and Valkey
@@ -375,7 +372,7 @@ def _redis_connections(module: Any) -> None:
         def connect_now(self: Any, *args: Any, **options: Any) -> Any:
             if getattr(self, "_sock", None) is not None:
                 return original(self, *args, **options)
-            opening = Connect("redis", caller())
+            opening = Connect("redis", caller(), awaited=False)
             try:
                 return original(self, *args, **options)
             finally:
@@ -439,6 +436,7 @@ _HOOKS: dict[str, Callable[[Any], None]] = {
     "psycopg": _psycopg,
     "psycopg2": _psycopg2,
     "sqlalchemy.engine": _sqlalchemy,
+    "sqlalchemy.engine.create": _sqlalchemy_create,
     "redis.asyncio.client": _redis_async,
     "redis.client": _redis_now,
     "redis.asyncio.connection": _redis_connections,

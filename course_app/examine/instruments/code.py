@@ -150,6 +150,8 @@ def waits_for(steps: Sequence[Step]) -> str:
     return telling[0] if telling else said[0]
 
 
+_FETCHES = ("sql", "redis", "mongo", "connect")
+
 #: What computing is for, likewise. ``typed``: by pydantic's own code, whose types were declared.
 _WORK: tuple[tuple[str, str, str], ...] = (
     ("fastapi/encoders", "", "serialize"),
@@ -185,8 +187,13 @@ def _work(code: CodeType) -> str:
 
 
 def works_on(steps: Sequence[Step]) -> str:
-    """What is computed, from the innermost library step out up to the user's; else empty."""
+    """What is computed, from the innermost library step out up to the user's; else empty.
+
+    A database's library that an encoder calls (lazy loading) is fetching, not writing.
+    """
     for code, _ in steps:
+        if _wait(code) in _FETCHES:
+            return ""
         if what := _work(code):
             return what
         if users(code):

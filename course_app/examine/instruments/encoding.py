@@ -23,9 +23,12 @@ _under_way: set[int] = set()
 
 
 class Timed:
-    """Adds the CPU time of a block to the current visit's work; nested blocks count once."""
+    """Adds the CPU time of a block to the current visit's work; nested blocks count once.
 
-    __slots__ = ("_begin", "_kind", "_visit")
+    A block that asks a database meanwhile (lazy loading) is fetching, not writing.
+    """
+
+    __slots__ = ("_asked", "_begin", "_kind", "_visit")
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -36,6 +39,7 @@ class Timed:
     def __enter__(self) -> None:
         if self._visit is not None:
             _under_way.add(id(self._visit))
+            self._asked = len(self._visit.statements)
         self._begin = time.thread_time()
 
     def __exit__(self, *_: object) -> None:
@@ -43,6 +47,8 @@ class Timed:
             return
         _under_way.discard(id(self._visit))
         used = time.thread_time() - self._begin
+        if len(self._visit.statements) > self._asked:
+            return
         self._visit.work[self._kind] = self._visit.work.get(self._kind, 0.0) + used
 
 

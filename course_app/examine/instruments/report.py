@@ -17,7 +17,7 @@ import psutil
 from course_app.examine.instruments import calls
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.sampler import Sampler
-from course_app.examine.instruments.visits import Visit, Visits, route_of
+from course_app.examine.instruments.visits import Connect, Statement, Visit, Visits, route_of
 
 _TEXT_CHARACTERS = 2000
 _KEPT_ARGUMENTS = 12
@@ -80,10 +80,11 @@ class Window:
             ],
             "most_busy_threads": sampler.most_busy_threads,
             "tokens": dict(sampler.tokens),
-            "in_flight": sampler.in_flight / max(1, sampler.ticks),
+            "in_flight": sampler.in_flight,
+            "looked_at": sampler.looked_at,
             "lags": [[due, late] for due, late in lags],
             "loop_cpu": cpu[0],
-            "process_cpu": cpu[1],
+            "process_cpu": cpu[1] - sampler.cpu_seconds,
             "rss": psutil.Process().memory_info().rss,
             "texts": texts.keys,
             "places": [place_of(step) for step in places.keys],
@@ -105,10 +106,8 @@ class Window:
                     kept.append(each.args)
             statements.append(
                 [
-                    *(each.kind, texts.of(text), same, each.begin, each.end, each.rows),
-                    places.of(each.place),
-                    _number(each.args),
-                    *(each.begin_cpu, each.end_cpu),
+                    *(_span(each), each.kind, texts.of(text), same, each.rows),
+                    *(places.of(each.place), _number(each.args)),
                 ]
             )
         error = None
@@ -126,10 +125,7 @@ class Window:
             ),
             [[when, state] for when, state in visit.samples],
             statements,
-            [
-                [c.kind, c.opens, c.end - c.begin, c.end_cpu - c.begin_cpu, places.of(c.place)]
-                for c in visit.connects
-            ],
+            [[_span(c), c.kind, c.opens, c.awaited, places.of(c.place)] for c in visit.connects],
             visit.work,
             error,
         ]
@@ -150,6 +146,10 @@ class Table:
             self._numbers[key] = len(self.keys)
             self.keys.append(key)
         return self._numbers[key]
+
+
+def _span(of: Statement | Connect) -> list[float]:
+    return [of.begin, of.end, of.begin_cpu, of.end_cpu]
 
 
 def _of_user(step: Step) -> bool:

@@ -24,8 +24,11 @@ from course_app.examine.instruments.visits import Visit, Visits
 #: A loop that has not turned for so long counts as held.
 HELD_SECONDS = 0.008
 BEAT_SECONDS = 0.004
-#: So many requests are looked at in one tick; more would slow down what is watched.
+#: So many requests are looked at in one tick, in a share of the time between two: whoever looks
+#: has the interpreter, which what is watched needs. A request under many layers takes long to read.
 _LOOKED_AT = 24
+_LEAST_LOOKED_AT = 2
+_MOST_OF_THE_TIME = 0.1
 #: Ends the sampler's wait for the interpreter early; the default of 5 ms would make stacks of
 #: short callbacks invisible, because then only idle moments are seen.
 _SWITCH_SECONDS = 0.0005
@@ -60,6 +63,8 @@ class Sampler:
     def reset(self) -> None:
         """Forget what was sampled."""
         self.ticks = 0
+        #: What looking cost by itself.
+        self.cpu_seconds = 0.0
         self.busy: Counter[tuple[str, str, Step | None, Step | None]] = Counter()
         #: Seconds the loop was held, by route, kind of work, and place.
         self.held: Counter[tuple[str, str, Step | None, Step | None]] = Counter()
@@ -67,7 +72,8 @@ class Sampler:
         self.threads: Counter[tuple[str, Step | None, Step | None]] = Counter()
         self.most_busy_threads = 0
         self.tokens: Counter[str] = Counter()
-        self.in_flight = 0
+        #: Requests under way, and those of them that were looked at, over all ticks.
+        self.in_flight = self.looked_at = 0
         self.lags = []
 
     # on the loop
@@ -136,6 +142,7 @@ class Sampler:
                 due = now
             now = time.perf_counter()
             holding_since = self._tick(now, holding_since)
+        self.cpu_seconds = time.thread_time()
 
     def _tick(self, now: float, holding_since: float) -> float:
         frames = sys._current_frames()
@@ -210,9 +217,12 @@ class Sampler:
     def _look_at_visits(self, now: float) -> None:
         current = list(self._visits.current)
         self.in_flight += len(current)
-        if len(current) > _LOOKED_AT:
-            current = random.sample(current, _LOOKED_AT)
-        for visit in current:
+        began = time.thread_time()
+        for looked, visit in enumerate(random.sample(current, min(len(current), _LOOKED_AT))):
+            spent = time.thread_time() - began
+            if looked >= _LEAST_LOOKED_AT and spent > _MOST_OF_THE_TIME * self._period:
+                break
+            self.looked_at += 1
             if (state := self._state_of(visit)) is not None:
                 visit.samples.append((now, state))
 

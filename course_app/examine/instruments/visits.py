@@ -81,12 +81,19 @@ class Statement:
 
 
 class Connect:
-    """A connection that one visit opens (or, with ``opens`` false, closes); clocks as above."""
+    """A connection that one visit opens; clocks as above.
 
-    __slots__ = ("begin", "begin_cpu", "end", "end_cpu", "kind", "opens", "place")
+    With ``opens`` false what belongs to it: it is closed, or the client is made that opens it.
 
-    def __init__(self, kind: str, place: Step | None, *, opens: bool = True) -> None:
-        self.kind, self.place, self.opens = kind, place, opens
+    ``awaited``: the loop may turn meanwhile.
+    """
+
+    __slots__ = ("awaited", "begin", "begin_cpu", "end", "end_cpu", "kind", "opens", "place")
+
+    def __init__(
+        self, kind: str, place: Step | None, *, opens: bool = True, awaited: bool = True
+    ) -> None:
+        self.kind, self.place, self.opens, self.awaited = kind, place, opens, awaited
         self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
         self.end = self.end_cpu = 0.0
 
