@@ -325,6 +325,7 @@ def test_verify_proves_an_exercise_and_shows_what_wrong_answers_earned(command: 
     assert "DifferentAnswer" in result.stdout
 
 
+@pytest.mark.slow
 def test_verify_takes_the_notebooks_from_content_and_not_a_learners(
     command: Command, notebook: Path, folder: Path
 ) -> None:
@@ -332,6 +333,7 @@ def test_verify_takes_the_notebooks_from_content_and_not_a_learners(
     assert command("verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_verify_fails_for_a_wrong_answer_that_passes(command: Command, exercise: Path) -> None:
     exercise.write_text(EXERCISE.replace('{"square": number}', '{"square": number * number}'))
     result = command("verify", "98", "--json")
@@ -342,6 +344,7 @@ def test_verify_fails_for_a_wrong_answer_that_passes(command: Command, exercise:
     assert "it is passed" in proofs[2]["problem"]
 
 
+@pytest.mark.slow
 def test_verify_reports_a_mistake_in_the_text_and_proves_the_rest(
     command: Command, folder: Path
 ) -> None:

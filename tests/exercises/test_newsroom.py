@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from representatives import others_slow
 
 from course_app.apps.newsroom import SOUND, create_newsroom, replaced
 from course_app.apps.suspects import PLANTS, Plant, plant_of, planted, sow, sown
 from course_app.lab import Lab, get, uniform
 
-each_plant = pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.stage)
+each_plant = pytest.mark.parametrize("plant", others_slow(2, PLANTS), ids=lambda plant: plant.stage)
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ def test_the_shown_solution_is_what_the_solution_has_beside_the_exercise(slug: s
     assert learn.solution(slug).body == "\n\n\n".join(x for x in solved if x not in given)
 
 
+@pytest.mark.slow
 def test_the_shown_solutions_make_apps_of_the_given_cells(tmp_path: Path) -> None:
     paths = []
     for slug in SLUGS:

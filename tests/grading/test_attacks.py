@@ -73,7 +73,13 @@ host.Host.start = start
 """
 
 
-@pytest.mark.parametrize("attack", [SOCKETS_NEARBY, OWN_ADDRESS], ids=["line", "address"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(SOCKETS_NEARBY, id="line"),
+        pytest.param(OWN_ADDRESS, id="address", marks=pytest.mark.slow),
+    ],
+)
 def test_the_graders_line_and_address_are_its_own(
     processes: Checker, submission: Path, attack: str
 ) -> None:
@@ -83,6 +89,7 @@ def test_the_graders_line_and_address_are_its_own(
     assert_honest_answers_pass(processes, submission)
 
 
+@pytest.mark.slow
 def test_where_an_app_answers_is_not_for_it_to_say(processes: Checker, submission: Path) -> None:
     """It serves elsewhere and says so: where the grader listens, nobody answers."""
     card = check(processes, submission, RIGHT + OWN_ADDRESS)
@@ -98,7 +105,13 @@ HARD_TO_READ = {
 }
 
 
-@pytest.mark.parametrize("code", HARD_TO_READ.values(), ids=HARD_TO_READ)
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, id=name, marks=[] if name == "minus" else pytest.mark.slow)
+        for name, code in HARD_TO_READ.items()
+    ],
+)
 def test_a_file_that_is_hard_to_read_harms_nobody(
     processes: Checker, submission: Path, code: str
 ) -> None:
@@ -173,6 +186,7 @@ def test_invented_answers_are_found_where_they_are_counted(
     assert_honest_answers_pass(processes, submission, exercise)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_pace")
 def test_invented_answers_are_found_where_they_are_timed(
     processes: Checker, submission: Path
@@ -208,7 +222,9 @@ WORK = "import hashlib; [hashlib.sha256(bytes(2**20)).digest() for _ in range(60
 @pytest.mark.parametrize(
     "child",
     [
-        f"subprocess.run([sys.executable, '-S', '-c', {WORK!r}])",
+        pytest.param(
+            f"subprocess.run([sys.executable, '-S', '-c', {WORK!r}])", marks=pytest.mark.slow
+        ),
         # An orphan: whoever started it has gone before it ends.
         f"subprocess.run(['sh', '-c', 'exec \"$0\" -S -c \"$1\" &', sys.executable, {WORK!r}])\n"
         "time.sleep(0.3)",
@@ -223,6 +239,7 @@ def test_cpu_of_children_that_have_ended_is_counted(
     assert cpu_of_ten_requests(processes, submission, code) > 3 * plain + 20
 
 
+@pytest.mark.slow
 def test_who_is_not_measured_stands_still(processes: Checker, submission: Path) -> None:
     seen = []
 
@@ -248,6 +265,7 @@ def test_who_is_not_measured_stands_still(processes: Checker, submission: Path) 
     assert seen[0] < 0.05 < seen[1]
 
 
+@pytest.mark.slow
 def test_ten_thousand_sockets_are_the_apps_own_trouble(
     processes: Checker, submission: Path
 ) -> None:
@@ -259,6 +277,7 @@ def test_ten_thousand_sockets_are_the_apps_own_trouble(
     assert_honest_answers_pass(processes, submission)
 
 
+@pytest.mark.slow
 def test_a_body_without_an_end_is_no_answer(submission: Path) -> None:
     code = """
 from fastapi import FastAPI
@@ -331,6 +350,7 @@ for folder in (".", "/dev/shm"):
 """
 
 
+@pytest.mark.slow
 def test_room_on_disk_and_in_shared_memory_is_bounded_and_given_back(
     processes: Checker, submission: Path
 ) -> None:
@@ -343,6 +363,7 @@ def test_room_on_disk_and_in_shared_memory_is_bounded_and_given_back(
     assert_honest_answers_pass(processes, submission)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_filled_ends_its_app(services: Services, submission: Path) -> None:
     code = """
 import psycopg, time

@@ -70,10 +70,10 @@ def test_a_right_answer_gets_its_points(each_door: Checker) -> None:
     assert card.points == 8
 
 
-def test_each_mistake_is_its_own_failure(each_door: Checker) -> None:
-    assert failures(each_door, COUNTS_ONLY, users.create_baseline) == ["OpensConnections"]
-    assert failures(each_door, COUNTS_ONLY, users.create_many_pools) == ["OpensPools"]
-    assert failures(each_door, COUNTS_ONLY, users.create_leaking) == ["LeavesConnections"]
+def test_each_mistake_is_its_own_failure(door: Checker) -> None:
+    assert failures(door, COUNTS_ONLY, users.create_baseline) == ["OpensConnections"]
+    assert failures(door, COUNTS_ONLY, users.create_many_pools) == ["OpensPools"]
+    assert failures(door, COUNTS_ONLY, users.create_leaking) == ["LeavesConnections"]
 
 
 def test_a_rubric_can_use_services_and_contexts_that_no_app_asks_for(door: Checker) -> None:
@@ -187,6 +187,7 @@ def test_restarts_and_costs_can_be_observed(each_door: Checker) -> None:
     assert card.passed, card
 
 
+@pytest.mark.slow
 def test_killing_postgresql_in_the_middle_is_not_the_learners_fault() -> None:
     with start_services() as own, Checker(lambda: own, isolated=True) as checker:
 

@@ -93,12 +93,14 @@ def test_what_breaks_off_fails_in_its_own_way(
     assert card.results[0].hint
 
 
+@pytest.mark.slow
 def test_memory_filled_while_serving_is_noticed(processes: Checker, submission: Path) -> None:
     code = in_handler("kept.append(b'x' * 40_000_000)", "kept = []")
     card = check(processes, submission, code)
     assert first_failure(card) == "TooMuchMemory"
 
 
+@pytest.mark.slow
 def test_memory_shared_out_to_many_processes_is_added_up(
     processes: Checker, submission: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_programs_left_in_the_background_end_with_the_check(
     assert not [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or ())]
 
 
+@pytest.mark.slow
 def test_nothing_outside_can_be_signalled(processes: Checker, submission: Path) -> None:
     code = f"{RIGHT}\nimport os\nfor pid in ({os.getpid()}, os.getppid()):\n    os.kill(pid, 9)\n"
     card = check(processes, submission, code)

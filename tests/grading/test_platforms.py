@@ -92,6 +92,7 @@ def drop_read_search() -> None:
     assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0) == 0
 
 
+@pytest.mark.slow
 def test_where_limits_are_refused_others_hold(answer: Path, tmp_path: Path) -> None:
     outcome, _, _, notes = check(answer, before=customized(tmp_path, ELSEWHERE))
     assert outcome == Outcome.PASSED
@@ -99,6 +100,7 @@ def test_where_limits_are_refused_others_hold(answer: Path, tmp_path: Path) -> N
     assert "address space" in notes[2]
 
 
+@pytest.mark.slow
 @root_only
 def test_root_stays_root_where_another_user_could_not_read_python(
     answer: Path, tmp_path: Path
@@ -111,6 +113,7 @@ def test_root_stays_root_where_another_user_could_not_read_python(
     assert "a user of its own" in notes[2]
 
 
+@pytest.mark.slow
 def test_root_stays_root_where_there_is_no_other_user(answer: Path) -> None:
     alone = ("unshare", "--user", "--map-root-user")
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
@@ -127,6 +130,7 @@ def test_root_becomes_another_user_where_it_can(answer: Path) -> None:
     assert len(notes) == 2
 
 
+@pytest.mark.slow
 def test_a_long_name_of_the_temporary_folder_does_no_harm(answer: Path) -> None:
     folder = answer.parent / ("long" * 30)
     folder.mkdir()
@@ -168,6 +172,7 @@ def only(check: Callable[[Exam], Evidence], **changes: Any) -> Exercise:
     return replace(toy.exercise, rubric=(contract(points=1)(check),), **changes)
 
 
+@pytest.mark.slow
 def test_where_our_own_answer_does_not_start_either_nobody_is_to_blame(
     processes: Checker, threads: Checker
 ) -> None:
@@ -204,6 +209,7 @@ def test_unknown_cpu_is_no_measurement(processes: Checker, monkeypatch: pytest.M
     assert "CPU time" in card.results[0].observed
 
 
+@pytest.mark.slow
 def test_a_clock_that_stands_still_is_no_measurement(
     processes: Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_only_the_named_proofs_are_tried(processes: Checker) -> None:
     assert "takes anything" in proof.what
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_is_judged_to_the_end(processes: Checker) -> None:
     exercise = replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.refuses))
     (proof,) = verify(processes, exercise, only="takes anything")
@@ -101,6 +102,7 @@ def test_a_complete_declaration_has_no_defects() -> None:
     assert defects(squares.exercise) == []
 
 
+@pytest.mark.slow
 def test_other_right_answers_must_get_full_points(processes: Checker) -> None:
     right = (
         RightAnswer("the same", squares.create_reference),
@@ -112,6 +114,7 @@ def test_other_right_answers_must_get_full_points(processes: Checker) -> None:
     assert "NoRefusal" in loose.problem
 
 
+@pytest.mark.slow
 def test_an_answer_that_could_not_be_checked_is_refused(processes: Checker) -> None:
     @contract(points=1)
     def broken(_exam: Exam) -> Evidence:

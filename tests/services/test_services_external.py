@@ -47,6 +47,7 @@ def keyspace(server: Services) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("borrowed")
 def test_a_lab_works_on_somebody_elses_servers_and_leaves_them_as_they_were(
     somebody: Services,

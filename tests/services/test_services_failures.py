@@ -41,6 +41,7 @@ def test_no_room_for_a_lab(
         assert not list(disk.iterdir())
 
 
+@pytest.mark.slow
 def test_no_room_for_the_prepared_data_set(
     failure_of: Callable[..., str], open_folder: Path
 ) -> None:
