@@ -259,6 +259,7 @@ def _psycopg(module: Any) -> None:
     for owner, hook in ((module.Connection, connect_now), (module.AsyncConnection, connect)):
         original = owner.connect.__func__
         owner.connect = classmethod(functools.wraps(original)(hook(original)))
+    module.connect = module.Connection.connect  # made from the other one when it was imported
 
 
 def _text(query: Any, cursor: Any) -> str:

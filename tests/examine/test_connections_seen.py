@@ -1,0 +1,94 @@
+"""Every library's connections are seen: opened, and what belongs to that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from course_app.services import Services
+
+PROGRAM = """\
+import asyncio
+import json
+import sys
+
+from course_app.examine.instruments import calls, visits
+
+calls.install()
+visit = visits.Visit({{"path": "/", "query_string": b""}})
+visits.VISIT.set(visit)
+postgres_dsn, valkey_url = sys.argv[1:]
+
+
+async def request():
+{body}
+
+
+asyncio.run(request())
+print(json.dumps({{
+    "missing": calls.missing,
+    "seen": [[c.kind, c.opens, c.awaited] for c in visit.connects],
+    "spans": all(c.end > c.begin and c.end_cpu >= c.begin_cpu for c in visit.connects),
+}}))
+"""
+
+OPENED, OPENED_NOW = [True, True], [True, False]
+CLOSED, MADE = [False, True], [False, False]
+
+REQUESTS = {
+    "asyncpg": (
+        "import asyncpg; c = await asyncpg.connect(postgres_dsn); await c.close()",
+        [["sql", *OPENED], ["sql", *CLOSED]],
+    ),
+    "asyncpg, a pool": (
+        "import asyncpg\nasync with asyncpg.create_pool(postgres_dsn, min_size=1): pass",
+        [["sql", *MADE], ["sql", *OPENED], ["sql", *CLOSED]],
+    ),
+    "psycopg": ("import psycopg; psycopg.connect(postgres_dsn).close()", [["sql", *OPENED_NOW]]),
+    "psycopg, awaited": (
+        "import psycopg; await (await psycopg.AsyncConnection.connect(postgres_dsn)).close()",
+        [["sql", *OPENED]],
+    ),
+    "SQLAlchemy": (
+        "from sqlalchemy import create_engine, make_url\n"
+        "create_engine(make_url(postgres_dsn).set(drivername='postgresql+psycopg')).connect()",
+        [["sql", *MADE], ["sql", *OPENED_NOW]],
+    ),
+    "SQLAlchemy, awaited": (
+        "from sqlalchemy import make_url\n"
+        "from sqlalchemy.ext.asyncio import create_async_engine\n"
+        "url = make_url(postgres_dsn).set(drivername='postgresql+asyncpg')\n"
+        "engine = create_async_engine(url)\nasync with engine.connect(): pass\n"
+        "await engine.dispose()",
+        [["sql", *MADE], ["sql", *OPENED], ["sql", *CLOSED]],
+    ),
+    "redis": (
+        "import redis; redis.from_url(valkey_url).ping()",
+        [["redis", *MADE], ["redis", *OPENED_NOW]],
+    ),
+    "redis, awaited": (
+        "import redis.asyncio; await redis.asyncio.from_url(valkey_url).ping()",
+        [["redis", *MADE], ["redis", *OPENED]],
+    ),
+}
+
+
+@pytest.mark.parametrize("library", REQUESTS)
+def test_a_connection_is_seen_with_what_belongs_to_it(library: str, services: Services) -> None:
+    body, seen = REQUESTS[library]
+    program = PROGRAM.format(body=textwrap.indent(body, "    "))
+    done = subprocess.run(
+        [sys.executable, "-c", program, services.postgres_dsn, services.valkey_url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    said = json.loads(done.stdout)
+    assert said["missing"] == []
+    assert said["seen"] == seen
+    assert said["spans"]
