@@ -121,6 +121,7 @@ def _blocked(chart: Chart, asked: Asked, hold: _Hold, part: Bound) -> Finding:
             agrees=hold.confirmed,
         ),
     ]
+    at_most = without(part)
     crowd = _crowd_held(chart, hold.place)
     if crowd is not None:
         clients, crowded = crowd
@@ -132,9 +133,7 @@ def _blocked(chart: Chart, asked: Asked, hold: _Hold, part: Bound) -> Finding:
                 value=crowded,
             )
         )
-        at_most = without(crowded)
-    else:
-        at_most = without(part)
+        at_most = max(at_most, without(crowded), key=lambda each: each.estimate)
     return finding(Cause.BLOCKED_LOOP, asked.name, hold.place, evidence, at_most)
 
 
