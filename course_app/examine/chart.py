@@ -148,11 +148,12 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
         waited = chart.latencies(look, asked)
         if len(waited) < 2 * PARTS:
             continue
-        busy = _busy(chart, look) / less.estimate
-        usual = float(np.mean(waited))
+        # Time on the process is what all routes' answers take on average, not this one's alone.
+        usual = min(float(np.mean(waited)), float(np.mean(look.load.service_ms)) / 1e3)
+        needed = usual * _busy(chart, look) / less.estimate
         means = [float(np.mean(part)) for part in np.array_split(waited, PARTS)]
-        gain = without(bound([max(0.0, 1 - max(stays, busy * usual) / mean) for mean in means]))
-        if busy * usual > stays:  # then the uncertainty of the work that is saved counts as well
+        gain = without(bound([max(0.0, 1 - max(stays, needed) / mean) for mean in means]))
+        if needed > stays:  # then the uncertainty of the work that is saved counts as well
             low, high = less.low / less.estimate, less.high / less.estimate
             gain = gain.model_copy(
                 update={"low": max(1.0, gain.low * low), "high": min(MOST_TIMES, gain.high * high)}

@@ -38,6 +38,11 @@ class Place:
         return Where(file=self.file, line=self.line, function=self.function, code=self.code)
 
     @property
+    def at(self) -> tuple[str, int]:
+        """Its file and line."""
+        return self.file, self.line
+
+    @property
     def body(self) -> tuple[str, int]:
         """Its function's identity."""
         return self.file, self.first
@@ -72,8 +77,11 @@ class Span:
 
     @property
     def cpu(self) -> float:
-        """What its own thread worked meanwhile: with one client, for it alone."""
-        return max(0.0, self.end_cpu - self.begin_cpu)
+        """What its own thread worked meanwhile: with one client, for it alone.
+
+        Never more than the time: two threads' clocks have nothing to do with each other.
+        """
+        return min(self.seconds, max(0.0, self.end_cpu - self.begin_cpu))
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,15 @@ def source_of(file: str) -> str:
     """A file's text, also where the examined process alone had it; empty if nobody has."""
     linecache.checkcache(file)
     return "".join(linecache.getlines(file))
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of the spans went on: those at the same time count once."""
+    whole, until = 0.0, -math.inf
+    for begin, end in sorted(spans):
+        whole += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return whole
 
 
 def share(visits: Sequence[Visit], part: Callable[[Visit], tuple[float, float]]) -> Bound:

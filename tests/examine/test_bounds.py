@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from course_app.examine.causes.connections import _taken as connecting
 from course_app.examine.chart import Asked, Chart, freed, relieved
 from course_app.examine.findings import Bound
-from course_app.examine.seen import Look
+from course_app.examine.seen import Look, covered
 from course_app.load import LoadResult, Request
 
 ROUTE = "GET /orders"
@@ -50,6 +51,21 @@ def look(
     return Look(clients, load, raw)
 
 
+def together(first: Look, second: Look) -> Look:
+    """One window of two routes, which are asked as often."""
+    stamps = {
+        name: np.concatenate([getattr(first.load, name), getattr(second.load, name)])
+        for name in ("intended_ns", "start_ns", "end_ns", "request_number", "status")
+    }
+    each = len(first.load.start_ns)
+    index = np.repeat([0, 1], [each, len(second.load.start_ns)])
+    load = replace(first.load, request_index=index, answered_in_window=len(index), **stamps)
+    raw = {**first.raw, "visits": [*first.raw["visits"], *second.raw["visits"]]}
+    for clock in ("loop_cpu", "process_cpu"):
+        raw[clock] = first.raw[clock] + second.raw[clock]
+    return Look(first.clients, load, raw)
+
+
 def chart_of(alone: Look, *crowds: Look) -> tuple[Chart, Asked]:
     asked = Asked(Request("GET", "/orders"), ROUTE, ROUTE, alone)
     return Chart(asked=[asked], crowds=list(crowds)), asked
@@ -78,6 +94,20 @@ def test_a_crowd_gains_no_more_than_what_stays_of_a_request_takes_alone() -> Non
     assert bound.estimate == pytest.approx(200 / 50, rel=0.01)
 
 
+def test_a_slow_route_beside_quick_ones_gains_more_than_the_loop_has_room_for_on_average() -> None:
+    """Its own time is no measure of what the process works: most of its answers are others'."""
+    alone = look(1, millis=50, requests=20, loop_cpu=0.02, connect=45, connect_cpu=0.5)
+    quick = look(1, millis=1, requests=900, loop_cpu=0.9)
+    crowd = together(
+        look(16, millis=500, requests=30, loop_cpu=0.03, connect=490),
+        look(16, millis=20, requests=600, loop_cpu=0.6),
+    )
+    slow = Asked(Request("GET", "/orders"), ROUTE, ROUTE, alone)
+    others = Asked(Request("GET", "/ping"), "GET /ping", ROUTE, quick)
+    chart = Chart(asked=[slow, others], crowds=[crowd])
+    assert relieved(chart, slow, partial(connecting, "sql")).estimate > 15
+
+
 def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_for() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=178, requests=180, loop_cpu=1.0, work=5)
@@ -95,3 +125,8 @@ def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() ->
     half = Bound(estimate=0.5, low=0.49, high=0.51)
     bound = freed(chart, asked, half, lambda visit: visit.work["compress"])
     assert bound.estimate == pytest.approx(2, rel=0.01)
+
+
+def test_what_goes_on_at_the_same_time_counts_once() -> None:
+    assert covered([(0, 2), (1, 3), (5, 6)]) == pytest.approx(4)
+    assert covered([]) == 0

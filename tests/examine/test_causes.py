@@ -202,9 +202,12 @@ def place(function: str, line: int) -> Place:
         ((place("find", 11), place("collect", 21), place("pay", 31)), place("collect", 22)),
         ((place("pay", 31),), place("pay", 32)),
         ((place("session", 41),), place("pay", 32)),
+        ((place("session", 41), place("layer", 61)), place("pay", 32)),
     ],
-    ids=["in a helper", "in the handler", "in a dependency"],
+    ids=["in a helper", "in the handler", "in a dependency", "in a dependency, under a layer"],
 )
 def test_a_connection_is_held_where_both_ways_part(waited: tuple[Place, ...], named: Place) -> None:
-    charging = State("sleep", (place("charge", 51), place("collect", 22), place("pay", 32)))
+    inner = (place("charge", 51), place("collect", 22), place("pay", 32))
+    layers = (place("layer", 61),) if len(waited) == 2 else ()
+    charging = State("sleep", inner + layers)
     assert _holding_place(charging, State("pool", waited)) == named

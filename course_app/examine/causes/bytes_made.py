@@ -14,7 +14,7 @@ import pydantic_core
 
 from course_app.examine.chart import Asked, Chart, finding, freed, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Place, median, share, without
+from course_app.examine.seen import Look, Place, median, share, without
 from course_app.load import Response
 
 _LEAST_SHARE = 0.3
@@ -147,10 +147,19 @@ def _finding(
     supported = evidence[0].agrees or (sampled is not None and sampled.estimate >= 0.5)
     if kind == "compress":  # what is kept compressed is never compressed again
         # Timers stand around the compressor alone; stacks see what is done for it as well.
-        high = max(part.high, sampled.high if sampled is not None else 0.0)
-        gone, saved = part.model_copy(update={"high": high}), 1.0
-    at_most = freed(chart, asked, gone, lambda v: saved * (v.work.get(kind) or used))
+        seen = sampled.high * _running(asked.alone) if sampled is not None else 0.0
+        gone, saved = part.model_copy(update={"high": max(part.high, seen)}), 1.0
+    # Timers on the loop see what others do meanwhile where a thread writes the JSON: in a crowd
+    # only what compressing took is told by each request.
+    told = kind == "compress" and timed.estimate > 0
+    at_most = freed(chart, asked, gone, lambda v: saved * (v.work.get(kind, 0.0) if told else used))
     return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
+
+
+def _running(look: Look) -> float:
+    """The share of the ticks at which something ran, on the loop or in a thread."""
+    ran = sum(each.amount for each in [*look.ran("busy"), *look.threads()])
+    return min(1.0, ran / max(1, int(look.raw["ticks"])))
 
 
 def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:

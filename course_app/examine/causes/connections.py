@@ -8,7 +8,7 @@ from functools import partial
 
 from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Span, Visit, share
+from course_app.examine.seen import Look, Span, Visit, covered
 
 _NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
 #: What drivers ask for of their own accord when they have connected.
@@ -52,7 +52,7 @@ def connection_per_request(chart: Chart) -> list[Finding]:
                     agrees=server >= _LEAST_PER_REQUEST * each / routes,
                 )
             )
-        waits = [_crowded(look, asked.template) for look in chart.crowds]
+        waits = [_crowded(look, asked.template, kind) for look in chart.crowds]
         crowded = [each for each in waits if each is not None]
         if crowded and server is None:
             evidence.append(
@@ -78,14 +78,17 @@ def _taken(kind: str, visit: Visit) -> tuple[float, float]:
     opened = next((c for c in mine if c.opens), None)
     if greetings and opened is not None:
         # The driver works between its questions, too: up to the first one that is the user's.
-        users = [c for c in calls if c.asks and c not in greetings and c.begin > opened.end]
-        until = (users[0].begin, users[0].begin_cpu) if users else (visit.end, opened.end_cpu)
-        spent.append(Span(opened.end, until[0], opened.end_cpu, until[1]))
-    return sum(each.seconds for each in spent), sum(each.cpu for each in spent)
+        users = (c.begin for c in calls if c.asks and c not in greetings and c.begin > opened.end)
+        first = next(users, visit.end)
+        last = [c for c in greetings if opened.end <= c.begin < first]
+        if last:
+            spent.append(Span(opened.end, last[-1].end, opened.end_cpu, last[-1].end_cpu))
+    cpu = covered((each.begin_cpu, each.begin_cpu + each.cpu) for each in spent)
+    return covered((each.begin, each.end) for each in spent), cpu
 
 
-def _crowded(look: Look, route: str) -> Bound | None:
+def _crowded(look: Look, route: str, kind: str) -> Bound | None:
     visits = [v for v in look.of(route) if v.connects]
     if len(visits) < 8:
         return None
-    return share(visits, lambda v: (sum(c.seconds for c in v.connects), v.seconds))
+    return share_of_time(visits, partial(_taken, kind))

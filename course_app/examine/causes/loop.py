@@ -96,8 +96,11 @@ def _hold_in(look: Look, table: str) -> _Hold | None:
 
 def _opening(visits: list[Visit], place: Place) -> bool:
     """Whether the line awaits a new connection: what that computes is the connection's cost."""
-    opening = {c.place for v in visits for c in v.connects if c.awaited and c.place is not None}
-    return (place.file, place.line) in {(each.file, each.line) for each in opening}
+    here = sum(
+        any(c.awaited and c.place is not None and c.place.at == place.at for c in visit.connects)
+        for visit in visits
+    )
+    return here > 0.5 * len(visits)
 
 
 def _at_most(seconds: float, visit: Visit) -> tuple[float, float]:

@@ -23,7 +23,8 @@ def middleware_overhead(chart: Chart) -> list[Finding]:
         return found
     # The layers are the same for all routes: one finding, for the route that suffers most.
     best = max(found, key=lambda f: f.at_most.estimate)
-    return [best.model_copy(update={"route": ", ".join(f.route for f in found)})]
+    routes = dict.fromkeys([best.route, *(f.route for f in found)])
+    return [best.model_copy(update={"route": ", ".join(routes)})]
 
 
 def _of(chart: Chart, asked: Asked) -> Finding | None:
@@ -69,9 +70,8 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
         )
     # What the server and the database take besides makes the gain smaller, never larger.
     each = float(np.median(whole))
-    of_the_app = Bound(
-        estimate=saved.estimate / each, low=saved.low / each, high=min(0.99, saved.high / each)
-    )
+    parts = [max(0.0, min(0.99, value / each)) for value in (saved.estimate, saved.low, saved.high)]
+    of_the_app = Bound(estimate=parts[0], low=parts[1], high=parts[2])
     return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, without(of_the_app))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from course_app.examine.chart import Asked, Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Call, Visit, median, share
+from course_app.examine.seen import Call, Span, Visit, median, share
 
 _LEAST_REPEATS = 5
 _LEAST_SHARE = 0.2
@@ -100,10 +100,8 @@ def _stretch(key: Any, visit: Visit) -> tuple[float, float]:
         return 0.0, 0.0
     longest = max(same, key=lambda call: call.seconds)
     first, last = min(same, key=lambda c: c.begin), max(same, key=lambda c: c.end)
-    return (
-        max(0.0, last.end - first.begin - longest.seconds),
-        max(0.0, last.end_cpu - first.begin_cpu - longest.cpu),
-    )
+    whole = Span(first.begin, last.end, first.begin_cpu, last.end_cpu)
+    return max(0.0, whole.seconds - longest.seconds), max(0.0, whole.cpu - longest.cpu)
 
 
 def _grows(visits: list[Visit], key: Any) -> float:

@@ -11,10 +11,10 @@ from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
 #: Of the time that somebody stands in a line which never gets short.
-_LEAST_LINED_UP = 0.7
+_LEAST_LINED_UP = 0.5
 #: Of those who have waited, so many then do what takes its time.
 _LEAST_HOLDING = 0.3
-_TAKES_TIME = ("sql", "redis", "mongo", "http", "connect", "sleep", "thread", "other")
+_TAKES_NO_TIME = ("lock", "ready", "running", "body")
 #: States in which a connection works for its request, or in which that only has to wait for its
 #: turn on a loop that others keep busy.
 _BUSY = ("sql", "redis", "mongo", "connect", "ready")
@@ -94,14 +94,14 @@ def _holding(visits: list[Visit]) -> Counter[State]:
 def _holding_place(state: State, waited: State | None) -> Place | None:
     """The line at which a holder does something else, in the function that both ways lead through.
 
-    That is the innermost one which also leads to where the connection was waited for; if a
-    dependency took it, the handler.
+    That is the innermost one which also leads to where the connection was waited for. A layer
+    leads to both by one line: then it is the step within; if a dependency took it, the handler.
     """
-    if waited is not None:
-        bodies = {place.body for place in waited.own}
-        for place in state.own:
-            if place.body in bodies:
-                return place
+    lines = {place.body: place.line for place in waited.own} if waited is not None else {}
+    for number, place in enumerate(state.own):
+        if place.body in lines:
+            same = lines[place.body] == place.line
+            return state.own[max(0, number - 1)] if same else place
     return state.own[-1] if state.own else None
 
 
@@ -164,7 +164,7 @@ def _hold(visits: list[Visit]) -> float:
             continue
         waited += 1
         holding += any(call.begin >= since for call in visit.calls) or any(
-            when > since and state.kind in _TAKES_TIME for when, state in visit.samples
+            when > since and state.kind not in _TAKES_NO_TIME for when, state in visit.samples
         )
     return holding / max(1, waited)
 

@@ -150,7 +150,8 @@ def waits_for(steps: Sequence[Step]) -> str:
     return telling[0] if telling else said[0]
 
 
-_FETCHES = ("sql", "redis", "mongo", "connect")
+#: Where statements are carried out; an object's attributes are read elsewhere.
+_FETCHES = ("/sqlalchemy/engine/", "/asyncpg/", "/psycopg/", "/psycopg2/", "/redis/asyncio/")
 
 #: What computing is for, likewise. ``typed``: by pydantic's own code, whose types were declared.
 _WORK: tuple[tuple[str, str, str], ...] = (
@@ -192,7 +193,7 @@ def works_on(steps: Sequence[Step]) -> str:
     A database's library that an encoder calls (lazy loading) is fetching, not writing.
     """
     for code, _ in steps:
-        if _wait(code) in _FETCHES:
+        if any(part in code.co_filename for part in _FETCHES):
             return ""
         if what := _work(code):
             return what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import linecache
@@ -44,10 +45,13 @@ def cached_lines() -> frozenset[Place]:
     lines: set[Place] = set()
     gc.unfreeze()  # what was there before the first request is out of the collector's sight else
     for each in gc.get_objects():
-        if type(each) is _CACHE and each.cache_parameters()["maxsize"] is None:
-            code = getattr(inspect.unwrap(each), "__code__", None)
-            if code is not None and is_own(code.co_filename):
-                lines.update((code.co_filename, line) for *_, line in code.co_lines() if line)
+        if type(each) is not _CACHE or not hasattr(each, "cache_parameters"):
+            continue
+        if each.cache_parameters()["maxsize"] is None:
+            with contextlib.suppress(ValueError):  # a function that wraps itself
+                code = getattr(inspect.unwrap(each), "__code__", None)
+                if code is not None and is_own(code.co_filename):
+                    lines.update((code.co_filename, line) for *_, line in code.co_lines() if line)
     return frozenset(lines)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import os
 import textwrap
 import threading
 import time
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -193,7 +193,7 @@ def _unwritten(places: Table) -> dict[str, str]:
     return {
         file: text
         for file in files
-        if not Path(file).exists() and (text := "".join(linecache.getlines(file)))
+        if not os.path.exists(file) and (text := "".join(linecache.getlines(file)))
     }
 
 
