@@ -149,10 +149,12 @@ def _finding(
         # Timers stand around the compressor alone; stacks see what is done for it as well.
         seen = sampled.high * _running(asked.alone) if sampled is not None else 0.0
         gone, saved = part.model_copy(update={"high": max(part.high, seen)}), 1.0
-    # Timers on the loop see what others do meanwhile where a thread writes the JSON: in a crowd
-    # only what compressing took is told by each request.
-    told = kind == "compress" and timed.estimate > 0
-    at_most = freed(chart, asked, gone, lambda v: saved * (v.work.get(kind, 0.0) if told else used))
+    # Where a thread writes the JSON, timers on the loop see what others do meanwhile: in a crowd a
+    # request's own are believed up to what one client's tell.
+    told = timed.estimate > 0
+    at_most = freed(
+        chart, asked, gone, lambda v: saved * min(used, v.work.get(kind, 0.0) if told else used)
+    )
     return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
 
 
