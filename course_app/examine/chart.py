@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, lesson_of
-from course_app.examine.seen import MOST_TIMES, PARTS, Look, Place, Visit, bound, share, without
+from course_app.examine.seen import (
+    MOST_TIMES,
+    PARTS,
+    Look,
+    Place,
+    Visit,
+    bound,
+    larger,
+    share,
+    without,
+)
 from course_app.load import Request, Response
 
 #: A finding has to promise more than this, or it is not worth a reader's time.
@@ -161,7 +171,7 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
             gain = gain.model_copy(
                 update={"low": max(1.0, gain.low * low), "high": min(MOST_TIMES, gain.high * high)}
             )
-        best = max(best, gain, key=lambda each: each.estimate)
+        best = larger(best, gain)
     return best
 
 
@@ -210,7 +220,7 @@ def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], floa
             name: min(0.999, getattr(part, name) * getattr(alone, name) / alone.estimate)
             for name in ("estimate", "low", "high")
         }
-        best = max(best, without(Bound(**wider)), key=lambda each: each.estimate)
+        best = larger(best, without(Bound(**wider)))
     return best
 
 

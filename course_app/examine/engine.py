@@ -379,13 +379,14 @@ class Examination:
         many = int(min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS)))
         ward = self._living
         sizes, cpu = [], []
+        began = float(ward.ask("memory")["cpu"])
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
-            began = float(ward.ask("memory")["cpu"])
             self._send(workload, many, seed=100 + number)
-            ended = ward.ask("memory")
-            sizes.append(int(ended["rss"]))
-            cpu.append((float(ended["cpu"]) - began) / many)
+            after = ward.ask("memory")
+            sizes.append(int(after["rss"]))
+            cpu.append((float(after["cpu"]) - began) / many)
+            began = float(after["cpu"])
         self.chart.growth = Growth(many, tuple(sizes), tuple(cpu))
         steps = [b - a for a, b in itertools.pairwise(sizes)]
         if sorted(steps)[len(steps) // 2] < 200 * many:

@@ -226,6 +226,10 @@ class Look:
             for route, kind, outer, inner, amount in self.raw[table]
         ]
 
+    def running(self) -> list[Ran]:
+        """Ticks of the loop's thread and of the worker threads."""
+        return [*self.ran("busy"), *self.threads()]
+
     def threads(self) -> list[Ran]:
         """Ticks of the worker threads."""
         return [
@@ -310,6 +314,11 @@ def without(part: Bound, most: float = MOST_TIMES) -> Bound:
         high=times(part.high),
         confidence=CONFIDENCE,
     )
+
+
+def larger(*bounds: Bound) -> Bound:
+    """The one with the larger estimate; the first of equal ones."""
+    return max(bounds, key=lambda each: each.estimate)
 
 
 def median(values: Sequence[float]) -> float:

@@ -71,6 +71,13 @@ def chart_of(alone: Look, *crowds: Look) -> tuple[Chart, Asked]:
     return Chart(asked=[asked], crowds=list(crowds)), asked
 
 
+def without_compression(alone: Look, crowd: Look) -> Bound:
+    """What a route gains at most that spends half of its time on it when it is alone."""
+    chart, asked = chart_of(alone, crowd)
+    half = Bound(estimate=0.5, low=0.49, high=0.51)
+    return freed(chart, asked, half, lambda visit: visit.work["compress"])
+
+
 def test_one_client_gains_by_amdahls_law() -> None:
     alone = look(1, millis=8, requests=120, loop_cpu=0.36, connect=6, connect_cpu=2)
     chart, asked = chart_of(alone)
@@ -111,9 +118,7 @@ def test_a_slow_route_beside_quick_ones_gains_more_than_the_loop_has_room_for_on
 def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_for() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=178, requests=180, loop_cpu=1.0, work=5)
-    chart, asked = chart_of(alone, crowd)
-    half = Bound(estimate=0.5, low=0.49, high=0.51)
-    bound = freed(chart, asked, half, lambda visit: visit.work["compress"])
+    bound = without_compression(alone, crowd)
     assert bound.estimate == pytest.approx(10, rel=0.1)
     assert bound.low < 10 < bound.high
 
@@ -121,9 +126,7 @@ def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_fo
 def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=640, requests=50, loop_cpu=0.3, work=5)
-    chart, asked = chart_of(alone, crowd)
-    half = Bound(estimate=0.5, low=0.49, high=0.51)
-    bound = freed(chart, asked, half, lambda visit: visit.work["compress"])
+    bound = without_compression(alone, crowd)
     assert bound.estimate == pytest.approx(2, rel=0.01)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import toy
 import toy_pool
+from representatives import others_slow
 from submissions import RIGHT, TIGHT, assert_nothing_runs, in_handler, no_services
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, contract
@@ -74,11 +75,7 @@ host.Host.start = start
 
 
 @pytest.mark.parametrize(
-    "attack",
-    [
-        pytest.param(SOCKETS_NEARBY, id="line"),
-        pytest.param(OWN_ADDRESS, id="address", marks=pytest.mark.slow),
-    ],
+    "attack", others_slow(1, [SOCKETS_NEARBY, OWN_ADDRESS]), ids=["line", "address"]
 )
 def test_the_graders_line_and_address_are_its_own(
     processes: Checker, submission: Path, attack: str
@@ -98,20 +95,14 @@ def test_where_an_app_answers_is_not_for_it_to_say(processes: Checker, submissio
 
 
 HARD_TO_READ = {
-    "new lines": "\n" * 200_000,
     "minus": "-" * 100_000 + "1\n",
+    "new lines": "\n" * 200_000,
     "elif": "if x: pass\n" + "elif x: pass\n" * 100_000,
     "brackets": "(" * 100_000,
 }
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        pytest.param(code, id=name, marks=[] if name == "minus" else pytest.mark.slow)
-        for name, code in HARD_TO_READ.items()
-    ],
-)
+@pytest.mark.parametrize("code", others_slow(1, HARD_TO_READ.values()), ids=HARD_TO_READ)
 def test_a_file_that_is_hard_to_read_harms_nobody(
     processes: Checker, submission: Path, code: str
 ) -> None:

@@ -160,7 +160,7 @@ def _finding(
 
 def _running(look: Look) -> float:
     """The share of the ticks at which something ran, on the loop or in a thread."""
-    ran = sum(each.amount for each in [*look.ran("busy"), *look.threads()])
+    ran = sum(each.amount for each in look.running())
     return min(1.0, ran / max(1, int(look.raw["ticks"])))
 
 
@@ -168,7 +168,7 @@ def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
     """The share of running that was that kind, on the loop and in threads, and where."""
     look = asked.alone
     assert look is not None
-    ran = [*look.ran("busy"), *look.threads()]
+    ran = look.running()
     total = sum(each.amount for each in ran)
     kinds = (kind, "typed") if kind == "serialize" else (kind,)
     mine = [each for each in ran if each.kind in kinds]
@@ -185,7 +185,7 @@ def _by_hand(asked: Asked, kind: str) -> bool:
     """Whether Python's own encoders do most of it; else types are declared and pydantic works."""
     assert asked.alone is not None
     ran = Counter[str]()
-    for each in [*asked.alone.ran("busy"), *asked.alone.threads()]:
+    for each in asked.alone.running():
         ran[each.kind] += int(each.amount)
     return kind != "serialize" or ran["serialize"] >= ran["typed"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from course_app.examine.chart import Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Visit, bound, share, without
+from course_app.examine.seen import Look, Place, Visit, bound, larger, share, without
 from course_app.system.cores import usable_cores
 
 #: A request that holds the loop for so long is felt by everybody else.
@@ -136,7 +136,7 @@ def _blocked(chart: Chart, asked: Asked, hold: _Hold, part: Bound) -> Finding:
                 value=crowded,
             )
         )
-        at_most = max(at_most, without(crowded), key=lambda each: each.estimate)
+        at_most = larger(at_most, without(crowded))
     return finding(Cause.BLOCKED_LOOP, asked.name, hold.place, evidence, at_most)
 
 
@@ -239,5 +239,5 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
         ),
     ]
     worst = share(suffering, _for_a_token) if suffering else part
-    at_most = without(max(part, worst, key=lambda b: b.estimate), most=look.clients)
+    at_most = without(larger(part, worst), most=look.clients)
     return finding(Cause.THREADS_EXHAUSTED, chart.named(route), place, evidence, at_most)

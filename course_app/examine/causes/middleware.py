@@ -10,7 +10,7 @@ import numpy as np
 from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Place, without
-from course_app.measure.statistics import mean_interval
+from course_app.measure.statistics import Interval, mean_interval
 
 _LEAST_SHARE = 0.3
 _UNDISTURBED = 0.1
@@ -37,8 +37,7 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
     # Layers still tidy up when the client has its answer: what it waited for is what counts.
     undisturbed = float(np.quantile(chart.latencies(asked.alone, asked), _UNDISTURBED))
     usual = max(1e6 * undisturbed, float(np.median(whole)))
-    parts = [max(0.0, min(1.0, value / usual)) for value in (saved.estimate, saved.low, saved.high)]
-    part = Bound(estimate=parts[0], low=parts[1], high=parts[2])
+    part = _share(saved, usual, 1.0)
     if part.estimate < _LEAST_SHARE or without(part).low < WORTH:
         return None
     layers = asked.layers["layers"]
@@ -69,10 +68,15 @@ def _of(chart: Chart, asked: Asked) -> Finding | None:
             )
         )
     # What the server and the database take besides makes the gain smaller, never larger.
-    each = float(np.median(whole))
-    parts = [max(0.0, min(0.99, value / each)) for value in (saved.estimate, saved.low, saved.high)]
-    of_the_app = Bound(estimate=parts[0], low=parts[1], high=parts[2])
+    of_the_app = _share(saved, float(np.median(whole)), 0.99)
     return finding(Cause.MIDDLEWARE_OVERHEAD, asked.name, dearest, evidence, without(of_the_app))
+
+
+def _share(saved: Interval, whole: float, most: float) -> Bound:
+    low, middle, high = (
+        max(0.0, min(most, each / whole)) for each in (saved.low, saved.estimate, saved.high)
+    )
+    return Bound(estimate=middle, low=low, high=high)
 
 
 def _place(layer: dict[str, Any]) -> Place | None:

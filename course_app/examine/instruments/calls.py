@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -86,7 +85,8 @@ def forget() -> None:
 
 def _end(statement: Statement | None, rows: int = -1) -> None:
     if statement is not None:
-        statement.ended(rows)
+        statement.ended()
+        statement.rows = rows
 
 
 def _replace(owner: Any, name: str, wrapper: Callable[[Wrapped], Wrapped]) -> None:
@@ -191,7 +191,7 @@ def _opened(connect: Connect) -> None:
     visit = VISIT.get()
     if visit is None or visit.end:
         return
-    connect.end, connect.end_cpu = time.perf_counter(), time.thread_time()
+    connect.ended()
     # A client that was made in this same request opens its connections later, elsewhere.
     made = next((where for each, where in visit.clients if each == connect.kind), None)
     connect.place = made or connect.place

@@ -17,7 +17,7 @@ import psutil
 from course_app.examine.instruments import calls
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.sampler import Sampler
-from course_app.examine.instruments.visits import Connect, Statement, Visit, Visits, route_of
+from course_app.examine.instruments.visits import Span, Visit, Visits, route_of
 
 _TEXT_CHARACTERS = 2000
 _KEPT_ARGUMENTS = 12
@@ -148,7 +148,7 @@ class Table:
         return self._numbers[key]
 
 
-def _span(of: Statement | Connect) -> list[float]:
+def _span(of: Span) -> list[float]:
     return [of.begin, of.end, of.begin_cpu, of.end_cpu]
 
 

@@ -60,42 +60,50 @@ class Visit:
         self.work: dict[str, float] = {}
 
 
-class Statement:
-    """One call to a database or another server, in one visit.
+class Span:
+    """Something that a visit does, from now until it has ended.
 
-    ``begin_cpu`` and ``end_cpu`` are seconds on the clock of the thread that made the call. With
-    one client their difference is what the call costs the loop; with many it is everybody's.
+    ``begin_cpu`` and ``end_cpu`` are seconds on the clock of the thread that does it. With one
+    client their difference is what it costs the loop; with many it is everybody's.
     """
 
-    __slots__ = ("args", "begin", "begin_cpu", "end", "end_cpu", "kind", "place", "rows", "text")
+    __slots__ = ("begin", "begin_cpu", "end", "end_cpu", "kind", "place")
 
-    def __init__(self, kind: str, text: str, args: Any, place: Step | None) -> None:
-        self.kind, self.text, self.args, self.place = kind, text, args, place
+    def __init__(self, kind: str, place: Step | None) -> None:
+        self.kind, self.place = kind, place
         self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
         self.end = self.end_cpu = 0.0
-        self.rows = -1
 
-    def ended(self, rows: int = -1) -> None:
-        """Note the end, and how many rows came."""
-        self.end, self.end_cpu, self.rows = time.perf_counter(), time.thread_time(), rows
+    def ended(self) -> None:
+        """Note the end."""
+        self.end, self.end_cpu = time.perf_counter(), time.thread_time()
 
 
-class Connect:
-    """A connection that one visit opens; clocks as above.
+class Statement(Span):
+    """One call to a database or another server; ``rows`` are -1 where nobody knows."""
+
+    __slots__ = ("args", "rows", "text")
+
+    def __init__(self, kind: str, text: str, args: Any, place: Step | None) -> None:
+        super().__init__(kind, place)
+        self.text, self.args, self.rows = text, args, -1
+
+
+class Connect(Span):
+    """A connection that is opened.
 
     With ``opens`` false what belongs to it: it is closed, or the client is made that opens it.
 
     ``awaited``: the loop may turn meanwhile.
     """
 
-    __slots__ = ("awaited", "begin", "begin_cpu", "end", "end_cpu", "kind", "opens", "place")
+    __slots__ = ("awaited", "opens")
 
     def __init__(
         self, kind: str, place: Step | None, *, opens: bool = True, awaited: bool = True
     ) -> None:
-        self.kind, self.place, self.opens, self.awaited = kind, place, opens, awaited
-        self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
-        self.end = self.end_cpu = 0.0
+        super().__init__(kind, place)
+        self.opens, self.awaited = opens, awaited
 
 
 VISIT: contextvars.ContextVar[Visit | None] = contextvars.ContextVar("visit", default=None)
