@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from course_app.examine.target import CannotExamine, Target
 from course_app.processes import OwnedProcess
 from course_app.serving.excerpt import own_output
 from course_app.system import usage
+from course_app.system.private_folders import folder_for_a_socket
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 #: An app that starts may do next to nothing for so long; while it works it may take longer, as
@@ -69,21 +70,33 @@ class Ward:
 
     def __init__(self, target: Target, services: Mapping[str, str]) -> None:
         self.target = target
-        self._folder = tempfile.TemporaryDirectory(prefix="examine-")
-        address = os.path.join(self._folder.name, "owner")
-        self._listener = Listener(address, "AF_UNIX")
+        self._folder = folder_for_a_socket("examine-")
         self._connection: Connection | None = None
+        try:
+            self._start(services)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        try:
+            self.url = f"http://127.0.0.1:{self._started()}"
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, services: Mapping[str, str]) -> None:
+        target, address = self.target, str(self._folder / "owner")
+        self._listener = Listener(address, "AF_UNIX")
         path = os.pathsep.join(filter(None, (str(_PACKAGE_FOLDER), os.environ.get("PYTHONPATH"))))
         command = [
             *(sys.executable, "-P", "-m", "course_app.examine.instruments.host"),
             *arguments(address, target, dict(services)),
         ]
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-        self._process = OwnedProcess(command, env=environment)
         try:
-            self.url = f"http://127.0.0.1:{self._started()}"
+            # Whatever ends this process, the keeper removes the folder.
+            self._process = OwnedProcess(command, env=environment, remove=[self._folder])
         except BaseException:
-            self.stop()
+            self._listener.close()
             raise
 
     def ask(self, do: str, *, within: float = ANSWER_SECONDS, **details: Any) -> dict[str, Any]:
@@ -135,7 +148,7 @@ class Ward:
         self._process.stop(grace_seconds=0.5)
         with suppress(OSError):
             self._listener.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from course_app.examine.causes.connections import _taken as connecting
+from course_app.examine.causes.connections import _taken_at_most as connecting_at_most
 from course_app.examine.chart import Asked, Chart, freed, relieved
 from course_app.examine.findings import Bound
-from course_app.examine.seen import Look, covered
+from course_app.examine.seen import Call, Connect, Look, Visit, covered
 from course_app.load import LoadResult, Request
 
 ROUTE = "GET /orders"
@@ -128,6 +129,18 @@ def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() ->
     crowd = look(32, millis=640, requests=50, loop_cpu=0.3, work=5)
     bound = without_compression(alone, crowd)
     assert bound.estimate == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize(("client", "expected"), [(True, 7 + 4), (False, 6)])
+def test_a_new_client_computes_before_its_first_statement(client: bool, expected: int) -> None:
+    """A pool that stays has nothing to compile again; what the user waits for never counts."""
+    made = Connect(0, 1e-3, 0, 1e-3, "sql", False, False, None)
+    opened = Connect(1e-3, 7e-3, 1e-3, 2e-3, "sql", True, True, None)
+    statement = Call(20e-3, 21e-3, 6e-3, 6e-3, "sql", "SELECT name FROM users", 0, 1, None, None)
+    connects = [made, opened] if client else [opened]
+    visit = Visit(ROUTE, "/orders", 0, 22e-3, 200, [], [statement], connects, {}, None)
+    assert connecting_at_most("sql", visit)[0] == pytest.approx(expected / 1e3)
+    assert connecting("sql", visit)[0] == pytest.approx((7 if client else 6) / 1e3)
 
 
 def test_what_goes_on_at_the_same_time_counts_once() -> None:

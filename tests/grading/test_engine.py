@@ -110,6 +110,14 @@ def test_speed_is_a_share_of_the_references_gain(door: Checker) -> None:
     assert (slow.failure, slow.earned) == ("TooLittleGain", 0)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_pace")
+def test_who_answers_nothing_in_a_whole_window_wins_too_little(door: Checker) -> None:
+    only = replace(squares.exercise, rubric=(squares.faster,))
+    (result,) = door.check(only, squares.create_outlasting).results
+    assert (result.failure, result.earned) == ("TooLittleGain", 0)
+
+
 def decided(door: Checker, answer: object) -> CriterionResult:
     """The verdict on an answer's speed; a busy machine may need more than one look for it."""
     for _ in range(TRIES):

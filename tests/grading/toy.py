@@ -3,6 +3,7 @@
 It needs no database, so that what is tested here is the engine.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, HTTPException
@@ -96,6 +97,20 @@ def create_wrong() -> FastAPI:
 
 def create_slow() -> FastAPI:
     return squares(lambda: waste(30_000))
+
+
+def create_outlasting() -> FastAPI:
+    """Each request takes longer than the longest window."""
+    app = FastAPI()
+
+    @app.get("/squares/{number}")
+    async def square(number: int) -> dict[str, int]:
+        await asyncio.sleep(1.1)
+        if number > 100_000:
+            raise HTTPException(404, "too large")
+        return {"square": number * number}
+
+    return app
 
 
 def create_loose() -> FastAPI:

@@ -8,7 +8,7 @@ from functools import partial
 
 from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Span, Visit, covered
+from course_app.examine.seen import Call, Connect, Look, Span, Visit, covered
 
 _NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
 #: What drivers ask for of their own accord when they have connected.
@@ -63,28 +63,62 @@ def connection_per_request(chart: Chart) -> list[Finding]:
                     agrees=crowded[-1].estimate >= _LEAST_SHARE,
                 )
             )
-        at_most = relieved(chart, asked, partial(_taken, kind))
+        at_most = relieved(chart, asked, partial(_taken_at_most, kind))
         found.append(finding(Cause.CONNECTION_PER_REQUEST, asked.name, place, evidence, at_most))
     return found
 
 
 def _taken(kind: str, visit: Visit) -> tuple[float, float]:
     """Seconds, and seconds of CPU, for the client, opening, what a driver asks first, closing."""
+    return _sums(_spent(kind, visit))
+
+
+def _taken_at_most(kind: str, visit: Visit) -> tuple[float, float]:
+    """With all that is computed between a new client's opening and its first statement.
+
+    A new client has nothing at hand: SQLAlchemy's compiles each statement again. What the user
+    computes there counts as well, what he waits for does not.
+    """
+    spent = _spent(kind, visit)
+    mine = [c for c in visit.connects if c.kind == kind]
+    opened = next((c for c in mine if c.opens), None)
+    if opened is not None and any(not c.opens and c.begin <= opened.begin for c in mine):
+        last = max((each for each in spent if each.begin <= opened.end), key=lambda each: each.end)
+        first = _first_of_the_users(kind, visit, opened)
+        if first is not None:
+            gap = Span(last.end, first.begin, last.end_cpu, first.begin_cpu)
+            spent.append(Span(gap.begin, gap.begin + gap.cpu, gap.begin_cpu, gap.end_cpu))
+    return _sums(spent)
+
+
+def _spent(kind: str, visit: Visit) -> list[Span]:
     mine = [c for c in visit.connects if c.kind == kind]
     calls = [c for c in visit.calls if c.kind == kind]
     # What a pool sends when it takes one back, or throws it away.
     spent: list[Span] = [*mine, *(c for c in calls if c.place is None and not c.asks)]
-    greetings = [c for c in calls if _GREETINGS.search(c.text)]
     opened = next((c for c in mine if c.opens), None)
-    if greetings and opened is not None:
+    if opened is not None:
         # The driver works between its questions, too: up to the first one that is the user's.
-        users = (c.begin for c in calls if c.asks and c not in greetings and c.begin > opened.end)
-        first = next(users, visit.end)
-        last = [c for c in greetings if opened.end <= c.begin < first]
+        first = _first_of_the_users(kind, visit, opened)
+        until = first.begin if first is not None else visit.end
+        last = [c for c in calls if _greets(c) and opened.end <= c.begin < until]
         if last:
             spent.append(Span(opened.end, last[-1].end, opened.end_cpu, last[-1].end_cpu))
-    cpu = covered((each.begin_cpu, each.begin_cpu + each.cpu) for each in spent)
-    return covered((each.begin, each.end) for each in spent), cpu
+    return spent
+
+
+def _first_of_the_users(kind: str, visit: Visit, opened: Connect) -> Call | None:
+    after = (c for c in visit.calls if c.kind == kind and c.begin > opened.end)
+    return next((c for c in after if c.asks and not _greets(c)), None)
+
+
+def _greets(call: Call) -> bool:
+    return bool(_GREETINGS.search(call.text))
+
+
+def _sums(spans: list[Span]) -> tuple[float, float]:
+    cpu = covered((each.begin_cpu, each.begin_cpu + each.cpu) for each in spans)
+    return covered((each.begin, each.end) for each in spans), cpu
 
 
 def _crowded(look: Look, route: str, kind: str) -> Bound | None:

@@ -1,0 +1,57 @@
+"""Whatever ends the owner, nothing of the examined app stays: no process and no folder."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+APP = """
+from fastapi import FastAPI
+app = FastAPI()
+"""
+OWNER = """
+import sys, time
+from course_app.examine.target import parse_target
+from course_app.examine.ward import Ward
+ward = Ward(parse_target(sys.argv[1]), {})
+print(ward._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """With a name so short that a socket fits in."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_stays_of_an_app_whose_examiner_was_killed(
+    number: int, tmp_path: Path, temporary: Path
+) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(APP)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, f"{file}:app"],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert owner.stdout
+    pid = int(owner.stdout.readline())
+    assert any(temporary.iterdir())
+    owner.send_signal(number)
+    owner.wait(timeout=20)
+    end = time.monotonic() + 20
+    while (psutil.pid_exists(pid) or any(temporary.iterdir())) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
+    assert list(temporary.iterdir()) == []
