@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fresh_clone import COMMAND_SECONDS, fresh_clone, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.measures, pytest.mark.timeout(3 * COMMAND_SECONDS)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * COMMAND_SECONDS)]
 
 OTHERS = [minor for minor in (11, 12, 13, 14) if minor != sys.version_info.minor]
 #: The first; and the one that runs loops of several kinds where `asyncio.run` is patched.

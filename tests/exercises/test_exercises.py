@@ -1,7 +1,10 @@
 """Every exercise judges rightly, and shows the learner what it judges."""
 
 import inspect
+import json
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -17,6 +20,7 @@ from course_app.grading.blanks import looks_blank
 from course_app.grading.failures import TooLittleGain, WrongUnderLoad
 from course_app.grading.proofs import Proof, defects, verify
 from course_app.grading.race import Race
+from course_app.grading.source import describe_function
 from course_app.learn import load_exercise
 from course_app.services import Services
 
@@ -41,8 +45,26 @@ def door(services: Services) -> Iterator[Checker]:
 
 @pytest.fixture
 def alone(door: Checker) -> Checker:
-    """The same, with the cores for itself: mechanisms are told by times, too."""
+    """The same, with the cores for itself."""
     return door
+
+
+LOAD_ALL = """
+import json, sys
+from course_app.grading.source import load_function
+for where in json.loads(sys.argv[1]):
+    assert callable(load_function(where).namespace["create_app"])
+    judge = where["module"].rpartition(".")[0] + ".rubric"
+    if {judge, "course_app.grading.engine"} & {*sys.modules}:
+        print(judge)
+"""
+
+
+def test_an_app_of_ours_is_run_without_what_judges_it() -> None:
+    """That takes a second to import, for each of a check's apps."""
+    found = json.dumps([describe_function(exercise.reference) for exercise in EXERCISES])
+    command = [sys.executable, "-c", LOAD_ALL, found]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b""
 
 
 def sides(exercise: Exercise) -> Sides:
@@ -128,12 +150,12 @@ def test_a_blank_a_solution_and_what_only_a_race_finds_are_judged_rightly(
 @pytest.mark.timeout(600)
 @each_exercise
 def test_what_no_race_is_needed_for_fails_its_own_way(
-    exercise: Exercise, alone: Checker, monkeypatch: pytest.MonkeyPatch
+    exercise: Exercise, door: Checker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Race, "run", lambda *_: Evidence("no race", "none"))
     unraced = without_goodput(one_for_each_kind(exercise, raced=False))
     # `course verify` runs them to their ends.
-    proofs = list(verify(alone, unraced, only="wrong answer", first_failure_only=True))
+    proofs = list(verify(door, unraced, only="wrong answer", first_failure_only=True))
     assert proofs
     assert not problems(proofs)
     for proof in proofs:
