@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,12 @@ from course_app.examine.seen import (
     PARTS,
     Look,
     Place,
+    Span,
     Visit,
     bound,
+    cpu_of,
     larger,
+    seconds_of,
     share,
     without,
 )
@@ -29,8 +32,8 @@ WORTH = 1.25
 #: No request of FastAPI's costs less than this, whatever it does.
 _LEAST_CPU_SECONDS = 1e-4
 
-#: What goes with a cause: seconds of a visit, and seconds of its thread's CPU within them.
-Goes = Callable[[Visit], tuple[float, float]]
+#: What of a visit goes with a cause; what went on at the same time counts once.
+Goes = Callable[[Visit], Sequence[Span]]
 
 
 @dataclass
@@ -137,7 +140,7 @@ def finding(
 
 def share_of_time(visits: list[Visit], goes: Goes) -> Bound:
     """The share of the visits' time that goes with a cause."""
-    return share(visits, lambda visit: (goes(visit)[0], visit.seconds))
+    return share(visits, lambda visit: (seconds_of(goes(visit)), visit.seconds))
 
 
 def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
@@ -154,7 +157,7 @@ def relieved(chart: Chart, asked: Asked, goes: Goes) -> Bound:
     visits = asked.visits()
     assert asked.alone is not None
     best = without(share_of_time(visits, goes))
-    gone = float(np.median([goes(v)[0] for v in visits]))
+    gone = float(np.median([seconds_of(goes(visit)) for visit in visits]))
     stays = max(1e-6, float(np.median(chart.latencies(asked.alone, asked))) - gone)
     less = without(_of_the_work(chart, asked, goes))
     for look in chart.crowds:
@@ -185,7 +188,10 @@ def _busy(chart: Chart, look: Look) -> float:
 
 
 def _of_the_work(chart: Chart, asked: Asked, goes: Goes) -> Bound:
-    """The share of the process's work that goes, when all routes are asked as often."""
+    """The share of the process's work that goes, when all routes are asked as often.
+
+    Whoever mends it mends it for all of them: it is the same statement, or the same client.
+    """
     whole = sum(
         float(each.alone.raw["process_cpu"]) / max(1, len(each.alone.visits))
         for each in chart.by_alone
@@ -193,12 +199,18 @@ def _of_the_work(chart: Chart, asked: Asked, goes: Goes) -> Bound:
     )
     # Clocks of two kinds differ by more than what is left, where nearly all goes.
     least = _LEAST_CPU_SECONDS * len(chart.by_alone)
+    others = sum(_each(each.visits(), goes) for each in chart.by_alone if each is not asked)
+    visits = sorted(asked.visits(), key=lambda visit: visit.end)
+    parts = []
+    for group in np.array_split(np.arange(len(visits)), min(PARTS, len(visits))):
+        gone = others + _each([visits[i] for i in group], goes)
+        parts.append(gone / max(whole, gone + least))
+    return bound(parts)
 
-    def part(visit: Visit) -> tuple[float, float]:
-        mine = goes(visit)[1]
-        return mine, max(whole, mine + least)
 
-    return share(asked.visits(), part)
+def _each(visits: Sequence[Visit], goes: Goes) -> float:
+    """Seconds of CPU that go, for each visit. What one does after its answer may be the next's."""
+    return cpu_of(span for visit in visits for span in goes(visit)) / max(1, len(visits))
 
 
 def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], float]) -> Bound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import threading
 import time
 from collections import Counter
@@ -59,6 +60,7 @@ _LOOK_SECONDS = 5.0
 #: Memory that grows ends the process some day: only what makes a route more than four times as fast
 #: is more urgent.
 _MEMORY_COSTS = 4.0
+_REFUSED = re.compile(r"too many (clients|connections)|connection slots|TooManyConnections")
 #: What every browser and client library sends.
 _ACCEPTS = ("accept-encoding", "gzip")
 
@@ -503,7 +505,7 @@ class Examination:
                 found += find(self.chart)
             except Exception as error:  # one look that errs must not take the others along
                 self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
-        found = merged(sorted(found, key=_rank))
+        found = merged(sorted(found, key=rank))
         return Report(
             healthy=not found,
             findings=tuple(found),
@@ -561,14 +563,16 @@ def _accepting(request: Request) -> Request:
     return replace(request, headers=(*request.headers, _ACCEPTS))
 
 
-def _rank(each: Finding) -> tuple[bool, float]:
+def rank(each: Finding) -> tuple[bool, float]:
     """Confirmed before suspected; then wrong answers, then by what it costs.
 
-    Memory costs no time until it ends the process: it counts as a large gain would.
+    Memory costs no time until it ends the process: it counts as a large gain would. Connections
+    that a server refuses are what comes of another cause, which is named before.
     """
     cost = each.at_most.estimate
     if each.cause is Cause.FAILS_UNDER_LOAD:
-        cost = float("inf")
+        refused = any(_REFUSED.search(evidence.says) for evidence in each.evidence)
+        cost = 1.0 if refused else float("inf")
     if each.cause is Cause.GROWING_MEMORY:
         cost = _MEMORY_COSTS
     return not each.confirmed, -cost

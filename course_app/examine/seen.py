@@ -277,6 +277,16 @@ def covered(spans: Iterable[tuple[float, float]]) -> float:
     return whole
 
 
+def seconds_of(spans: Iterable[Span]) -> float:
+    """How long they took; what went on at the same time counts once."""
+    return covered((span.begin, span.end) for span in spans)
+
+
+def cpu_of(spans: Iterable[Span]) -> float:
+    """The CPU that they took, all of them on one thread."""
+    return covered((span.begin_cpu, span.begin_cpu + span.cpu) for span in spans)
+
+
 def share(visits: Sequence[Visit], part: Callable[[Visit], tuple[float, float]]) -> Bound:
     """A share with its interval: ``part`` gives a visit's share as (numerator, denominator).
 

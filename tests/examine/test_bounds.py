@@ -12,7 +12,7 @@ from course_app.examine.causes.connections import _taken as connecting
 from course_app.examine.causes.connections import _taken_at_most as connecting_at_most
 from course_app.examine.chart import Asked, Chart, freed, relieved
 from course_app.examine.findings import Bound
-from course_app.examine.seen import Call, Connect, Look, Visit, covered
+from course_app.examine.seen import Call, Connect, Look, Visit, covered, seconds_of
 from course_app.load import LoadResult, Request
 
 ROUTE = "GET /orders"
@@ -41,9 +41,9 @@ def look(
     )  # fmt: skip
     visits = [
         [ROUTE, "/orders", end - millis / 1e3, end, 200, [], [],
-         [[[0, connect / 1e3, 0, connect_cpu / 1e3], "sql", True, True, -1]] if connect else [],
+         [[[0, connect / 1e3, n, n + connect_cpu / 1e3], "sql", True, True, -1]] if connect else [],
          {"compress": work / 1e3}, None]
-        for end in ends
+        for n, end in enumerate(ends)
     ]  # fmt: skip
     raw = {
         "seconds": 1.0, "loop_cpu": loop_cpu, "process_cpu": loop_cpu, "visits": visits,
@@ -116,6 +116,28 @@ def test_a_slow_route_beside_quick_ones_gains_more_than_the_loop_has_room_for_on
     assert relieved(chart, slow, partial(connecting, "sql")).estimate > 15
 
 
+def test_what_a_request_does_after_its_answer_may_be_the_next_ones() -> None:
+    """The thread's clock goes on for both: its CPU is there once."""
+    alone = look(1, millis=60, requests=120, loop_cpu=0.84, connect=6, connect_cpu=6)
+    for n, visit in enumerate(alone.raw["visits"]):
+        stamps = visit[7][0][0]
+        stamps[2:] = [n * 3e-3, n * 3e-3 + 6e-3]
+    crowd = look(64, millis=450, requests=142, loop_cpu=1.0, connect=445)
+    chart, asked = chart_of(alone, crowd)
+    bound = relieved(chart, asked, partial(connecting, "sql"))
+    assert bound.estimate == pytest.approx(1 / (1 - 3 / 7), rel=0.1)
+
+
+def test_a_cause_of_two_routes_goes_from_both() -> None:
+    """Half of the process's work is the other route's, and as much of it goes there."""
+    alone = look(1, millis=8, requests=120, loop_cpu=0.8, connect=6, connect_cpu=6)
+    crowd = look(64, millis=450, requests=71, loop_cpu=0.5, connect=445)
+    both = [Asked(Request("GET", path), path, ROUTE, alone) for path in ("/orders", "/users")]
+    chart = Chart(asked=both, crowds=[together(crowd, crowd)])
+    bound = relieved(chart, both[0], partial(connecting, "sql"))
+    assert bound.estimate == pytest.approx(10, rel=0.05)
+
+
 def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_for() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=178, requests=180, loop_cpu=1.0, work=5)
@@ -131,16 +153,18 @@ def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() ->
     assert bound.estimate == pytest.approx(2, rel=0.01)
 
 
-@pytest.mark.parametrize(("client", "expected"), [(True, 7 + 4), (False, 6)])
-def test_a_new_client_computes_before_its_first_statement(client: bool, expected: int) -> None:
-    """A pool that stays has nothing to compile again; what the user waits for never counts."""
+@pytest.mark.parametrize(("client", "expected"), [(True, 7 + 4 + 1), (False, 6 + 1)])
+def test_a_first_statement_is_dearer_and_a_new_client_computes_before(
+    client: bool, expected: int
+) -> None:
+    """A client that stays has nothing to compile again; what the user waits for never counts."""
     made = Connect(0, 1e-3, 0, 1e-3, "sql", False, False, None)
     opened = Connect(1e-3, 7e-3, 1e-3, 2e-3, "sql", True, True, None)
     statement = Call(20e-3, 21e-3, 6e-3, 6e-3, "sql", "SELECT name FROM users", 0, 1, None, None)
     connects = [made, opened] if client else [opened]
     visit = Visit(ROUTE, "/orders", 0, 22e-3, 200, [], [statement], connects, {}, None)
-    assert connecting_at_most("sql", visit)[0] == pytest.approx(expected / 1e3)
-    assert connecting("sql", visit)[0] == pytest.approx((7 if client else 6) / 1e3)
+    assert seconds_of(connecting_at_most("sql", visit)) == pytest.approx(expected / 1e3)
+    assert seconds_of(connecting("sql", visit)) == pytest.approx((7 if client else 6) / 1e3)
 
 
 def test_what_goes_on_at_the_same_time_counts_once() -> None:

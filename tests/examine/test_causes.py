@@ -10,7 +10,7 @@ import pytest
 
 from course_app.examine.causes.order import _saved, _steps
 from course_app.examine.causes.waiting import _hold, _holding_place, _lined_up
-from course_app.examine.engine import changes, merged
+from course_app.examine.engine import changes, merged, rank
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, Where, lesson_of
 from course_app.examine.seen import Call, Look, Place, State, Visit, bound, without
 from course_app.load import LoadResult
@@ -211,3 +211,30 @@ def test_a_connection_is_held_where_both_ways_part(waited: tuple[Place, ...], na
     layers = (place("layer", 61),) if len(waited) == 2 else ()
     charging = State("sleep", inner + layers)
     assert _holding_place(charging, State("pool", waited)) == named
+
+
+@pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        ("9 % of the requests failed: KeyError: 7.", Cause.FAILS_UNDER_LOAD),
+        ("9 % failed: TooManyConnectionsError: sorry, too many clients already.", None),
+    ],
+)
+def test_what_a_full_server_refuses_comes_of_another_cause(said: str, first: Cause | None) -> None:
+    failing, opening = (
+        Finding(
+            cause=cause,
+            route="GET /orders",
+            where=None,
+            confirmed=True,
+            evidence=(Evidence(look="exceptions in the app", says=said),),
+            at_most=at_most,
+            lesson=lesson_of(cause),
+        )
+        for cause, at_most in (
+            (Cause.FAILS_UNDER_LOAD, Bound(estimate=1.0, low=1.0, high=1.0)),
+            (Cause.CONNECTION_PER_REQUEST, ONE),
+        )
+    )
+    found = sorted([failing, opening], key=rank)
+    assert found[0].cause is (first or Cause.CONNECTION_PER_REQUEST)

@@ -67,12 +67,14 @@ REQUESTS = {
         [["sql", *MADE], ["sql", *OPENED], ["sql", *CLOSED]],
     ),
     "redis": (
-        "import redis; redis.from_url(valkey_url).ping()",
-        [["redis", *MADE], ["redis", *OPENED_NOW]],
+        "import redis; c = redis.from_url(valkey_url); c.ping(); c.close()",
+        # It disconnects twice.
+        [*[["redis", *MADE]] * 2, ["redis", *OPENED_NOW], *[["redis", *MADE]] * 2],
     ),
     "redis, awaited": (
-        "import redis.asyncio; await redis.asyncio.from_url(valkey_url).ping()",
-        [["redis", *MADE], ["redis", *OPENED]],
+        "import redis.asyncio; c = redis.asyncio.from_url(valkey_url)\n"
+        "await c.ping(); await c.aclose()",
+        [["redis", *MADE], ["redis", *MADE], ["redis", *OPENED], ["redis", *CLOSED]],
     ),
 }
 

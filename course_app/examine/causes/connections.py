@@ -8,7 +8,7 @@ from functools import partial
 
 from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Call, Connect, Look, Span, Visit, covered
+from course_app.examine.seen import Call, Connect, Look, Span, Visit
 
 _NAMES = {"sql": "the database", "redis": "Valkey", "http": "another server", "mongo": "MongoDB"}
 #: What drivers ask for of their own accord when they have connected.
@@ -49,7 +49,7 @@ def connection_per_request(chart: Chart) -> list[Finding]:
                 Evidence(
                     look="the server's own count",
                     says=f"The server counted {server:.1f} new connections for each request.",
-                    agrees=server >= _LEAST_PER_REQUEST * each / routes,
+                    agrees=server >= _LEAST_PER_REQUEST * each / routes * _answered(chart),
                 )
             )
         waits = [_crowded(look, asked.template, kind) for look in chart.crowds]
@@ -68,30 +68,14 @@ def connection_per_request(chart: Chart) -> list[Finding]:
     return found
 
 
-def _taken(kind: str, visit: Visit) -> tuple[float, float]:
-    """Seconds, and seconds of CPU, for the client, opening, what a driver asks first, closing."""
-    return _sums(_spent(kind, visit))
+def _answered(chart: Chart) -> float:
+    """The share of a crowd's requests without an error: a server that refuses does not count."""
+    visits = [visit for look in chart.crowds for visit in look.visits]
+    return max(0.05, sum(visit.error is None for visit in visits) / max(1, len(visits)))
 
 
-def _taken_at_most(kind: str, visit: Visit) -> tuple[float, float]:
-    """With all that is computed between a new client's opening and its first statement.
-
-    A new client has nothing at hand: SQLAlchemy's compiles each statement again. What the user
-    computes there counts as well, what he waits for does not.
-    """
-    spent = _spent(kind, visit)
-    mine = [c for c in visit.connects if c.kind == kind]
-    opened = next((c for c in mine if c.opens), None)
-    if opened is not None and any(not c.opens and c.begin <= opened.begin for c in mine):
-        last = max((each for each in spent if each.begin <= opened.end), key=lambda each: each.end)
-        first = _first_of_the_users(kind, visit, opened)
-        if first is not None:
-            gap = Span(last.end, first.begin, last.end_cpu, first.begin_cpu)
-            spent.append(Span(gap.begin, gap.begin + gap.cpu, gap.begin_cpu, gap.end_cpu))
-    return _sums(spent)
-
-
-def _spent(kind: str, visit: Visit) -> list[Span]:
+def _taken(kind: str, visit: Visit) -> list[Span]:
+    """The client, opening, what a driver asks first, closing."""
     mine = [c for c in visit.connects if c.kind == kind]
     calls = [c for c in visit.calls if c.kind == kind]
     # What a pool sends when it takes one back, or throws it away.
@@ -107,18 +91,36 @@ def _spent(kind: str, visit: Visit) -> list[Span]:
     return spent
 
 
+def _taken_at_most(kind: str, visit: Visit) -> list[Span]:
+    """With what a new connection's first statement takes, and a new client before that.
+
+    PostgreSQL's new process has read no catalogue yet, and a new client has nothing at hand:
+    SQLAlchemy's compiles each statement again. What the user computes between opening and asking
+    counts as well, what he waits for there does not.
+    """
+    spent = _taken(kind, visit)
+    mine = [c for c in visit.connects if c.kind == kind]
+    opened = next((c for c in mine if c.opens), None)
+    first = opened and _first_of_the_users(kind, visit, opened)
+    if opened is None or first is None:
+        return spent
+    made = any(not c.opens and c.begin <= opened.begin for c in mine)
+    if made:
+        last = max((each for each in spent if each.begin <= opened.end), key=lambda each: each.end)
+        gap = Span(last.end, first.begin, last.end_cpu, first.begin_cpu)
+        spent.append(Span(gap.begin, gap.begin + gap.cpu, gap.begin_cpu, gap.end_cpu))
+    return [*spent, first]
+
+
 def _first_of_the_users(kind: str, visit: Visit, opened: Connect) -> Call | None:
-    after = (c for c in visit.calls if c.kind == kind and c.begin > opened.end)
-    return next((c for c in after if c.asks and not _greets(c)), None)
+    """None where the connection was opened within it, as Redis clients do."""
+    later = (c for c in visit.calls if c.kind == kind and c.end > opened.end)
+    first = next((c for c in later if c.asks and not _greets(c)), None)
+    return first if first is not None and first.begin >= opened.end else None
 
 
 def _greets(call: Call) -> bool:
     return bool(_GREETINGS.search(call.text))
-
-
-def _sums(spans: list[Span]) -> tuple[float, float]:
-    cpu = covered((each.begin_cpu, each.begin_cpu + each.cpu) for each in spans)
-    return covered((each.begin, each.end) for each in spans), cpu
 
 
 def _crowded(look: Look, route: str, kind: str) -> Bound | None:

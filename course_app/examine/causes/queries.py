@@ -80,9 +80,8 @@ def _repeats(key: Any, visit: Visit) -> tuple[float, float]:
     return _all_but_one(visit, key), visit.seconds
 
 
-def _taken(text: str, visit: Visit) -> tuple[float, float]:
-    same = [c for c in visit.calls if c.text == text]
-    return sum(c.seconds for c in same), sum(c.cpu for c in same)
+def _taken(text: str, visit: Visit) -> list[Call]:
+    return [c for c in visit.calls if c.text == text]
 
 
 def _all_but_one(visit: Visit, key: Any) -> float:
@@ -90,18 +89,17 @@ def _all_but_one(visit: Visit, key: Any) -> float:
     return sum(times) - max(times, default=0.0)
 
 
-def _stretch(key: Any, visit: Visit) -> tuple[float, float]:
-    """The time from the first of them to the end of the last, without the longest: what to save.
-
-    And the CPU of it, where one thread made all the calls.
-    """
+def _stretch(key: Any, visit: Visit) -> list[Span]:
+    """From the first of them to the end of the last, without the longest: what to save."""
     same = [c for c in visit.calls if (c.kind, c.text, c.place) == key]
     if not same:
-        return 0.0, 0.0
+        return []
     longest = max(same, key=lambda call: call.seconds)
     first, last = min(same, key=lambda c: c.begin), max(same, key=lambda c: c.end)
-    whole = Span(first.begin, last.end, first.begin_cpu, last.end_cpu)
-    return max(0.0, whole.seconds - longest.seconds), max(0.0, whole.cpu - longest.cpu)
+    return [
+        Span(first.begin, longest.begin, first.begin_cpu, longest.begin_cpu),
+        Span(longest.end, last.end, longest.end_cpu, last.end_cpu),
+    ]
 
 
 def _grows(visits: list[Visit], key: Any) -> float:
@@ -195,9 +193,9 @@ def _deep(
     return finding(Cause.DEEP_OFFSET, asked.name, calls[0].place, evidence, at_most)
 
 
-def _skipping(text: str, saved: float, visit: Visit) -> tuple[float, float]:
+def _skipping(text: str, saved: float, visit: Visit) -> list[Span]:
     """The share of the statement that is the skipping; the app itself works as before."""
-    return saved * _taken(text, visit)[0], 0.0
+    return [Span(c.begin, c.begin + saved * c.seconds, 0.0, 0.0) for c in _taken(text, visit)]
 
 
 def _scan(

@@ -127,19 +127,9 @@ def _asyncpg_connection(module: Any) -> None:
 
         return execute
 
-    def closing(original: Wrapped) -> Wrapped:
-        async def close(self: Any, **options: Any) -> Any:
-            closed = Connect("sql", None, opens=False)
-            try:
-                return await original(self, **options)
-            finally:
-                _opened(closed)
-
-        return close
-
     _replace(module.Connection, "_execute", executing)
     _replace(module.Connection, "execute", simply)
-    _replace(module.Connection, "close", closing)
+    _replace(module.Connection, "close", _closing("sql"))
 
 
 def _asyncpg_prepared(module: Any) -> None:
@@ -200,16 +190,45 @@ def _opened(connect: Connect) -> None:
 
 def _making(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
+        timed = _belonging(kind)(original)
+
         def make(*args: Any, **options: Any) -> Any:
             visit = VISIT.get()
             if visit is not None and not visit.end:
                 visit.clients.append((kind, caller()))
-            making = Connect(kind, None, opens=False, awaited=False)
-            result = original(*args, **options)
-            _opened(making)
-            return result
+            return timed(*args, **options)
 
         return make
+
+    return wrapper
+
+
+def _belonging(kind: str) -> Callable[[Wrapped], Wrapped]:
+    """What a connection costs beside its opening."""
+
+    def wrapper(original: Wrapped) -> Wrapped:
+        def belonging(*args: Any, **options: Any) -> Any:
+            taken = Connect(kind, None, opens=False, awaited=False)
+            try:
+                return original(*args, **options)
+            finally:
+                _opened(taken)
+
+        return belonging
+
+    return wrapper
+
+
+def _closing(kind: str) -> Callable[[Wrapped], Wrapped]:
+    def wrapper(original: Wrapped) -> Wrapped:
+        async def close(*args: Any, **options: Any) -> Any:
+            closed = Connect(kind, None, opens=False)
+            try:
+                return await original(*args, **options)
+            finally:
+                _opened(closed)
+
+        return close
 
     return wrapper
 
@@ -356,8 +375,10 @@ def _redis_commands(module: Any, *, asynchronous: bool) -> None:
 
 
 def _redis_connections(module: Any) -> None:
+    asynchronous = module.__name__.startswith(("redis.asyncio", "valkey.asyncio"))
+
     def connecting(original: Wrapped) -> Wrapped:
-        if module.__name__.startswith(("redis.asyncio", "valkey.asyncio")):
+        if asynchronous:
 
             async def connect_check_health(self: Any, *args: Any, **options: Any) -> Any:
                 if self.is_connected:
@@ -382,6 +403,10 @@ def _redis_connections(module: Any) -> None:
         return connect_now
 
     _replace(module.AbstractConnection, "connect_check_health", connecting)
+    closing = _closing("redis") if asynchronous else _belonging("redis")
+    _replace(module.AbstractConnection, "disconnect", closing)
+    # Connections cost some time before they connect: redis-py looks up its own version.
+    _replace(module.ConnectionPool, "make_connection", _belonging("redis"))
     _replace(module.ConnectionPool, "__init__", _making("redis"))
 
 
