@@ -2,17 +2,15 @@
 
 import ast
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
-from queued import Ran, run_all
+from queued import run_all
 
 from course_app.authoring.build import plan
 from course_app.authoring.contents import LESSONS, Lesson, find_course, read_claims
-from course_app.authoring.findings import Findings, findings
+from course_app.authoring.findings import findings
 from course_app.authoring.notebook import code_sources
 
 COURSE = find_course(Path(__file__))
@@ -43,18 +41,6 @@ def test_a_figure_is_the_last_thing_in_its_cell(lesson: Lesson) -> None:
     assert lost == []
 
 
-@dataclass(frozen=True)
-class LessonRun:
-    """One lesson, all of its cells queued at once, as "Run All" does, and some of them twice."""
-
-    lesson: Lesson
-    ran: Ran
-
-    @cached_property
-    def findings(self) -> Findings:
-        return findings(self.ran.notebook)
-
-
 def with_cells_again(notebook: NotebookNode, number: int) -> NotebookNode:
     """Every second code cell twice running: somebody changes a number and runs it again.
 
@@ -71,30 +57,22 @@ def with_cells_again(notebook: NotebookNode, number: int) -> NotebookNode:
     return again
 
 
-@pytest.fixture(scope="module", params=WRITTEN, ids=lambda lesson: lesson.slug)
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LessonRun:
-    lesson: Lesson = request.param
-    notebook = next(x.notebook for x in plan(COURSE, [lesson]) if x.tree == LESSONS)
-    private = tmp_path_factory.mktemp("kernel")
-    place = COURSE.root / LESSONS
-    # Shorter windows: a verdict is "cannot tell" somewhat more often, and never the contrary.
-    cells = with_cells_again(notebook, int(lesson.number))
-    ran = run_all(cells, place, private, LIMIT_SECONDS - 20, COURSE_PACE="quick")
-    return LessonRun(lesson, ran)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_SECONDS)
-def test_a_lesson_runs_all_at_once_with_cells_again_and_judges_its_claims(run: LessonRun) -> None:
-    run.ran.assert_every_cell_answered()
-    judged = {verdict.claim: verdict.verdict for verdict in run.findings.verdicts}
-    assert claims_of(run.lesson) <= set(judged)
+@pytest.mark.parametrize("lesson", WRITTEN, ids=lambda lesson: lesson.slug)
+def test_a_lesson_runs_all_at_once_with_cells_again_and_judges_its_claims(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    notebook = next(x.notebook for x in plan(COURSE, [lesson]) if x.tree == LESSONS)
+    cells = with_cells_again(notebook, int(lesson.number))
+    # Shorter windows: a verdict is "cannot tell" somewhat more often, and never the contrary.
+    place = COURSE.root / LESSONS
+    ran = run_all(cells, place, tmp_path, LIMIT_SECONDS - 20, COURSE_PACE="quick")
+    ran.assert_every_cell_answered()
+    found = findings(ran.notebook)
+    judged = {verdict.claim: verdict.verdict for verdict in found.verdicts}
+    assert claims_of(lesson) <= set(judged)
     # On a noisy machine it may be "cannot tell"; the contrary of a verdict would be a mistake.
     assert "not confirmed here" not in judged.values()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(LIMIT_SECONDS)
-def test_a_lesson_shows_figures_and_the_machine_they_were_measured_on(run: LessonRun) -> None:
-    assert run.findings.pictures
-    assert run.findings.machine
+    assert found.pictures
+    assert found.machine

@@ -217,14 +217,14 @@ def freed(chart: Chart, asked: Asked, alone: Bound, cost: Callable[[Visit], floa
     """How many times as fast a route gets at most if its process has less to compute.
 
     Alone, the share of the time (``alone``). Among many, what one request computes keeps all
-    others waiting as well: ``cost`` (seconds of a visit's CPU) goes from the window's time, or
-    from that of all cores which the process keeps busy.
+    others waiting as well: ``cost`` (seconds of a visit's CPU, whatever its route) goes from the
+    window's time, or from that of all cores which the process keeps busy.
     """
     best = without(alone)
     for look in chart.crowds:
-        visits = sorted(look.of(asked.template), key=lambda visit: visit.end)
-        if len(visits) < 2 * PARTS:
+        if len(look.of(asked.template)) < 2 * PARTS:
             continue
+        visits = sorted(look.visits, key=lambda visit: visit.end)
         cores = max(1.0, look.process_busy) * look.seconds / PARTS
         groups = np.array_split(np.array([cost(visit) for visit in visits]), PARTS)
         part = bound([min(0.999, float(group.sum()) / cores) for group in groups])

@@ -146,6 +146,13 @@ def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_fo
     assert bound.low < 10 < bound.high
 
 
+def test_what_all_routes_compute_in_one_middleware_goes_from_all() -> None:
+    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
+    crowd = look(32, millis=356, requests=90, loop_cpu=0.5, work=5)
+    bound = without_compression(alone, together(crowd, crowd))
+    assert bound.estimate == pytest.approx(10, rel=0.1)
+
+
 def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=640, requests=50, loop_cpu=0.3, work=5)

@@ -14,7 +14,7 @@ import pydantic_core
 
 from course_app.examine.chart import Asked, Chart, finding, freed, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, median, share, without
+from course_app.examine.seen import Look, Place, Visit, median, share, without
 from course_app.load import Response
 
 _LEAST_SHARE = 0.3
@@ -108,7 +108,7 @@ def _finding(
     chart: Chart, asked: Asked, kind: str, cause: Cause, best: float, how: str
 ) -> Finding | None:
     visits = asked.visits()
-    used = median([v.work.get(kind, 0.0) for v in visits])
+    used = _usual(asked, kind)
     if asked.alone is None:
         return None
     sampled, place = _sampled(asked, kind)
@@ -149,13 +149,26 @@ def _finding(
         # Timers stand around the compressor alone; stacks see what is done for it as well.
         seen = sampled.high * _running(asked.alone) if sampled is not None else 0.0
         gone, saved = part.model_copy(update={"high": max(part.high, seen)}), 1.0
-    # Where a thread writes the JSON, timers on the loop see what others do meanwhile: in a crowd a
-    # request's own are believed up to what one client's tell.
+    # One middleware compresses for all routes; the others' JSON is another finding.
+    most = {asked.template: used}
+    if kind == "compress":
+        others = [each for each in chart.by_alone if each is not asked]
+        most |= {each.template: _usual(each, kind) for each in others}
     told = timed.estimate > 0
-    at_most = freed(
-        chart, asked, gone, lambda v: saved * min(used, v.work.get(kind, 0.0) if told else used)
-    )
+
+    def cost(visit: Visit) -> float:
+        # Where a thread writes the JSON, timers on the loop see what others do meanwhile: in a
+        # crowd a request's own are believed up to what one client's tell.
+        usual = most.get(visit.route, 0.0)
+        return saved * min(usual, visit.work.get(kind, 0.0) if told else usual)
+
+    at_most = freed(chart, asked, gone, cost)
     return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
+
+
+def _usual(asked: Asked, kind: str) -> float:
+    """Seconds of a request's CPU."""
+    return median([visit.work.get(kind, 0.0) for visit in asked.visits()])
 
 
 def _running(look: Look) -> float:
