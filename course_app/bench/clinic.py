@@ -44,6 +44,7 @@ class Diagnosis:
         at_most: how many times as fast it says that the route gets at most (the upper limit);
             ``bound`` is that with its interval, in words.
         p50_ms: by route and number of clients.
+        said: the first finding's evidence, for whoever asks why.
     """
 
     patient: str
@@ -59,6 +60,7 @@ class Diagnosis:
     at_most: float = math.inf
     bound: str = ""
     p50_ms: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
+    said: str = ""
 
     def gains(self, cured: "Diagnosis") -> list[float]:
         """How many times as fast the twin answers the route with a bound, by clients."""
@@ -151,6 +153,7 @@ def _diagnosis(
         at_most=timed.at_most.high if timed else math.inf,
         bound=str(timed.at_most.interval.times) if timed else "",
         p50_ms={route.route: route.p50_ms for route in report.routes},
+        said=" ".join(each.says for finding in report.findings[:1] for each in finding.evidence),
     )
 
 
@@ -216,6 +219,7 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
             "still_sick": [d.patient for d in still],
             "seconds": {f"{d.patient}{' cured' * d.cured}": d.seconds for d in found},
             "failed": {d.patient: d.failed for d in found if d.failed},
+            "why": {f"{d.patient}{' cured' * d.cured}": d.said for d in found if not d.right},
         },
     )
 

@@ -60,7 +60,9 @@ _LOOK_SECONDS = 5.0
 #: Memory that grows ends the process some day: only what makes a route more than four times as fast
 #: is more urgent.
 _MEMORY_COSTS = 4.0
-_REFUSED = re.compile(r"too many (clients|connections)|connection slots|TooManyConnections")
+_REFUSED = re.compile(
+    r"too ?many ?(clients|connections)|connection slots|number of clients", re.IGNORECASE
+)
 #: What every browser and client library sends.
 _ACCEPTS = ("accept-encoding", "gzip")
 
@@ -292,6 +294,8 @@ class Examination:
         routes = Counter(visit.route for visit in look.visits)
         if routes:
             asked.template = routes.most_common(1)[0][0]
+        for library in look.raw["missing"]:
+            self._noted(f"Not every call was seen: this release is not known ({library}).")
         right = look.load.completed
         if not right:
             example = f" ({look.load.errors[0].got})" if look.load.errors else ""
@@ -505,7 +509,7 @@ class Examination:
                 found += find(self.chart)
             except Exception as error:  # one look that errs must not take the others along
                 self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
-        found = merged(sorted(found, key=rank))
+        found = merged(ranked(found))
         return Report(
             healthy=not found,
             findings=tuple(found),
@@ -563,16 +567,26 @@ def _accepting(request: Request) -> Request:
     return replace(request, headers=(*request.headers, _ACCEPTS))
 
 
-def rank(each: Finding) -> tuple[bool, float]:
+def ranked(found: Sequence[Finding]) -> list[Finding]:
     """Confirmed before suspected; then wrong answers, then by what it costs.
 
     Memory costs no time until it ends the process: it counts as a large gain would. Connections
-    that a server refuses are what comes of another cause, which is named before.
+    that a server refuses come of those that are opened for each request, where they are.
     """
-    cost = each.at_most.estimate
-    if each.cause is Cause.FAILS_UNDER_LOAD:
-        refused = any(_REFUSED.search(evidence.says) for evidence in each.evidence)
-        cost = 1.0 if refused else float("inf")
-    if each.cause is Cause.GROWING_MEMORY:
-        cost = _MEMORY_COSTS
-    return not each.confirmed, -cost
+    opened = [
+        each.at_most.estimate
+        for each in found
+        if each.cause is Cause.CONNECTION_PER_REQUEST and each.confirmed
+    ]
+
+    def key(each: Finding) -> tuple[bool, float, bool]:
+        failing = each.cause is Cause.FAILS_UNDER_LOAD
+        cost = each.at_most.estimate
+        if failing:
+            refused = any(_REFUSED.search(evidence.says) for evidence in each.evidence)
+            cost = max(opened) if refused and opened else float("inf")
+        if each.cause is Cause.GROWING_MEMORY:
+            cost = _MEMORY_COSTS
+        return not each.confirmed, -cost, failing
+
+    return sorted(found, key=key)

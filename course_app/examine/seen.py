@@ -69,6 +69,7 @@ class Span:
     end: float
     begin_cpu: float
     end_cpu: float
+    thread: int
 
     @property
     def seconds(self) -> float:
@@ -190,12 +191,13 @@ class Look:
                     [(when, self.states[state]) for when, state in samples],
                     [
                         Call(
-                            *_four(span), kind, texts[text], same, rows, self._place(place), number
+                            *(*_stamps(span), kind, texts[text], same, rows),
+                            *(self._place(place), number),
                         )
                         for span, kind, text, same, rows, place, number in calls
                     ],
                     [
-                        Connect(*_four(span), kind, opens, awaited, self._place(place))
+                        Connect(*_stamps(span), kind, opens, awaited, self._place(place))
                         for span, kind, opens, awaited, place in connects
                     ],
                     work,
@@ -257,9 +259,9 @@ class Look:
         return Counter(state for visit in visits for _, state in visit.samples)
 
 
-def _four(stamps: Sequence[float]) -> tuple[float, float, float, float]:
-    begin, end, begin_cpu, end_cpu = stamps
-    return begin, end, begin_cpu, end_cpu
+def _stamps(span: Sequence[Any]) -> tuple[float, float, float, float, int]:
+    begin, end, begin_cpu, end_cpu, thread = span
+    return begin, end, begin_cpu, end_cpu, thread
 
 
 def source_of(file: str) -> str:
@@ -283,8 +285,11 @@ def seconds_of(spans: Iterable[Span]) -> float:
 
 
 def cpu_of(spans: Iterable[Span]) -> float:
-    """The CPU that they took, all of them on one thread."""
-    return covered((span.begin_cpu, span.begin_cpu + span.cpu) for span in spans)
+    """The CPU that they took; what went on at the same time on one thread counts once."""
+    clocks: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for span in spans:
+        clocks[span.thread].append((span.begin_cpu, span.begin_cpu + span.cpu))
+    return sum(map(covered, clocks.values()))
 
 
 def share(visits: Sequence[Visit], part: Callable[[Visit], tuple[float, float]]) -> Bound:

@@ -96,7 +96,8 @@ class Ward:
             # Whatever ends this process, the keeper removes the folder.
             self._process = OwnedProcess(command, env=environment, remove=[self._folder])
         except BaseException:
-            self._listener.close()
+            with suppress(OSError):
+                self._listener.close()
             raise
 
     def ask(self, do: str, *, within: float = ANSWER_SECONDS, **details: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from course_app.examine.causes.connections import _taken as connecting
 from course_app.examine.causes.connections import _taken_at_most as connecting_at_most
 from course_app.examine.chart import Asked, Chart, freed, relieved
 from course_app.examine.findings import Bound
-from course_app.examine.seen import Call, Connect, Look, Visit, covered, seconds_of
+from course_app.examine.seen import Call, Connect, Look, Span, Visit, covered, cpu_of, seconds_of
 from course_app.load import LoadResult, Request
 
 ROUTE = "GET /orders"
@@ -41,7 +41,7 @@ def look(
     )  # fmt: skip
     visits = [
         [ROUTE, "/orders", end - millis / 1e3, end, 200, [], [],
-         [[[0, connect / 1e3, n, n + connect_cpu / 1e3], "sql", True, True, -1]] if connect else [],
+         [[[0, connect / 1e3, n, n + connect_cpu / 1e3, 1], "sql", True, True, -1]][: connect > 0],
          {"compress": work / 1e3}, None]
         for n, end in enumerate(ends)
     ]  # fmt: skip
@@ -121,11 +121,17 @@ def test_what_a_request_does_after_its_answer_may_be_the_next_ones() -> None:
     alone = look(1, millis=60, requests=120, loop_cpu=0.84, connect=6, connect_cpu=6)
     for n, visit in enumerate(alone.raw["visits"]):
         stamps = visit[7][0][0]
-        stamps[2:] = [n * 3e-3, n * 3e-3 + 6e-3]
+        stamps[2:4] = [n * 3e-3, n * 3e-3 + 6e-3]
     crowd = look(64, millis=450, requests=142, loop_cpu=1.0, connect=445)
     chart, asked = chart_of(alone, crowd)
     bound = relieved(chart, asked, partial(connecting, "sql"))
     assert bound.estimate == pytest.approx(1 / (1 - 3 / 7), rel=0.1)
+
+
+def test_clocks_of_two_threads_have_nothing_to_do_with_each_other() -> None:
+    spans = [Span(0, 2, 0, 1, thread) for thread in (1, 2)]
+    assert cpu_of(spans) == pytest.approx(2)
+    assert cpu_of([spans[0], spans[0]]) == pytest.approx(1)
 
 
 def test_a_cause_of_two_routes_goes_from_both() -> None:
@@ -149,7 +155,10 @@ def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_fo
 def test_what_all_routes_compute_in_one_middleware_goes_from_all() -> None:
     alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
     crowd = look(32, millis=356, requests=90, loop_cpu=0.5, work=5)
-    bound = without_compression(alone, together(crowd, crowd))
+    others = look(32, millis=356, requests=90, loop_cpu=0.5, work=5)
+    for visit in others.raw["visits"]:
+        visit[0] = "GET /another"
+    bound = without_compression(alone, together(crowd, others))
     assert bound.estimate == pytest.approx(10, rel=0.1)
 
 
@@ -165,11 +174,14 @@ def test_a_first_statement_is_dearer_and_a_new_client_computes_before(
     client: bool, expected: int
 ) -> None:
     """A client that stays has nothing to compile again; what the user waits for never counts."""
-    made = Connect(0, 1e-3, 0, 1e-3, "sql", False, False, None)
-    opened = Connect(1e-3, 7e-3, 1e-3, 2e-3, "sql", True, True, None)
-    statement = Call(20e-3, 21e-3, 6e-3, 6e-3, "sql", "SELECT name FROM users", 0, 1, None, None)
+    made = Connect(0, 1e-3, 0, 1e-3, 1, "sql", False, False, None)
+    opened = Connect(1e-3, 7e-3, 1e-3, 2e-3, 1, "sql", True, True, None)
+    statement = Call(20e-3, 21e-3, 6e-3, 6e-3, 1, "sql", "SELECT name FROM users", 0, 1, None, None)
     connects = [made, opened] if client else [opened]
     visit = Visit(ROUTE, "/orders", 0, 22e-3, 200, [], [statement], connects, {}, None)
+    slow = replace(statement, end=60e-3)
+    late = replace(visit, end=61e-3, calls=[slow])
+    assert seconds_of(connecting_at_most("sql", late)) == pytest.approx((expected + 5) / 1e3)
     assert seconds_of(connecting_at_most("sql", visit)) == pytest.approx(expected / 1e3)
     assert seconds_of(connecting("sql", visit)) == pytest.approx((7 if client else 6) / 1e3)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from course_app.examine.causes.order import _saved, _steps
 from course_app.examine.causes.waiting import _hold, _holding_place, _lined_up
-from course_app.examine.engine import changes, merged, rank
+from course_app.examine.engine import changes, merged, ranked
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, Where, lesson_of
+from course_app.examine.instruments.code import works_on
 from course_app.examine.seen import Call, Look, Place, State, Visit, bound, without
 from course_app.load import LoadResult
 
@@ -54,6 +56,12 @@ def test_an_await_in_a_loop_is_known_as_one(tmp_path: Path) -> None:
         "        found.append(await ask(user))\n    return found\n"
     )
     assert steps_of(tmp_path, source) == [(4, set(), True)]
+
+
+def test_json_by_pydantic_in_one_go_is_no_work_by_hand() -> None:
+    cured, by_hand = (TypeAdapter.dump_json, BaseModel.model_dump_json), BaseModel.model_dump
+    assert {works_on([(call.__code__, 1)]) for call in cured} == {"typed"}
+    assert works_on([(by_hand.__code__, 1)]) == "serialize"
 
 
 def test_source_that_only_the_examined_process_has_is_read_too(tmp_path: Path) -> None:
@@ -162,7 +170,7 @@ def test_changes_say_what_is_gone_and_what_is_new() -> None:
     ],
 )
 def test_what_drivers_send_of_their_own_accord_asks_for_nothing(text: str, asks: bool) -> None:
-    call = Call(*(0.0, 1.0, 0.0, 0.5), "sql", text, 0, -1, None, None)
+    call = Call(*(0.0, 1.0, 0.0, 0.5), 1, "sql", text, 0, -1, None, None)
     assert call.asks is asks
 
 
@@ -236,5 +244,6 @@ def test_what_a_full_server_refuses_comes_of_another_cause(said: str, first: Cau
             (Cause.CONNECTION_PER_REQUEST, ONE),
         )
     )
-    found = sorted([failing, opening], key=rank)
-    assert found[0].cause is (first or Cause.CONNECTION_PER_REQUEST)
+    assert ranked([failing, opening])[0].cause is (first or Cause.CONNECTION_PER_REQUEST)
+    quick = opening.model_copy(update={"cause": Cause.N_PLUS_ONE})
+    assert ranked([quick, failing])[0].cause is Cause.FAILS_UNDER_LOAD

@@ -108,7 +108,7 @@ def _finding(
     chart: Chart, asked: Asked, kind: str, cause: Cause, best: float, how: str
 ) -> Finding | None:
     visits = asked.visits()
-    used = _usual(asked, kind)
+    used = median([v.work.get(kind, 0.0) for v in visits])
     if asked.alone is None:
         return None
     sampled, place = _sampled(asked, kind)
@@ -167,8 +167,13 @@ def _finding(
 
 
 def _usual(asked: Asked, kind: str) -> float:
-    """Seconds of a request's CPU."""
-    return median([visit.work.get(kind, 0.0) for visit in asked.visits()])
+    """Seconds of a request's CPU: by timers, or by stacks where there are none."""
+    visits = asked.visits()
+    timed = median([visit.work.get(kind, 0.0) for visit in visits])
+    if timed > 0:
+        return timed
+    sampled, _ = _sampled(asked, kind)
+    return sampled.estimate * median([v.seconds for v in visits]) if sampled is not None else 0.0
 
 
 def _running(look: Look) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
@@ -71,7 +72,8 @@ def connection_per_request(chart: Chart) -> list[Finding]:
 def _answered(chart: Chart) -> float:
     """The share of a crowd's requests without an error: a server that refuses does not count."""
     visits = [visit for look in chart.crowds for visit in look.visits]
-    return max(0.05, sum(visit.error is None for visit in visits) / max(1, len(visits)))
+    right = sum(visit.error is None and visit.status < 500 for visit in visits)
+    return max(0.05, right / max(1, len(visits)))
 
 
 def _taken(kind: str, visit: Visit) -> list[Span]:
@@ -87,16 +89,17 @@ def _taken(kind: str, visit: Visit) -> list[Span]:
         until = first.begin if first is not None else visit.end
         last = [c for c in calls if _greets(c) and opened.end <= c.begin < until]
         if last:
-            spent.append(Span(opened.end, last[-1].end, opened.end_cpu, last[-1].end_cpu))
+            end, end_cpu = last[-1].end, last[-1].end_cpu
+            spent.append(Span(opened.end, end, opened.end_cpu, end_cpu, opened.thread))
     return spent
 
 
 def _taken_at_most(kind: str, visit: Visit) -> list[Span]:
-    """With what a new connection's first statement takes, and a new client before that.
+    """With what a new connection's first statement may take in vain, and a new client before that.
 
-    PostgreSQL's new process has read no catalogue yet, and a new client has nothing at hand:
-    SQLAlchemy's compiles each statement again. What the user computes between opening and asking
-    counts as well, what he waits for there does not.
+    PostgreSQL's new process has read no catalogue yet, which takes no longer than opening. A new
+    client has nothing at hand: SQLAlchemy's compiles each statement again. What the user computes
+    between opening and asking counts as well, what he waits for there does not.
     """
     spent = _taken(kind, visit)
     mine = [c for c in visit.connects if c.kind == kind]
@@ -107,16 +110,19 @@ def _taken_at_most(kind: str, visit: Visit) -> list[Span]:
     made = any(not c.opens and c.begin <= opened.begin for c in mine)
     if made:
         last = max((each for each in spent if each.begin <= opened.end), key=lambda each: each.end)
-        gap = Span(last.end, first.begin, last.end_cpu, first.begin_cpu)
-        spent.append(Span(gap.begin, gap.begin + gap.cpu, gap.begin_cpu, gap.end_cpu))
-    return [*spent, first]
+        gap = Span(last.end, first.begin, last.end_cpu, first.begin_cpu, first.thread)
+        if last.thread == first.thread:
+            spent.append(replace(gap, end=gap.begin + gap.cpu))
+    end = min(first.end, first.begin + opened.seconds)
+    return [*spent, Span(first.begin, end, first.begin_cpu, first.end_cpu, first.thread)]
 
 
 def _first_of_the_users(kind: str, visit: Visit, opened: Connect) -> Call | None:
     """None where the connection was opened within it, as Redis clients do."""
-    later = (c for c in visit.calls if c.kind == kind and c.end > opened.end)
-    first = next((c for c in later if c.asks and not _greets(c)), None)
-    return first if first is not None and first.begin >= opened.end else None
+    calls = [c for c in visit.calls if c.kind == kind and c.asks and not _greets(c)]
+    if any(c.begin <= opened.begin and opened.end <= c.end for c in calls):
+        return None
+    return next((c for c in calls if c.begin >= opened.end), None)
 
 
 def _greets(call: Call) -> bool:

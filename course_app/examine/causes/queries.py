@@ -97,8 +97,8 @@ def _stretch(key: Any, visit: Visit) -> list[Span]:
     longest = max(same, key=lambda call: call.seconds)
     first, last = min(same, key=lambda c: c.begin), max(same, key=lambda c: c.end)
     return [
-        Span(first.begin, longest.begin, first.begin_cpu, longest.begin_cpu),
-        Span(longest.end, last.end, longest.end_cpu, last.end_cpu),
+        Span(first.begin, longest.begin, first.begin_cpu, longest.begin_cpu, first.thread),
+        Span(longest.end, last.end, longest.end_cpu, last.end_cpu, longest.thread),
     ]
 
 
@@ -195,7 +195,9 @@ def _deep(
 
 def _skipping(text: str, saved: float, visit: Visit) -> list[Span]:
     """The share of the statement that is the skipping; the app itself works as before."""
-    return [Span(c.begin, c.begin + saved * c.seconds, 0.0, 0.0) for c in _taken(text, visit)]
+    return [
+        Span(c.begin, c.begin + saved * c.seconds, 0.0, 0.0, c.thread) for c in _taken(text, visit)
+    ]
 
 
 def _scan(

@@ -371,7 +371,7 @@ def _redis_commands(module: Any, *, asynchronous: bool) -> None:
 
         return execute_command if asynchronous else execute_now
 
-    _replace(module.Redis, "execute_command", executing)
+    _replace(getattr(module, "Redis", None) or module.Valkey, "execute_command", executing)
 
 
 def _redis_connections(module: Any) -> None:
@@ -380,7 +380,7 @@ def _redis_connections(module: Any) -> None:
     def connecting(original: Wrapped) -> Wrapped:
         if asynchronous:
 
-            async def connect_check_health(self: Any, *args: Any, **options: Any) -> Any:
+            async def connect(self: Any, *args: Any, **options: Any) -> Any:
                 if self.is_connected:
                     return await original(self, *args, **options)
                 opening = Connect("redis", caller())
@@ -389,7 +389,7 @@ def _redis_connections(module: Any) -> None:
                 finally:
                     _opened(opening)
 
-            return connect_check_health
+            return connect
 
         def connect_now(self: Any, *args: Any, **options: Any) -> Any:
             if getattr(self, "_sock", None) is not None:
@@ -402,7 +402,8 @@ def _redis_connections(module: Any) -> None:
 
         return connect_now
 
-    _replace(module.AbstractConnection, "connect_check_health", connecting)
+    newer = hasattr(module.AbstractConnection, "connect_check_health")
+    _replace(module.AbstractConnection, "connect_check_health" if newer else "connect", connecting)
     closing = _closing("redis") if asynchronous else _belonging("redis")
     _replace(module.AbstractConnection, "disconnect", closing)
     # Connections cost some time before they connect: redis-py looks up its own version.

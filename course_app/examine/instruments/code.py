@@ -159,6 +159,7 @@ _WORK: tuple[tuple[str, str, str], ...] = (
     ("json/", "", "serialize"),
     ("starlette/responses", ".render", "serialize"),
     ("fastapi/responses", ".render", "serialize"),
+    ("pydantic/", "dump_json", "typed"),  # in one go, by whoever cured it
     ("pydantic/", "model_dump", "serialize"),
     ("pydantic/", "dump_", "serialize"),
     ("pydantic/deprecated", "", "serialize"),

@@ -149,7 +149,7 @@ class Table:
 
 
 def _span(of: Span) -> list[float]:
-    return [of.begin, of.end, of.begin_cpu, of.end_cpu]
+    return [of.begin, of.end, of.begin_cpu, of.end_cpu, of.thread]
 
 
 def _of_user(step: Step) -> bool:

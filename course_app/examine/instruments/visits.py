@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
+import threading
 import time
 import traceback
 import weakref
@@ -63,16 +64,17 @@ class Visit:
 class Span:
     """Something that a visit does, from now until it has ended.
 
-    ``begin_cpu`` and ``end_cpu`` are seconds on the clock of the thread that does it. With one
-    client their difference is what it costs the loop; with many it is everybody's.
+    ``begin_cpu`` and ``end_cpu`` are seconds on the clock of the thread that does it, ``thread``.
+    With one client their difference is what it costs the loop; with many it is everybody's.
     """
 
-    __slots__ = ("begin", "begin_cpu", "end", "end_cpu", "kind", "place")
+    __slots__ = ("begin", "begin_cpu", "end", "end_cpu", "kind", "place", "thread")
 
     def __init__(self, kind: str, place: Step | None) -> None:
         self.kind, self.place = kind, place
         self.begin, self.begin_cpu = time.perf_counter(), time.thread_time()
         self.end = self.end_cpu = 0.0
+        self.thread = threading.get_ident()
 
     def ended(self) -> None:
         """Note the end."""
