@@ -25,7 +25,6 @@ MEASURING_PLACES = {
     "measure",
     "network/test_wire_delay.py",
     "serving/test_serving_bench.py",
-    "test_lessons.py",
 }
 #: Whoever asks for one of these measures, too.
 MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
