@@ -145,8 +145,8 @@ around
 slowest = around.slowest("async def that blocks")
 harmless = around.slowest("async def that awaits")
 around.plot(
-    title=f"A background task in async def keeps others waiting for {slowest:.0f} ms if it blocks, "
-    f"for {harmless:.0f} ms if it awaits"
+    title=f"A background task in async def keeps others waiting for {slowest:significant} ms if it "
+    f"blocks, for {harmless:significant} ms if it awaits"
 )
 
 # %% [markdown]
@@ -242,8 +242,8 @@ plot_lines(
     {BLOCKS: slowest_page(BLOCKS), AWAITS: slowest_page(AWAITS), "the law": law},
     x_label="orders at the same moment (bars: lowest and highest try)",
     y_label="slowest page, ms",
-    title=f"A page beside 160 blocking tasks takes {many:.0f} ms, beside one {few:.0f} ms; "
-    f"beside 160 that await {crowds[160].slowest(AWAITS):.0f} ms",
+    title=f"A page beside 160 blocking tasks takes {many:significant} ms, beside one "
+    f"{few:significant} ms; beside 160 that await {crowds[160].slowest(AWAITS):significant} ms",
     x_log=False,
     y_log=False,
     marks={40: "40 worker threads"},
@@ -691,6 +691,6 @@ borrowed = lab.bystanders(
 )
 kept, returned = (borrowed.slowest(name) for name in borrowed.series)
 borrowed.plot(
-    title=f"Eight orders, four connections: a reader waits for {kept:.0f} ms if the tasks keep "
-    f"them, {returned:.0f} ms if not"
+    title=f"Eight orders, four connections: a reader waits for {kept:significant} ms if the "
+    f"tasks keep them, {returned:significant} ms if not"
 )
