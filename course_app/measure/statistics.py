@@ -5,7 +5,7 @@ equally far from "no change", and the noise of a shared machine is nearly symmet
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,12 +96,14 @@ class Interval:
     def __str__(self) -> str:
         if math.isnan(self.estimate):
             return NOT_KNOWN
-        return f"{self.factor} [{_factor(self.low)}, {_factor(self.high)}]"
+        estimate, low, high = self._told(_factor)
+        return f"{estimate}x [{low}, {high}]"
 
     def __format__(self, spec: str) -> str:
         """As a factor; with a format as a quantity: ``f"{lag:.0f} ms"`` is ``201 [190, 214] ms``.
 
-        ``significant`` is a format, too: two digits, however large or small the numbers are.
+        ``significant`` is a format, too: two digits, however large or small the numbers are, or
+        more where the limits would look alike.
         """
         if not spec:
             return str(self)
@@ -109,10 +111,18 @@ class Interval:
             return NOT_KNOWN
         values = (self.estimate, self.low, self.high)
         if spec == "significant":
-            estimate, low, high = map(significant, values)
+            estimate, low, high = self._told(significant)
         else:
             estimate, low, high = (format(value, spec) for value in values)
         return f"{estimate} [{low}, {high}]"
+
+    def _told(self, tell: Callable[[float, int], str]) -> list[str]:
+        """With as many digits as it takes to tell the limits apart, 2 to 4."""
+        for digits in (2, 3, 4):
+            told = [tell(value, digits) for value in (self.estimate, self.low, self.high)]
+            if told[1] != told[2] or math.isclose(self.low, self.high, rel_tol=1e-6):
+                break
+        return told
 
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""
@@ -189,9 +199,9 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{value:.{digits - 1 - magnitude}f}"
 
 
-def _factor(value: float) -> str:
+def _factor(value: float, digits: int = 2) -> str:
     # Around 1 the second decimal decides whether anything changed.
-    return f"{value:.2f}" if 0.5 <= value < 2 else significant(value)
+    return f"{value:.{digits}f}" if 0.5 <= value < 2 else significant(value, digits)
 
 
 def _exp(value: float) -> float:

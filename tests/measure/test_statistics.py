@@ -84,6 +84,9 @@ def test_a_quantity_is_shown_with_its_interval_in_any_format() -> None:
     assert f"{lag:.0f} ms" == "201 [190, 214] ms"
     assert f"{Interval(0.125, 0.1, 0.15):.1%}" == "12.5% [10.0%, 15.0%]"
     assert f"{Interval(1234.5, 0.0123, 9.87):significant}" == "1200 [0.012, 9.9]"
+    assert f"{Interval(201.6, 198.7, 203.8):significant}" == "202 [199, 204]"
+    assert f"{Interval(5, 5, 5):significant}" == "5.0 [5.0, 5.0]"
+    assert str(Interval(3.801, 3.796, 3.806)) == "3.80x [3.80, 3.81]"
     assert f"{lag}" == str(lag)
     assert f"{Interval(math.nan, math.nan, math.nan):.0f}" == "not known"
 
