@@ -46,7 +46,7 @@ ENCODED = mix(LISTS, DETAILS)
 #: The slow app takes some seven times the reference's CPU for a long page, other ways to
 #: serialize in Python three times and more; validating twice does not reach this.
 _MOST_CPU = 3.0
-_CPU_REQUESTS, _FEWEST_CPU_ROUNDS, _MOST_CPU_ROUNDS = 20, 4, 12
+_CPU_REQUESTS, _FEWEST_CPU_ROUNDS, _MOST_CPU_ROUNDS = 20, 6, 12
 
 #: E-mail addresses of 100 kB lie apart from their rows, in pages that nobody has to read.
 _MOST_MORE_BUFFERS = 150
