@@ -108,7 +108,6 @@ def _finding(
     chart: Chart, asked: Asked, kind: str, cause: Cause, best: float, how: str
 ) -> Finding | None:
     visits = asked.visits()
-    used = median([v.work.get(kind, 0.0) for v in visits])
     if asked.alone is None:
         return None
     sampled, place = _sampled(asked, kind)
@@ -116,8 +115,7 @@ def _finding(
     part = timed if timed.estimate >= _LEAST_SHARE else sampled
     if part is None or part.estimate < _LEAST_SHARE:
         return None
-    if used <= 0:
-        used = part.estimate * median([v.seconds for v in visits])
+    used = _usual(asked, kind, part)
     saved = max(0.0, 1 - best / used)
     gone = Bound(estimate=part.estimate * saved, low=part.low * saved, high=part.high * saved)
     if without(gone).low < (1.5 if _by_hand(asked, kind) else _LEAST_FOR_TYPED):
@@ -153,7 +151,7 @@ def _finding(
     most = {asked.template: used}
     if kind == "compress":
         others = [each for each in chart.by_alone if each is not asked]
-        most |= {each.template: _usual(each, kind) for each in others}
+        most |= {each.template: _usual(each, kind, _sampled(each, kind)[0]) for each in others}
     told = timed.estimate > 0
 
     def cost(visit: Visit) -> float:
@@ -166,14 +164,13 @@ def _finding(
     return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
 
 
-def _usual(asked: Asked, kind: str) -> float:
-    """Seconds of a request's CPU: by timers, or by stacks where there are none."""
+def _usual(asked: Asked, kind: str, part: Bound | None) -> float:
+    """Seconds of a request's CPU: by timers, or by its share where there are none."""
     visits = asked.visits()
     timed = median([visit.work.get(kind, 0.0) for visit in visits])
-    if timed > 0:
+    if timed > 0 or part is None:
         return timed
-    sampled, _ = _sampled(asked, kind)
-    return sampled.estimate * median([v.seconds for v in visits]) if sampled is not None else 0.0
+    return part.estimate * median([visit.seconds for visit in visits])
 
 
 def _running(look: Look) -> float:

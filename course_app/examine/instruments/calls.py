@@ -129,7 +129,7 @@ def _asyncpg_connection(module: Any) -> None:
 
     _replace(module.Connection, "_execute", executing)
     _replace(module.Connection, "execute", simply)
-    _replace(module.Connection, "close", _closing("sql"))
+    _replace(module.Connection, "close", _connecting("sql", opens=False))
 
 
 def _asyncpg_prepared(module: Any) -> None:
@@ -149,28 +149,32 @@ def _asyncpg_prepared(module: Any) -> None:
     _replace(module.PreparedStatement, "_PreparedStatement__bind_execute", executing)
 
 
-def _connecting(kind: str) -> Callable[[Wrapped], Wrapped]:
+def _connecting(kind: str, *, opens: bool = True) -> Callable[[Wrapped], Wrapped]:
+    """What opens a connection; with ``opens`` false what it costs besides."""
+
     def wrapper(original: Wrapped) -> Wrapped:
         async def connect(*args: Any, **options: Any) -> Any:
-            opening = Connect(kind, caller())
+            noted = Connect(kind, caller() if opens else None, opens=opens)
             try:
                 return await original(*args, **options)
             finally:
-                _opened(opening)
+                _opened(noted)
 
         return connect
 
     return wrapper
 
 
-def _connecting_now(kind: str) -> Callable[[Wrapped], Wrapped]:
+def _connecting_now(kind: str, *, opens: bool = True) -> Callable[[Wrapped], Wrapped]:
+    """The same for what nobody awaits."""
+
     def wrapper(original: Wrapped) -> Wrapped:
         def connect(*args: Any, **options: Any) -> Any:
-            opening = Connect(kind, caller(), awaited=False)
+            noted = Connect(kind, caller() if opens else None, opens=opens, awaited=False)
             try:
                 return original(*args, **options)
             finally:
-                _opened(opening)
+                _opened(noted)
 
         return connect
 
@@ -190,7 +194,7 @@ def _opened(connect: Connect) -> None:
 
 def _making(kind: str) -> Callable[[Wrapped], Wrapped]:
     def wrapper(original: Wrapped) -> Wrapped:
-        timed = _belonging(kind)(original)
+        timed = _connecting_now(kind, opens=False)(original)
 
         def make(*args: Any, **options: Any) -> Any:
             visit = VISIT.get()
@@ -199,36 +203,6 @@ def _making(kind: str) -> Callable[[Wrapped], Wrapped]:
             return timed(*args, **options)
 
         return make
-
-    return wrapper
-
-
-def _belonging(kind: str) -> Callable[[Wrapped], Wrapped]:
-    """What a connection costs beside its opening."""
-
-    def wrapper(original: Wrapped) -> Wrapped:
-        def belonging(*args: Any, **options: Any) -> Any:
-            taken = Connect(kind, None, opens=False, awaited=False)
-            try:
-                return original(*args, **options)
-            finally:
-                _opened(taken)
-
-        return belonging
-
-    return wrapper
-
-
-def _closing(kind: str) -> Callable[[Wrapped], Wrapped]:
-    def wrapper(original: Wrapped) -> Wrapped:
-        async def close(*args: Any, **options: Any) -> Any:
-            closed = Connect(kind, None, opens=False)
-            try:
-                return await original(*args, **options)
-            finally:
-                _opened(closed)
-
-        return close
 
     return wrapper
 
@@ -304,14 +278,12 @@ def _psycopg2(module: Any) -> None:
                 _end(statement, self.rowcount if self.description else -1)
 
     def connecting(original: Wrapped) -> Wrapped:
+        opening = _connecting_now("sql")(original)
+
         def connect(*args: Any, **options: Any) -> Any:
-            opening = Connect("sql", caller(), awaited=False)
             if "connection_factory" not in options:
                 options.setdefault("cursor_factory", Noting)
-            try:
-                return original(*args, **options)
-            finally:
-                _opened(opening)
+            return opening(*args, **options)
 
         return connect
 
@@ -377,37 +349,22 @@ def _redis_commands(module: Any, *, asynchronous: bool) -> None:
 def _redis_connections(module: Any) -> None:
     asynchronous = module.__name__.startswith(("redis.asyncio", "valkey.asyncio"))
 
+    hook = _connecting if asynchronous else _connecting_now
+
     def connecting(original: Wrapped) -> Wrapped:
-        if asynchronous:
+        opening = hook("redis")(original)
 
-            async def connect(self: Any, *args: Any, **options: Any) -> Any:
-                if self.is_connected:
-                    return await original(self, *args, **options)
-                opening = Connect("redis", caller())
-                try:
-                    return await original(self, *args, **options)
-                finally:
-                    _opened(opening)
+        def connect(self: Any, *args: Any, **options: Any) -> Any:
+            there = self.is_connected if asynchronous else getattr(self, "_sock", None) is not None
+            return (original if there else opening)(self, *args, **options)
 
-            return connect
-
-        def connect_now(self: Any, *args: Any, **options: Any) -> Any:
-            if getattr(self, "_sock", None) is not None:
-                return original(self, *args, **options)
-            opening = Connect("redis", caller(), awaited=False)
-            try:
-                return original(self, *args, **options)
-            finally:
-                _opened(opening)
-
-        return connect_now
+        return connect
 
     newer = hasattr(module.AbstractConnection, "connect_check_health")
     _replace(module.AbstractConnection, "connect_check_health" if newer else "connect", connecting)
-    closing = _closing("redis") if asynchronous else _belonging("redis")
-    _replace(module.AbstractConnection, "disconnect", closing)
+    _replace(module.AbstractConnection, "disconnect", hook("redis", opens=False))
     # Connections cost some time before they connect: redis-py looks up its own version.
-    _replace(module.ConnectionPool, "make_connection", _belonging("redis"))
+    _replace(module.ConnectionPool, "make_connection", _connecting_now("redis", opens=False))
     _replace(module.ConnectionPool, "__init__", _making("redis"))
 
 
