@@ -8,9 +8,9 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ from course_app.examine.seen import Look, Place
 from course_app.examine.servers import Servers, difference
 from course_app.examine.target import CannotExamine, Target
 from course_app.examine.ward import Ward, WardGone
-from course_app.load import Generator, LoadResult, Request, mix
+from course_app.load import Generator, LoadResult, Request, Workload, mix
+from course_app.load.generator import Target as Connected
 from course_app.load.limits import LoadError
 from course_app.load.result import ErrorExample
 
@@ -57,6 +58,10 @@ _LINE_WINDOWS = 2
 #: A loop that has not turned for so long after a time limit will not turn any more.
 _GONE_SECONDS = 3.0
 _LOOK_SECONDS = 5.0
+_OUR_CRASH = (
+    "It crashed while instruments looked into it, and the same requests without them do not crash "
+    "it: this is the examination's fault, not the app's. Examine it once more."
+)
 #: Memory that grows ends the process some day: only what makes a route more than four times as fast
 #: is more urgent.
 _MEMORY_COSTS = 4.0
@@ -156,6 +161,18 @@ class _Stopped(Exception):
     """The user has seen enough."""
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """What was sent last: if it ends the app, it is sent again where nothing looks."""
+
+    workload: Request | Workload
+    clients: int
+    seconds: float | None = None
+    requests: int | None = None
+    seed: int = 0
+    prepared: int | None = None
+
+
 class Examination:
     """One app, asked in phases; each adds to the chart, from which the causes are read."""
 
@@ -186,6 +203,7 @@ class Examination:
         self._partial = False
         self._ward: Ward | None = None
         self._failed: list[Finding] = []
+        self._last: _Sent | None = None
 
     def run(self) -> Report:
         """All phases; what fails in one is noted, and the next one tried."""
@@ -239,13 +257,7 @@ class Examination:
 
     def _answers_once(self, asked: Asked) -> bool:
         """One request goes before the window: who hangs or fails costs one time limit only."""
-        target = self._generator.connect(
-            self._ward_url, asked.request, timeout_seconds=_TIMEOUT_SECONDS
-        )
-        try:
-            first = self._generator.closed(target, requests=3)
-        finally:
-            self._generator.disconnect(target)
+        first = self._send(_Sent(asked.request, 1, requests=3))
         if first.completed:
             return True
         got = first.errors[0].got if first.errors else "no answer"
@@ -274,11 +286,10 @@ class Examination:
                 + (f"; it is held in {place.file}:{place.line} ({place.code})." if place else "."),
             )
             self._fails(Cause.BLOCKED_LOOP, asked.name, place, answers, stack)
-        else:
-            ended = Evidence(
-                look="the app's process", says="The process of the app has ended by itself."
-            )
+        elif (ended := self._ended()) is not None:
             self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers, ended)
+        else:
+            self._noted(_OUR_CRASH)
         self._living.stop()
         self._ward = Ward(self._target, self._services)
 
@@ -383,12 +394,13 @@ class Examination:
         requests = [asked.request for asked in self.chart.asked if asked.alone is not None]
         workload = mix(*requests) if len(requests) > 1 else requests[0]
         many = int(min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS)))
+        eight = _Sent(workload, 8)
         ward = self._living
         sizes, cpu = [], []
         began = float(ward.ask("memory")["cpu"])
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
-            self._send(workload, many, seed=100 + number)
+            self._send(replace(eight, requests=many, prepared=many, seed=100 + number))
             after = ward.ask("memory")
             sizes.append(int(after["rss"]))
             cpu.append((float(after["cpu"]) - began) / many)
@@ -402,7 +414,7 @@ class Examination:
         seen = []
         for number in range(_LINE_WINDOWS + 1):
             self._tell("memory: where it was allocated")
-            self._send(workload, few, seed=200 + number)
+            self._send(replace(eight, requests=few, prepared=few, seed=200 + number))
             seen.append(
                 {
                     (file, line): (code, size)
@@ -432,30 +444,54 @@ class Examination:
 
     def _window(self, workload: Any, clients: int, seconds: float, *, period: float) -> Look:
         ward = self._living
-        target = self._generator.connect(
-            ward.url, workload, concurrency=clients, timeout_seconds=_TIMEOUT_SECONDS
-        )
-        try:
+        sent = _Sent(workload, clients, seconds=seconds)
+        with self._connected(sent, ward) as target:
             self._generator.closed(target, requests=max(1, clients // 4))  # warm caches and pools
             ward.ask("start", period=period)
             load = self._generator.closed(target, seconds=seconds)
             return Look(clients, load, ward.ask("stop"))
-        finally:
-            self._generator.disconnect(target)
 
-    def _send(self, workload: Any, requests: int, *, seed: int) -> LoadResult:
+    def _send(self, sent: _Sent, ward: Ward | None = None) -> LoadResult:
+        with self._connected(sent, ward or self._living) as target:
+            return self._generator.closed(target, seconds=sent.seconds, requests=sent.requests)
+
+    @contextmanager
+    def _connected(self, sent: _Sent, ward: Ward) -> Iterator[Connected]:
+        self._last = sent
         target = self._generator.connect(
-            self._ward_url,
-            workload,
-            concurrency=8,
-            seed=seed,
-            prepared_requests=requests,
+            ward.url,
+            sent.workload,
+            concurrency=sent.clients,
+            seed=sent.seed,
+            prepared_requests=sent.prepared,
             timeout_seconds=_TIMEOUT_SECONDS,
         )
         try:
-            return self._generator.closed(target, requests=requests)
+            yield target
         finally:
             self._generator.disconnect(target)
+
+    def _ended(self) -> Evidence | None:
+        """Whether the app's process ends as well where nothing looks into it.
+
+        None where only our own instruments can be the reason: it crashed below Python, and does
+        not do so without them.
+        """
+        assert self._last is not None
+        look = "the same requests without instruments"
+        crashed = self._living.crashed
+        try:
+            with Ward(self._target, self._services, observed=False) as plain:
+                with suppress(LoadError):
+                    self._send(self._last, plain)
+                ends = plain.ends_within(1.0)
+        except CannotExamine as error:
+            return Evidence(look=look, says=f"It does not start any more: {error}")
+        if ends:
+            return Evidence(look=look, says="The process ends by itself there, too.")
+        if crashed:
+            return None
+        return Evidence(look=look, says="The process goes on there.", agrees=False)
 
     def _read(self, servers: Servers) -> dict[str, Any]:
         try:
@@ -496,9 +532,11 @@ class Examination:
             Evidence(look="answers to the clients", says=f"With {clients} clients: {error}"),
         ]
         if not alive:
-            evidence.append(
-                Evidence(look="the app's process", says="The process has ended by itself.")
-            )
+            ended = self._ended()
+            if ended is None:
+                self._noted(_OUR_CRASH)
+                return
+            evidence.append(ended)
         routes = ", ".join(asked.name for asked in self.chart.by_alone)
         self._fails(Cause.FAILS_UNDER_LOAD, routes, None, *evidence)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ MOST_START_SECONDS = 120.0
 _WORKING_SHARE = 0.1
 ANSWER_SECONDS = 40.0
 _STOP_SECONDS = 3.0
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
 
 class WardGone(CourseError):
@@ -61,6 +63,8 @@ class _Patience:
 class Ward:
     """An app in a process of its own, served with instruments, until ``stop``.
 
+    Without instruments (``observed=False``) it serves the app and nothing else can be asked.
+
     Attributes:
         url: where it answers.
 
@@ -68,8 +72,11 @@ class Ward:
         CannotExamine: it does not load or start; the sentence says why.
     """
 
-    def __init__(self, target: Target, services: Mapping[str, str]) -> None:
+    def __init__(
+        self, target: Target, services: Mapping[str, str], *, observed: bool = True
+    ) -> None:
         self.target = target
+        self._observed = observed
         self._folder = folder_for_a_socket("examine-")
         self._connection: Connection | None = None
         try:
@@ -89,7 +96,7 @@ class Ward:
         path = os.pathsep.join(filter(None, (str(_PACKAGE_FOLDER), os.environ.get("PYTHONPATH"))))
         command = [
             *(sys.executable, "-P", "-m", "course_app.examine.instruments.host"),
-            *arguments(address, target, dict(services)),
+            *arguments(address, target, dict(services), self._observed),
         ]
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
         try:
@@ -130,6 +137,19 @@ class Ward:
         """Whether its process lives."""
         return self._process.running
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long at most for it to end by itself; whether it has."""
+        end = time.monotonic() + seconds
+        while self._process.running and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self._process.running
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended below Python: by a signal that no program sends itself on purpose."""
+        code = self._process.returncode
+        return code is not None and -code in _CRASHES
+
     @property
     def said(self) -> str:
         """The end of what the app printed."""
@@ -140,9 +160,7 @@ class Ward:
         if self._connection is not None:
             with suppress(OSError):
                 self._connection.send_bytes(b'{"do": "end"}')
-            end = time.monotonic() + _STOP_SECONDS
-            while self._process.running and time.monotonic() < end:
-                time.sleep(0.02)
+            self.ends_within(_STOP_SECONDS)
             with suppress(OSError):
                 self._connection.close()
             self._connection = None
@@ -193,9 +211,7 @@ class Ward:
         return why
 
     def _ended(self) -> str:
-        end = time.monotonic() + 1.0
-        while self._process.running and time.monotonic() < end:
-            time.sleep(0.02)
+        self.ends_within(1.0)
         code = self._process.returncode
         how = (
             f"with exit status {code}"

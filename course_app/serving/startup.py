@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import gc
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from types import FrameType
-from typing import Any
 
 from course_app.serving.errors import AppDoesNotAnswer, AppFailedToStart
 from course_app.serving.excerpt import frames_text, own_frames_text, own_lines, summary
+from course_app.serving.frames import awaited, no_collections
 
 #: Threads in which Starlette runs `def` handlers.
 _HANDLER_THREADS = "AnyIO worker thread"
@@ -81,32 +78,16 @@ def where_it_waits(thread: threading.Thread, loop: asyncio.AbstractEventLoop) ->
 
 
 def _stack(thread: threading.Thread) -> list[traceback.FrameSummary]:
-    frame = sys._current_frames().get(thread.ident or 0)
-    return list(traceback.extract_stack(frame)) if frame is not None else []
+    with no_collections():
+        frame = sys._current_frames().get(thread.ident or 0)
+        return list(traceback.extract_stack(frame)) if frame is not None else []
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> list[traceback.FrameSummary]:
     frames: list[traceback.FrameSummary] = []
-    with contextlib.suppress(RuntimeError):  # tasks may come and go while we look
+    # Tasks may come and go while we look.
+    with contextlib.suppress(RuntimeError), no_collections():
         for task in asyncio.all_tasks(loop):
-            for frame in _awaiting(task.get_coro()):
+            for frame in awaited(task.get_coro()):
                 frames += traceback.extract_stack(frame, limit=1)
     return frames
-
-
-def _awaiting(waiting: Any) -> Iterator[FrameType]:
-    """Frames of a suspended coroutine and of all that it awaits, from the outside in."""
-    while waiting is not None:
-        kind = next((k for k in ("cr", "gi", "ag") if hasattr(waiting, f"{k}_frame")), None)
-        if kind is None:
-            waiting = _generator_behind(waiting)
-            continue
-        frame = getattr(waiting, f"{kind}_frame")
-        if frame is not None:
-            yield frame
-        waiting = getattr(waiting, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
-
-
-def _generator_behind(awaitable: Any) -> Any:
-    """The asynchronous generator that ``anext()`` awaits; its awaitable does not name it."""
-    return next((o for o in gc.get_referents(awaitable) if hasattr(o, "ag_frame")), None)

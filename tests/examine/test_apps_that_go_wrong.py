@@ -143,24 +143,45 @@ def test_what_is_asked_and_never_answers_is_one_sentence(tmp_path: Path, text: s
         examined(tmp_path, text, "/a")
 
 
+#: An app that ends once more than twenty wait in it, in one way or another.
+ENDS = """
+app = FastAPI()
+busy = 0
+@app.get("/a")
+async def a():
+    global busy
+    busy += 1
+    if busy > 20 and %s:
+        %s
+    await asyncio.sleep(0.02)
+    busy -= 1
+    return {}
+"""
+OBSERVED = "asyncio.get_running_loop().get_task_factory() is not None"
+
+
 @pytest.mark.slow
-def test_an_app_that_ends_in_the_middle_is_a_finding(tmp_path: Path) -> None:
-    text = """
-    app = FastAPI()
-    busy = 0
-    @app.get("/a")
-    async def a():
-        global busy
-        busy += 1
-        if busy > 20:
-            os._exit(3)
-        await asyncio.sleep(0.02)
-        busy -= 1
-        return {}
-    """
-    report = examined(tmp_path, text, "/a")
+@pytest.mark.parametrize("way", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)"])
+def test_an_app_that_ends_in_the_middle_is_a_finding(tmp_path: Path, way: str) -> None:
+    report = examined(tmp_path, ENDS % ("True", way), "/a")
     assert report.partial
-    assert Cause.FAILS_UNDER_LOAD in {finding.cause for finding in report.findings}
+    assert Cause.FAILS_UNDER_LOAD in {finding.cause for finding in report.confirmed}
+
+
+@pytest.mark.slow
+def test_what_ends_only_while_it_is_observed_is_not_confirmed(tmp_path: Path) -> None:
+    report = examined(tmp_path, ENDS % (OBSERVED, "os._exit(3)"), "/a")
+    found = {finding.cause: finding.confirmed for finding in report.findings}
+    assert found[Cause.FAILS_UNDER_LOAD] is False
+
+
+@pytest.mark.slow
+def test_what_crashes_only_while_it_is_observed_is_our_fault(tmp_path: Path) -> None:
+    way = "os.kill(os.getpid(), signal.SIGSEGV)"
+    report = examined(tmp_path, ENDS % (OBSERVED, way), "/a")
+    assert report.partial
+    assert Cause.FAILS_UNDER_LOAD not in {finding.cause for finding in report.findings}
+    assert any("not the app's" in each for each in report.not_looked_at)
 
 
 @pytest.mark.slow

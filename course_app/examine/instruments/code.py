@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import os
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
+from course_app.serving import frames
 from course_app.serving.excerpt import is_own
 
 #: A frame without the frame: its code and the line that runs.
@@ -35,36 +36,20 @@ def stack(frame: FrameType | None) -> list[Step]:
     """The steps of a running frame, from the innermost out."""
     steps: list[Step] = []
     while frame is not None and len(steps) < _MOST_STEPS:
-        steps.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
+        steps.append(_step(frame))
         frame = frame.f_back
     return steps
 
 
 def awaited(coroutine: Any) -> list[Step]:
     """The steps of a suspended coroutine and of all that it awaits, from the innermost out."""
-    steps: list[Step] = []
-    waiting = coroutine
-    while waiting is not None and len(steps) < _MOST_STEPS:
-        if (frame := getattr(waiting, "cr_frame", None)) is not None:
-            steps.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
-            waiting = waiting.cr_await
-        elif (frame := getattr(waiting, "gi_frame", None)) is not None:
-            steps.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
-            waiting = waiting.gi_yieldfrom
-        elif (frame := getattr(waiting, "ag_frame", None)) is not None:
-            steps.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
-            waiting = waiting.ag_await
-        else:
-            # `anext()` of an asynchronous generator: its awaitable does not name the generator.
-            kind = type(waiting).__name__
-            if not kind.startswith(("async_generator", "anext", "coroutine_wrapper")):
-                break
-            found = gc.get_referents(waiting)
-            waiting = next(
-                (o for o in found if hasattr(o, "ag_frame") or hasattr(o, "cr_frame")), None
-            )
+    steps = [_step(frame) for frame in islice(frames.awaited(coroutine), _MOST_STEPS)]
     steps.reverse()
     return steps
+
+
+def _step(frame: FrameType) -> Step:
+    return frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno
 
 
 def innermost_of_user(steps: Sequence[Step]) -> int | None:

@@ -1,6 +1,6 @@
 """The process of the examined app: serves it, with instruments, and does what its owner asks.
 
-    python -m course_app.examine.instruments.host SOCKET TARGET SERVICES
+    python -m course_app.examine.instruments.host SOCKET TARGET SERVICES OBSERVED
 
 The app's loop runs in the main thread, as under any server. Questions are answered by another
 thread, so that an app that blocks its loop can still be asked about.
@@ -37,9 +37,10 @@ KEEP_ALIVE_SECONDS = 300
 class Host:
     """Everything in this process that is not the app's."""
 
-    def __init__(self, owner: Connection, loaded: Loaded) -> None:
+    def __init__(self, owner: Connection, loaded: Loaded, *, observed: bool) -> None:
         self._owner = owner
         self._loaded = loaded
+        self._observed = observed
         self.visits = Visits(loaded.app)
         self.sampler = Sampler(self.visits)
         self.window = Window(self.visits, self.sampler)
@@ -57,7 +58,7 @@ class Host:
         errors.setLevel(logging.ERROR)
         errors.propagate = False
         config = uvicorn.Config(
-            self.visits,
+            self.visits if self._observed else self._loaded.app,
             log_config=None,
             access_log=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -72,9 +73,10 @@ class Host:
 
     async def _serve(self, listener: Any, port: int) -> None:
         self.loop = asyncio.get_running_loop()
-        self.loop.set_task_factory(self.visits.make_task)
-        await self.sampler.attach()
-        self.window.attach()
+        if self._observed:
+            self.loop.set_task_factory(self.visits.make_task)
+            await self.sampler.attach()
+            self.window.attach()
         serving = asyncio.ensure_future(self.server.serve(sockets=[listener]))
         while not self.server.started and not serving.done():
             await asyncio.sleep(0.01)
@@ -155,16 +157,12 @@ class Host:
 
 def main() -> None:
     """Load the app and serve it; what fails is told to the owner in one sentence."""
-    address, described, services = sys.argv[1:4]
+    address, described, services, observed = sys.argv[1:5]
     sys.argv[1:] = []
     owner = Client(address, "AF_UNIX")
-    encoding.install()
-    calls.install()
-    locks.install()
     try:
-        from course_app.examine.instruments import layers
-
-        layers.install()
+        if json.loads(observed):
+            _install()
         target = Target(
             **{**json.loads(described), "search": tuple(json.loads(described)["search"])}
         )
@@ -172,7 +170,7 @@ def main() -> None:
     except CannotExamine as error:
         owner.send_bytes(json.dumps({"failed": str(error)}).encode())
         return
-    host = Host(owner, loaded)
+    host = Host(owner, loaded, observed=json.loads(observed))
     try:
         host.serve()
     except BaseException as error:
@@ -185,9 +183,20 @@ def main() -> None:
         raise
 
 
-def arguments(address: str, target: Target, services: dict[str, str]) -> list[str]:
+def _install() -> None:
+    """Look at libraries before the app has imported them."""
+    from course_app.examine.instruments import layers
+
+    encoding.install()
+    calls.install()
+    locks.install()
+    layers.install()
+
+
+def arguments(address: str, target: Target, services: dict[str, str], observed: bool) -> list[str]:
     """The command line's end for :func:`main`."""
-    return [address, json.dumps(dataclasses.asdict(target)), json.dumps(services)]
+    told = dataclasses.asdict(target), services, observed
+    return [address, *(json.dumps(each) for each in told)]
 
 
 if __name__ == "__main__":

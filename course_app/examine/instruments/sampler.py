@@ -20,6 +20,7 @@ from typing import Any
 from course_app.examine.instruments import code as codes
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.visits import Visit, Visits
+from course_app.serving.frames import no_collections
 
 #: A loop that has not turned for so long counts as held.
 HELD_SECONDS = 0.008
@@ -101,7 +102,8 @@ class Sampler:
 
     def held_now(self, places: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
         """Since how many seconds the loop has not turned, and at which of the user's lines."""
-        steps = codes.stack(sys._current_frames().get(self._loop_thread))
+        with no_collections():
+            steps = codes.stack(sys._current_frames().get(self._loop_thread))
         inner = codes.innermost_of_user(steps)
         return {
             "late": time.perf_counter() - self._due,
@@ -141,7 +143,8 @@ class Sampler:
             else:
                 due = now
             now = time.perf_counter()
-            holding_since = self._tick(now, holding_since)
+            with no_collections():
+                holding_since = self._tick(now, holding_since)
         self.cpu_seconds = time.thread_time()
 
     def _tick(self, now: float, holding_since: float) -> float:
