@@ -26,7 +26,7 @@ ROOMS = (
     ("lab",),
     ("grading",),
     ("exercises",),
-    ("authoring", "bench"),
+    ("authoring",),
     ("learn",),
     ("classroom",),
     ("site",),

@@ -8,7 +8,7 @@ from course_app.cli.console import Json, output, print_error, print_json, status
 from course_app.errors import CourseError
 
 if TYPE_CHECKING:
-    from course_app.bench import BenchResult
+    from benchmarks import BenchResult
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Benches; all if none is named.")
@@ -31,7 +31,7 @@ def bench(
     The generator against wrk, a server in a thread against one in a process, how often
     comparisons and checks err. Takes minutes, `checks` hours, and wants the machine for itself.
     """
-    from course_app.bench import bench_names, bench_title
+    from benchmarks import bench_names, bench_title
 
     if list_only:
         for name in bench_names():
@@ -55,7 +55,7 @@ def _results(
     names: list[str], exercises: list[str], *, show: bool
 ) -> "dict[str, BenchResult | None]":
     """The result of each bench, None for one that could not run; the rest goes on."""
-    from course_app.bench import run_bench
+    from benchmarks import run_bench
 
     results: dict[str, BenchResult | None] = {}
     for name in names:

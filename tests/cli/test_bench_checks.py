@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import course_app.exercises
-from course_app.bench import checks
+from benchmarks import checks
 from course_app.errors import CourseError
 
 EXERCISE = '''\

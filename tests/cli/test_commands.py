@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import course_app.bench
-from course_app.bench import bench_names
+import benchmarks
+from benchmarks import bench_names
 
 Command = Callable[..., Any]
 
@@ -173,7 +173,7 @@ def test_an_unknown_bench_is_one_sentence_and_a_failure(command: Command) -> Non
 
 BENCH = """\
 \"\"\"Is one more than {bar}?\"\"\"
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.errors import CourseError
 
 def run():
@@ -189,8 +189,8 @@ def benches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three benches instead of the real ones: one holds, one fails, one cannot run."""
     for name, bar in {"high": 2, "low": 0, "missing": -1}.items():
         (tmp_path / f"{name}.py").write_text(BENCH.format(bar=bar))
-        monkeypatch.delitem(sys.modules, f"course_app.bench.{name}", raising=False)
-    monkeypatch.setattr(course_app.bench, "__path__", [str(tmp_path)])
+        monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)
+    monkeypatch.setattr(benchmarks, "__path__", [str(tmp_path)])
 
 
 def test_the_exercises_of_a_bench_that_has_none_are_refused(command: Command) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course_app.bench import clinic
+from benchmarks import clinic
 from course_app.examine.engine import examine_now
 from course_app.examine.target import CannotExamine, parse_target
 from course_app.load import get

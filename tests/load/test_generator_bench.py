@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from course_app.bench import generator as bench
+from benchmarks import generator as bench
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_app.bench.serving import nest_asyncio_cost, thread_against_process
+from benchmarks.serving import nest_asyncio_cost, thread_against_process
 from course_app.load import Generator
 
 

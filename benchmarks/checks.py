@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import course_app.exercises
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.errors import CourseError
 from course_app.grading import Changed, Checker, Exercise, Outcome, Scorecard
 from course_app.grading.engine import silent

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.errors import CourseError
 from course_app.examine.engine import examine_now
 from course_app.examine.findings import Finding, Report
@@ -19,7 +19,7 @@ from course_app.examine.target import CannotExamine, parse_target
 from course_app.examine.traffic import declared
 from course_app.services import start_services
 
-PATIENTS = Path(__file__).resolve().parents[2] / "tests" / "clinic"
+PATIENTS = Path(__file__).resolve().parents[1] / "tests" / "clinic"
 #: What the house promises: the right cause first, confirmed, with its place, but for one.
 MOST_MISSED = 1
 #: Two medians of short windows differ by so much without a reason.

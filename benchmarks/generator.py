@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.errors import CourseError
 from course_app.load import Generator, Target
 from course_app.measure.statistics import Interval, mean_interval

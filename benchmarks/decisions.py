@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.load import Generator, as_workload
 from course_app.measure.compare import compare_requests, compare_windows
 from course_app.measure.comparison import Comparison

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import BenchResult
 from course_app.apps import hello
-from course_app.bench import BenchResult
 from course_app.errors import CourseError
 from course_app.load import Generator, LoadResult, Target
 from course_app.measure.statistics import Interval, mean_interval

@@ -2,7 +2,7 @@
 
 import statistics
 
-from course_app.bench import BenchResult
+from benchmarks import BenchResult
 from course_app.services import start_services
 
 STARTS = 5
