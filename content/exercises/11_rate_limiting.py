@@ -38,6 +38,7 @@ Counter(answer.status for answer in answers)
 #   over all paths together; only those that pass count. That holds for a crowd of requests at
 #   once, and for three workers. Who is refused gets 429 with `Retry-After`: the time that is
 #   left in whole seconds, rounded up. Other keys go on as before, and no key is a 401, at once.
+#   (A gateway in front has verified the keys; only issued ones arrive here.)
 # - **Mechanism** (2 points). All that is known of clients is in Valkey: it outlives a restart, and
 #   is gone when its keys are deleted. Each request asks Valkey once: one round trip, on a
 #   connection that is open already.

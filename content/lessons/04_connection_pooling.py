@@ -574,8 +574,8 @@ lab.verdict(
 lab.verdict(
     11,
     "holds when",
-    "A pool of 5 to 20 suits queries that wait; cheap ones need only a few connections, and "
-    "every worker multiplies the number.",
+    "No size suits all: queries that wait want as many connections as are held at once, cheap "
+    "ones gain little from more than a few, and every worker multiplies the number.",
     {
         "16 connections do more than 4 times as much as one if the query waits": waiting.above(4),
         "they do less than 4 times as much if it does not": cheap.below(4),

@@ -433,12 +433,14 @@ for n in (0, 1, 2, 4, 8, 16, 32):
     small[n] = len(few), len(gzip.compress(few, 9, mtime=0)), len(zstd(few, 4))
 print(" list of   bytes   gzip   zstd   ms saved by gzip")
 for n, (before, after, modern_size) in small.items():
-    print(f"{n:>8}{before:8,}{after:7,}{modern_size:7,}{8 * (before - after) / 1e3:11.1f}")
+    saved_ms = round(8 * (before - after) / 1e3, 1) + 0.0  # not -0.0
+    print(f"{n:>8}{before:8,}{after:7,}{modern_size:7,}{saved_ms:11.1f}")
 
 # %% [markdown]
-# The empty list grows, because a format has a head and a tail of its own; the next ones save less
-# than anybody will notice, as a single round trip to a phone takes longer. That is what
-# `minimum_size` is for, and the guide's 1000 is a good value (Starlette's own is 500).
+# The empty list grows, and by gzip so may the list of one, because a format has a head and a tail
+# of its own; the next ones save less than anybody will notice, as a single round trip to a phone
+# takes longer. That is what `minimum_size` is for, and the guide's 1000 is a good value
+# (Starlette's own is 500).
 #
 # What is dense already, as images, archives and encrypted data are, holds no repetition:
 
@@ -553,9 +555,9 @@ between = (pays_below["zstd 4"].low * pays_below["gzip 9"].high) ** 0.5
 lab.verdict(
     16,
     "holds when",
-    "The client's link is slow, the answer is text of some kilobytes, and the level is low. "
-    "On fast links gzip makes answers slower; zstd pays on faster ones than gzip does. Small or "
-    "dense answers become larger.",
+    "The answer is text of some kilobytes, and the link is slow enough for the coding and its "
+    "level: the dearer the level, the slower. On fast links gzip makes answers slower; zstd pays "
+    "on faster ones than gzip does. Empty and dense answers become larger.",
     {
         "on one machine level 9 takes at least 3 times as long": (
             comparison.speedup("level 9").below(1 / 3)

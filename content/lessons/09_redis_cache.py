@@ -875,6 +875,7 @@ print(
 
 # %%
 LOCK_MS, PATIENCE_SECONDS = 1_000, 0.5
+REPORT = f"SELECT report.* FROM ({COSTLY}) AS report, pg_sleep(0.2)"
 
 
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
@@ -903,7 +904,7 @@ def report_app(locked: bool, fails: int = 0) -> FastAPI:
         app.fetches += 1
         if app.fetches <= fails:
             raise HTTPException(503, "The report is not to be had")
-        body = to_json(dict(await app.pool.fetchrow(COSTLY, 7)))
+        body = to_json(dict(await app.pool.fetchrow(REPORT, 7)))
         await app.valkey.set("report", body, ex=60)
         return body
 
@@ -929,8 +930,9 @@ def report_app(locked: bool, fails: int = 0) -> FastAPI:
 
 
 # %% [markdown]
-# Two servers, fifty requests, and the cache is empty at first. Fetches are counted where they
-# happen. In the third case the first fetch of each server fails.
+# Two servers, fifty requests, and the cache is empty at first. The report takes 0.2 s longer here,
+# as a costly one does. Fetches are counted where they happen. In the third case the first fetch of
+# each server fails.
 
 
 # %%

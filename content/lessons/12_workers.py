@@ -301,8 +301,8 @@ for clients in crowd.values:
 # %% [markdown]
 # One loop is enough while **requests per second x CPU per request**, the cores kept busy, stays
 # well below one. The lines say where in this run more workers began to give more, if they did;
-# that can be some way before the core is full. From there on a waiting handler is a computing one:
-# one worker per core that is really free.
+# that can be some way before the core is full. From there on more workers can help a handler that
+# waits, too: one per core that is really free.
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An
@@ -397,6 +397,9 @@ costs = {program: cpu_cost(program) for program in servers if program != "uvicor
 expected = {"granian": guess_granian.value}
 bars = [Bar(p, cost.estimate, cost, expected.get(p), below(p)) for p, cost in costs.items()]
 print(guess_granian.against(costs["granian"]))
+SAID = {True: "more CPU than uvicorn", False: "less CPU than uvicorn", None: "cannot tell"}
+for program, cost in costs.items():
+    print(f"{program}: {cost}, {SAID[cost.above(1)]}")
 plot_bars(
     [Bar("uvicorn", 1.0, None, None, below("uvicorn")), *bars],
     unit="times the CPU per request of",
@@ -407,7 +410,8 @@ plot_bars(
 # %% [markdown]
 # Gunicorn's workers *are* uvicorn: the same loop, the same parser. (Since version 24 Gunicorn has
 # an ASGI worker of its own, too: `-k asgi`.) Granian's HTTP runs in threads of its own, from which
-# each request is handed to Python's loop and back; a handler as small as this one does little else.
+# each request is handed to Python's loop and back; where its line says *more*, that is the likely
+# reason, as a handler as small as this one does little else.
 # Hypercorn parses HTTP/1.1 in Python (`h11`, as its header says); what it is made for is HTTP/2,
 # HTTP/3 and trio (another event loop than asyncio's), none of which this lesson measures.
 #

@@ -133,7 +133,7 @@ before.plot()
 # ## What the instrument costs
 #
 # A load generator shares the machine with what it measures. How many requests can it send at all?
-# Eight users without a pause ask for work of a given length, for 0.4 seconds each.
+# Eight users without a pause ask for work of five lengths, 0.15 seconds each, four times in turn.
 
 # %%
 import time
@@ -141,6 +141,7 @@ import time
 from fastapi import FastAPI
 
 WORK_MS = (0, 0.5, 1, 2, 4)
+TURNS, STEP_SECONDS = 4, 0.15
 worker = FastAPI()
 
 
@@ -159,10 +160,11 @@ from locust.exception import StopUser
 class Client({user}):
     @task
     def all_steps(self):
-        for ms in (0, 0.5, 1, 2, 4):
-            end = time.monotonic() + 0.4
-            while time.monotonic() < end:
-                self.client.get(f"/work/{{ms}}")
+        for turn in range({turns}):
+            for ms in (0, 0.5, 1, 2, 4):
+                end = time.monotonic() + {seconds}
+                while time.monotonic() < end:
+                    self.client.get(f"/work/{{ms}}", name=f"{{ms}} {{turn}}")
         raise StopUser
 """
 
@@ -188,32 +190,51 @@ HOW = {
 tests = {}
 with lab.serve(worker) as server:
     for name, (user, workers) in HOW.items():
-        text = STEPS.format(user=user)
+        text = STEPS.format(user=user, turns=TURNS, seconds=STEP_SECONDS)
         tests[name] = lab.load_test(
             text, server, users=8, seconds=10, workers=workers, name=f"Locust, {name}"
         )
-    own = {
-        ms: lab.measure(server, f"/work/{ms}", concurrency=8, seconds=0.4, name=f"{ms} ms")
-        for ms in WORK_MS
-    }
+    targets = [lab.generator.connect(server.url, f"/work/{ms}", concurrency=8) for ms in WORK_MS]
+    own = [
+        [lab.generator.closed(target, seconds=STEP_SECONDS) for target in targets]
+        for _ in range(TURNS)
+    ]
 
 # %%
+import numpy as np
+
+from course_app.measure.statistics import speedup_interval
 from course_app.plots import plot_lines
 
-nan = float("nan")
-rates = {"the course's": [(ms, m.throughput, nan, nan) for ms, m in own.items()]}
-for name, test in tests.items():
-    # The last request of each user was answered when the time was over.
-    answered = [test.endpoints[f"/work/{ms}"].requests - test.users for ms in WORK_MS]
-    rates[name] = [(ms, n / 0.4, nan, nan) for ms, n in zip(WORK_MS, answered, strict=True)]
-sent = {name: line[0][1] for name, line in rates.items()}
-print(guess_sent.against(round(sent["the course's"] / sent["HttpUser"], 1)))
+
+def counted(test, ms: float) -> list[float]:
+    """Requests/s in each turn; at its end each user's last one is half done, on average."""
+    done = [test.endpoints[f"{ms} {turn}"].requests - test.users / 2 for turn in range(TURNS)]
+    return [number / STEP_SECONDS for number in done]
+
+
+def point(ms: float, rates: list[float]) -> tuple[float, float, float, float]:
+    found = speedup_interval(np.log(rates))
+    return ms, found.estimate, found.low, found.high
+
+
+rates = {name: {ms: counted(test, ms) for ms in WORK_MS} for name, test in tests.items()}
+ours = {ms: [turn[n].throughput for turn in own] for n, ms in enumerate(WORK_MS)}
+more = {
+    (name, ms): speedup_interval(np.log(ours[ms]) - np.log(rates[name][ms]))
+    for name in HOW
+    for ms in WORK_MS
+}
+print(guess_sent.against(more["HttpUser", 0]))
 plot_lines(
-    rates,
+    {
+        name: [point(ms, by_turn) for ms, by_turn in line.items()]
+        for name, line in {"the course's": ours, **rates}.items()
+    },
     x_label="work in the handler, ms",
     y_label="requests/s, 8 users",
-    title=f"One run each, a handler without work: HttpUser sent {sent['HttpUser']:,.0f} "
-    f"requests/s, the course's generator {own[0].throughput:,.0f}",
+    title=f"Without work the course's generator gets {more['HttpUser', 0].times} as many "
+    f"answers as HttpUser, {more['FastHttpUser', 0].times} as many as FastHttpUser",
     y_log=True,
 )
 
@@ -223,29 +244,35 @@ plot_lines(
 # counting throughput (not for latencies).
 
 # %%
+SAID = {True: "counts fewer", False: "keeps up", None: "cannot tell"}
 for name in HOW:
-    keeps_up = [rate > 0.9 * own[ms].throughput for ms, rate, *_ in rates[name]]
-    enough = [ms for n, ms in enumerate(WORK_MS) if all(keeps_up[n:])]
-    print(f"{name:>17} keeps up", f"from {enough[0]} ms of work on" if enough else "nowhere here")
+    said = [f"{ms:g} ms {SAID[more[name, ms].above(1 / 0.9)]}" for ms in WORK_MS]
+    print(f"{name:>17}: {', '.join(said)}")
 
 # %%
 from course_app.plots import Bar, plot_bars
 
-load = own[0].load
-own_us = 1e6 * load.generator_cpu_seconds / load.completed
-costs = {name: test.cpu_us_per_request / own_us for name, test in tests.items()}
+own_us = [1e6 * sum(load.generator_cpu_seconds for load in turn) for turn in own]
+own_us = [us / sum(load.completed for load in turn) for us, turn in zip(own_us, own, strict=True)]
+costs = {
+    name: speedup_interval(np.log(test.cpu_us_in_parts(TURNS)) - np.log(own_us))
+    for name, test in tests.items()
+}
 plot_bars(
-    [Bar("the course's generator", 1, below=f"{own_us:,.0f} µs")]
-    + [Bar(name, cost, below=f"{cost * own_us:,.0f} µs") for name, cost in costs.items()],
-    title=f"One run each: a request took HttpUser {costs['HttpUser']:.0f} times the CPU that it "
-    f"took the course's generator, and FastHttpUser {costs['FastHttpUser']:.0f} times",
+    [Bar("the course's generator", 1, below=f"{np.median(own_us):,.0f} µs")]
+    + [
+        Bar(name, cost.estimate, cost, below=f"{tests[name].cpu_us_per_request:,.0f} µs")
+        for name, cost in costs.items()
+    ],
+    title=f"A request takes HttpUser {costs['HttpUser'].times} the CPU that it takes the "
+    f"course's generator, and FastHttpUser {costs['FastHttpUser'].times}",
     unit="times the CPU per request of",
 )
 
 # %% [markdown]
-# CPU is what generator and server compete for on one machine. Distributing makes no request
-# cheaper. It lets the generator use more cores, and is for when they are not the server's: Locust's
-# workers can run on other machines.
+# CPU is what generator and server compete for on one machine. Distributing is not there to make a
+# request cheaper (its bar says what it did). It lets the generator use more cores, and is for when
+# they are not the server's: Locust's workers can run on other machines.
 #
 # Locust is good at *what users do*: sessions, log-ins, pages in order, on many machines. To know
 # what a fast server can take, choose a cheaper generator. Either way, look at its CPU.
@@ -296,8 +323,6 @@ flame
 
 # %%
 from collections import defaultdict
-
-import numpy as np
 
 spent = defaultdict(list)
 
@@ -350,7 +375,8 @@ for name, part in share.items():
     print(f"{name:>10}: {part:6.1%} alone, {crowded[name]:6.1%} among sixteen")
 print(guess_crowded.against(round(100 * crowded[culprit])))
 blamed = max(crowded, key=crowded.get)
-print(f"Among sixteen the largest share is {blamed}'s", "too." if blamed == culprit else "instead.")
+still = "still" if blamed == culprit else "no longer"
+print(f"Among sixteen the largest share of this run is {still} that of {culprit}.")
 
 # %% [markdown]
 # A stopwatch around an `await` runs until the event loop comes back to it. Under load the loop is
@@ -423,7 +449,8 @@ plot_amdahl(
 #
 # ## The cause, counted
 #
-# Times tell where; counts tell why, and that it is gone.
+# Times tell where. Now look at what has changed between the columns, and what has not: the one is
+# the cause's trace, the other is acquitted.
 
 # %%
 was, is_now = (tuned[name] for name in ("as it is", f"{culprit} repaired"))

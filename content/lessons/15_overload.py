@@ -465,7 +465,8 @@ plot_counts(
     {name: crowd.fates for name, crowd in overloaded.items()},
     x_label=f"visitors in {seconds:g} s",
     title="At 1.5 times the capacity the answers in time are "
-    f"{said['nothing']} of it without a remedy, {said['shedding']} with shedding",
+    f"{said['nothing']} of it without a remedy, {said['deadlines']} with deadlines, "
+    f"{said['shedding']} with shedding",
     mark=(capacity * seconds, "the capacity"),
 )
 
@@ -629,7 +630,8 @@ lab.verdict(
     "32",
     "holds when",
     "It stops a few clients that send too much. Many that each keep their limit overload the app "
-    "all the same; only who looks at the queue itself prevents that.",
+    "all the same; what prevents that refuses by how long a request has waited or would wait: a "
+    "deadline, or shedding.",
     {
         "over a third of three greedy clients' requests are refused": if_calm(refused[FEW] > 1 / 3),
         "of many clients' requests none is refused": refused[MANY] == 0,
@@ -639,6 +641,7 @@ lab.verdict(
         "with shedding more of it than with the rate limiter": (
             really and (kept["shedding"].low > kept[MANY].high or None)
         ),
+        "with deadlines, too": really and (kept["deadlines"].low > kept[MANY].high or None),
     },
     number=f"of the capacity in time: {said[MANY]}, with shedding {said['shedding']}",
 )
@@ -646,7 +649,8 @@ lab.verdict(
 # %% [markdown]
 # ## What to take away
 #
-# - Plan for 0.7 of what you measured. Above it latency is made by chance, and grows without end.
+# - Plan for 0.7 of what you measured. Above it more and more of the latency is chance; towards 1 it
+#   grows without end.
 # - Beyond capacity, throughput and CPU look healthy. Watch goodput: answers that came in time.
 # - A retry is load. Back off, with jitter, within a budget, and only on one level of the stack.
 # - Refuse early, cheaply, with `Retry-After`, by how long the queue is and not by who stands in

@@ -77,7 +77,9 @@ class LoopLag(Result):
         The geometric mean: a busy machine multiplies stalls, it does not add to them.
         """
         stalls_ms = np.maximum(self.series[name].stalls_ms, _LEAST_STALL_MS)
-        return mean_interval(np.log(stalls_ms)).exp()
+        found = mean_interval(np.log(stalls_ms)).exp()
+        low, high = (max(_LEAST_STALL_MS, limit) for limit in (found.low, found.high))
+        return Interval(max(_LEAST_STALL_MS, found.estimate), low, high, found.confidence)
 
     def share(self, name: str) -> Interval:
         """For which share of its time a request of that app stalls the loop, as above.

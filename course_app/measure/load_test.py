@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from course_app.load.swarm import EndpointStats, Progress, SwarmReport, run_swarm
 from course_app.measure.result import Result
+from course_app.measure.statistics import Floats, enough_for
 
 _SHOWN_ERRORS = 3
 
@@ -53,6 +56,17 @@ class LoadTest(Result):
         per_second = self._per_second(lambda report: report.cpu_seconds)
         return 1e6 * per_second / self.throughput if self.throughput else float("nan")
 
+    def cpu_us_in_parts(self, parts: int) -> Floats:
+        """The same in so many equal parts of that time, shape (parts,), between its reports."""
+        live = self.live
+        borders = np.linspace(live[0].seconds, live[-1].seconds, parts + 1)
+        seconds = [report.seconds for report in live]
+        cpu, requests = (
+            np.diff(np.interp(borders, seconds, told))
+            for told in ([r.cpu_seconds for r in live], [float(r.requests) for r in live])
+        )
+        return 1e6 * cpu / requests
+
     @property
     def busy(self) -> float:
         """Cores that Locust's processes used, over the same time."""
@@ -80,7 +94,7 @@ class LoadTest(Result):
                 f"{endpoint.failures:,}",
                 f"{endpoint.requests * share:,.0f}",
                 f"{endpoint.p50_ms:g}",
-                f"{endpoint.p95_ms:g}",
+                f"{endpoint.p95_ms:g}" if enough_for(95, endpoint.requests) else "too few",
             )
             for endpoint in self.last.endpoints
         ]

@@ -117,12 +117,15 @@ class Interval:
         return f"{estimate} [{low}, {high}]"
 
     def _told(self, tell: Callable[[float, int], str]) -> list[str]:
-        """With as many digits as it takes to tell the limits apart, 2 to 4."""
+        """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other."""
         for digits in (2, 3, 4):
             told = [tell(value, digits) for value in (self.estimate, self.low, self.high)]
             if told[1] != told[2] or math.isclose(self.low, self.high, rel_tol=1e-6):
                 break
-        return told
+        decimals = max(len(text.partition(".")[2]) for text in told)
+        if decimals > 2 or max(self.estimate, self.high) >= 10:
+            return told
+        return [f"{float(text):.{decimals}f}" for text in told]
 
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""

@@ -107,5 +107,5 @@ def _ratios(axes: Axes, ratios: Floats, interval: Interval) -> None:
 
 
 def _message(ratios: Floats, interval: Interval) -> str:
-    spread = f"{ratios.min():.2g}x to {ratios.max():.2g}x"
+    spread = f"{ratios.min():.2f}x to {ratios.max():.2f}x"
     return f"{ratios.size} rounds say {spread}; together they say {interval}"

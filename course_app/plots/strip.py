@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from course_app.load import LoadResult
 from course_app.measure.comparison import Comparison
 from course_app.measure.measurement import Measurement
-from course_app.measure.statistics import Floats, significant
+from course_app.measure.statistics import Floats, enough_for, significant
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.rows import wrapped
 from course_app.plots.style import INK, linear_ticks, listed, log_ticks, look, only_grid, styled
@@ -27,6 +27,8 @@ def plot_distribution(
     x_label: str = "latency, ms",
 ) -> Figure:
     """Every latency as a dot; a thick line marks the median, a thin one the 99th percentile.
+
+    The percentile is left out where too few requests were slower to tell it.
 
     Args:
         result: a comparison, or measurements, loads or plain values in ms by name.
@@ -87,6 +89,8 @@ def _strip(axes: Axes, row: int, values: Floats) -> None:
     )
     # To the left of the median and to the right of the tail: the texts cannot meet.
     for q, width, side in ((50, 3.0, "right"), (99, 1.2, "left")):
+        if q > 50 and not enough_for(q, values.size):
+            continue
         at = float(np.percentile(values, q))
         axes.plot([at, at], [row - _MARK, row + _MARK], color=INK, linewidth=width)
         axes.annotate(

@@ -26,7 +26,8 @@ def create_app(postgres_dsn: str) -> FastAPI:
         finally:
             await app.state.pool.release(conn)
 
-    Connection = Annotated[asyncpg.Connection, Depends(connection)]
+    # Back in the pool before the answer is sent: a slow client keeps no connection.
+    Connection = Annotated[asyncpg.Connection, Depends(connection, scope="function")]
 
     @app.get("/users/{user_id}")
     async def read_user(user_id: int, conn: Connection) -> dict[str, Any]:

@@ -31,10 +31,10 @@ def place_of(cursor: str | None) -> tuple[datetime | None, int | None]:
         return None, None
     text, _, number = cursor.rpartition("_")
     try:
-        created_at, post_id = datetime.fromisoformat(text).astimezone(UTC), int(number)
-        if not 0 < post_id < 2**63:
-            raise ValueError(post_id)
-        return created_at, post_id
+        created_at, post_id = datetime.fromisoformat(text), int(number)
+        if created_at.tzinfo is None or not 0 < post_id < 2**63:
+            raise ValueError(cursor)
+        return created_at.astimezone(UTC), post_id
     except (ValueError, OverflowError):  # also a time before the year 1, once it is UTC
         raise HTTPException(422, "This cursor is not one of the report's") from None
 
