@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -141,18 +140,10 @@ def _asked_itself(
                 described["openapi"] or {"paths": {}}, generator, ward.url, headers, told
             )
         except CannotExamine as error:
-            if not _ended(ward):
+            if not ward.ends_within(_LAST_WORDS_SECONDS):
                 raise
             said = f" It printed last:\n{ward.said}" if ward.said else ""
             raise CannotExamine(f"{error} Its process has ended.{said}") from error
-
-
-def _ended(ward: Ward) -> bool:
-    """Whether its process is gone, or is just about to be."""
-    end = time.monotonic() + _LAST_WORDS_SECONDS
-    while ward.running and time.monotonic() < end:
-        time.sleep(0.02)
-    return not ward.running
 
 
 def run(

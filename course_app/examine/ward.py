@@ -22,6 +22,7 @@ from course_app.processes import OwnedProcess
 from course_app.serving.excerpt import own_output
 from course_app.system import usage
 from course_app.system.private_folders import folder_for_a_socket
+from course_app.system.waiting import wait_until
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 #: An app that starts may do next to nothing for so long; while it works it may take longer, as
@@ -139,10 +140,7 @@ class Ward:
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long at most for it to end by itself; whether it has."""
-        end = time.monotonic() + seconds
-        while self._process.running and time.monotonic() < end:
-            time.sleep(0.02)
-        return not self._process.running
+        return wait_until(lambda: not self._process.running, seconds)
 
     @property
     def crashed(self) -> bool:

@@ -3,7 +3,6 @@
 import itertools
 import secrets
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from course_app.services.postgres import USER
 from course_app.services.supervisor import Job
 from course_app.services.urls import postgres_database
 from course_app.services.valkey import DATABASES, info
+from course_app.system.waiting import wait_until
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -149,12 +149,13 @@ class EmbeddedPostgres:
 def _set_fsync(connection: Connection, wanted: str) -> None:
     connection.execute(f"ALTER SYSTEM SET fsync = {wanted}".encode())
     connection.execute("SELECT pg_reload_conf()")
-    # A session reads the settings anew between two statements, once the word has come round.
-    deadline = time.monotonic() + SETTING_TIMEOUT_SECONDS
-    while connection.execute("SHOW fsync").fetchone() != (wanted,):
-        if time.monotonic() > deadline:
-            raise ServicesError("PostgreSQL does not take a changed setting. Start a new lab.")
-        time.sleep(0.001)
+
+    def taken() -> bool:
+        # A session reads the settings anew between two statements, once the word has come round.
+        return connection.execute("SHOW fsync").fetchone() == (wanted,)
+
+    if not wait_until(taken, SETTING_TIMEOUT_SECONDS, pause_seconds=0.001):
+        raise ServicesError("PostgreSQL does not take a changed setting. Start a new lab.")
 
 
 class EmbeddedValkey:

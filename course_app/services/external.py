@@ -8,7 +8,6 @@ it, which every other lab can see in CLIENT LIST and which cannot outlive its pr
 import json
 import secrets
 import threading
-import time
 from typing import Any
 
 import psycopg
@@ -22,6 +21,7 @@ from course_app.services.errors import ServerUnreachable, ServicesDidNotStart
 from course_app.services.folders import make_lab_folder
 from course_app.services.launch import program
 from course_app.services.urls import postgres_database, postgres_url, valkey_url, without_secrets
+from course_app.system.waiting import wait_until
 
 POSTGRES_VARIABLE = "COURSE_POSTGRES_DSN"
 VALKEY_VARIABLE = "COURSE_REDIS_URL"
@@ -47,16 +47,15 @@ class Ledger:
         self._await_cleaner()
 
     def _await_cleaner(self) -> None:
-        deadline = time.monotonic() + CLEANER_START_SECONDS
-        while not (self._folder.path / cleaner.READY).exists():
-            if not self._process.running or time.monotonic() > deadline:
-                tail = self._process.output_tail(3)
-                self.stop()
-                raise ServicesDidNotStart(
-                    f"The process that tidies up your servers afterwards did not start: {tail}. "
-                    "Try again, or run `course doctor`."
-                )
-            time.sleep(0.01)
+        ready = (self._folder.path / cleaner.READY).exists
+        wait_until(lambda: ready() or not self._process.running, CLEANER_START_SECONDS)
+        if not ready():
+            tail = self._process.output_tail(3)
+            self.stop()
+            raise ServicesDidNotStart(
+                f"The process that tidies up your servers afterwards did not start: {tail}. "
+                "Try again, or run `course doctor`."
+            )
 
     @property
     def pid(self) -> int:

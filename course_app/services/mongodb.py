@@ -9,7 +9,6 @@ import secrets
 import shutil
 import socket
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,10 +22,10 @@ from course_app.processes import OwnedProcess, require_posix
 from course_app.services.errors import ServerUnreachable, ServicesDidNotStart, WheelMissing
 from course_app.services.urls import without_secrets
 from course_app.system.private_folders import folder_for_a_socket
+from course_app.system.waiting import wait_until
 
 MONGODB_VARIABLE = "COURSE_MONGODB_URL"
 START_TIMEOUT_SECONDS = 30.0
-POLL_SECONDS = 0.01
 ANSWER_TIMEOUT_MS = 5000
 
 # It has no passwords. A socket in a folder that only this user can enter needs none, which a
@@ -151,14 +150,12 @@ def _stand_in() -> MongoDB:
 
 
 def _await(process: OwnedProcess, path: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while not _answers(path):
-        if not process.running or time.monotonic() > deadline:
-            raise ServicesDidNotStart(
-                "The stand-in for MongoDB (nx-27017) did not start. Try again, or set "
-                f"{MONGODB_VARIABLE}. The end of its output: {process.output_tail(3)}"
-            )
-        time.sleep(POLL_SECONDS)
+    wait_until(lambda: _answers(path) or not process.running, START_TIMEOUT_SECONDS)
+    if not _answers(path):
+        raise ServicesDidNotStart(
+            "The stand-in for MongoDB (nx-27017) did not start. Try again, or set "
+            f"{MONGODB_VARIABLE}. The end of its output: {process.output_tail(3)}"
+        )
 
 
 def _answers(path: Path) -> bool:

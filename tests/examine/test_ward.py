@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from course_app.system.waiting import wait_until
 
 APP = """
 from fastapi import FastAPI
@@ -50,8 +51,5 @@ def test_nothing_stays_of_an_app_whose_examiner_was_killed(
     assert any(temporary.iterdir())
     owner.send_signal(number)
     owner.wait(timeout=20)
-    end = time.monotonic() + 20
-    while (psutil.pid_exists(pid) or any(temporary.iterdir())) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(pid)
-    assert list(temporary.iterdir()) == []
+    assert wait_until(lambda: not psutil.pid_exists(pid), 20)
+    assert wait_until(lambda: not any(temporary.iterdir()), 20)

@@ -1,11 +1,11 @@
 """What learners hand in for the toy exercise, and what may be left of it: nothing."""
 
 import contextlib
-import time
 
 import psutil
 
 from course_app.grading import Limits
+from course_app.system.waiting import wait_until
 
 #: Soon reached.
 TIGHT = Limits(import_seconds=4, start_seconds=3, request_seconds=1.5, memory_bytes=300 * 2**20)
@@ -42,10 +42,7 @@ def assert_nothing_runs(began: float, mark: str = "") -> None:
     Args:
         mark: stands in the environment of those that count; of all if empty.
     """
-    deadline = time.monotonic() + 3
-    while (left := leftovers(began, mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left
+    assert wait_until(lambda: not leftovers(began, mark), 3), leftovers(began, mark)
 
 
 def leftovers(began: float, mark: str) -> list[str]:

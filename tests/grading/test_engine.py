@@ -5,7 +5,6 @@ import inspect
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from course_app.grading import (
 from course_app.grading.proofs import TRIES
 from course_app.grading.workspace import MOST_CONNECTIONS, Workspaces
 from course_app.services import Services, start_services
+from course_app.system.waiting import wait_until
 
 COUNTS_ONLY = replace(users.exercise, rubric=(users.same_users, users.no_sessions, users.closes))
 
@@ -218,9 +218,7 @@ def kill_postgres(services: Services) -> None:
         postmaster = backend.parent()
     assert postmaster is not None
     os.kill(postmaster.pid, signal.SIGKILL)
-    postmaster_gone = time.monotonic() + 5
-    while psutil.pid_exists(postmaster.pid) and time.monotonic() < postmaster_gone:
-        time.sleep(0.02)
+    wait_until(lambda: not psutil.pid_exists(postmaster.pid), 5)
 
 
 def test_counters_cannot_be_reset_from_inside(services: Services) -> None:
@@ -404,7 +402,4 @@ def test_an_interrupt_ends_everything(services: Services) -> None:
             pytest.raises(KeyboardInterrupt),
         ):
             checker.check(exercise, squares.create_reference)
-    deadline = time.monotonic() + 3
-    while threading.active_count() > threads and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert threading.active_count() <= threads
+    assert wait_until(lambda: threading.active_count() <= threads, 3)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ import pytest
 from raw_server import Serve
 
 from course_app.load import Generator, GeneratorEnded, post, sequence
+from course_app.system.waiting import wait_until
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 GONE_SECONDS = 3.0
@@ -25,13 +25,6 @@ async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while True:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(PLAIN)
-
-
-def until(true: Callable[[], bool], seconds: float = GONE_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (held := true()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return held
 
 
 def gone(pid: int) -> bool:
@@ -92,14 +85,14 @@ def test_the_process_is_gone_when_its_owner_was_killed(
     process.send_signal(number)
     process.communicate(timeout=5)
     assert process.returncode == -number
-    assert until(lambda: gone(pid))
+    assert wait_until(lambda: gone(pid), GONE_SECONDS)
 
 
 def test_the_process_is_gone_when_its_owner_simply_ends(serve: Serve) -> None:
     process, pid = owner(serve(plain), "generator.closed(target, requests=10)")
     assert process.communicate(timeout=10) == ("", "")
     assert process.returncode == 0
-    assert until(lambda: gone(pid))
+    assert wait_until(lambda: gone(pid), GONE_SECONDS)
 
 
 def test_the_process_is_gone_though_a_fork_of_the_owner_holds_its_pipe(serve: Serve) -> None:
@@ -109,7 +102,7 @@ def test_the_process_is_gone_though_a_fork_of_the_owner_holds_its_pipe(serve: Se
     assert process.stdout.readline() == "forked\n"
     process.kill()
     process.wait(5)
-    assert until(lambda: gone(pid))
+    assert wait_until(lambda: gone(pid), GONE_SECONDS)
 
 
 def test_a_generator_that_nobody_holds_ends(serve: Serve) -> None:
@@ -118,7 +111,7 @@ def test_a_generator_that_nobody_holds_ends(serve: Serve) -> None:
     pid = generator.pid
     assert pid is not None
     del generator
-    assert until(lambda: gone(pid))
+    assert wait_until(lambda: gone(pid), GONE_SECONDS)
 
 
 def test_the_process_stands_in_a_session_of_its_own_and_ignores_interrupts(serve: Serve) -> None:
@@ -154,7 +147,7 @@ def test_an_interrupted_owner_can_go_on_with_its_targets(serve: Serve, command: 
         with pytest.raises(KeyboardInterrupt):
             getattr(generator, command)([target] if command == "alternate" else target, **options)
         assert time.monotonic() - started < 10
-        assert until(lambda: gone(pid))
+        assert wait_until(lambda: gone(pid), GONE_SECONDS)
         result = generator.closed(target, requests=50)
         assert (result.completed, result.error_count) == (50, 0)
 

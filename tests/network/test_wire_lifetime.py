@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,6 +12,7 @@ import pytest
 from talking import connect, exchange, receive
 
 from course_app.network import BadUpstream, ProxyEnded, Wire
+from course_app.system.waiting import wait_until
 
 OWNER = """
 import sys, time
@@ -22,14 +21,6 @@ wire = Wire({"echo": sys.argv[1]})
 print(wire.pid, wire.url("echo"), flush=True)
 time.sleep(60)
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 3.0) -> bool:
-    """Whether it becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def runs(pid: int) -> bool:
@@ -49,7 +40,7 @@ def test_the_proxy_ends_when_its_owner_is_killed(echo_url: str, how: signal.Sign
         exchange(client)
         owner.send_signal(how)
         owner.communicate()
-        assert until(lambda: not runs(int(pid)))
+        assert wait_until(lambda: not runs(int(pid)), 3)
         assert receive(client, 1) == b""
     with pytest.raises(ConnectionRefusedError):
         connect(url)
@@ -64,7 +55,7 @@ def test_the_proxy_ends_although_a_fork_of_its_owner_holds_the_pipe(echo_url: st
     try:
         owner.kill()
         owner.wait()
-        assert until(lambda: not runs(int(pid)))
+        assert wait_until(lambda: not runs(int(pid)), 3)
     finally:
         os.kill(int(child), signal.SIGKILL)
         owner.stdout.close()
@@ -100,7 +91,7 @@ def test_measuring_the_delay_leaves_no_listener_behind(wire: Wire) -> None:
     before = files()
     for _ in range(5):
         wire.measured_delay_ms(exchanges=3)
-    assert until(lambda: files() <= before)
+    assert wait_until(lambda: files() <= before, 3)
 
 
 def test_connections_leave_no_files_behind(wire: Wire) -> None:
@@ -108,7 +99,7 @@ def test_connections_leave_no_files_behind(wire: Wire) -> None:
     for _ in range(100):
         with connect(wire.url("echo")) as client:
             exchange(client)
-    assert until(lambda: psutil.Process(wire.pid).num_fds() == before)
+    assert wait_until(lambda: psutil.Process(wire.pid).num_fds() == before, 3)
 
 
 def test_a_closed_wire_says_so(echo_url: str) -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from course_app.processes import OwnedProcess, UnsupportedPlatform, require_posix
+from course_app.system.waiting import wait_until
 
 # The command, a daemon (own session, orphaned), and a daemon that ignores SIGTERM.
 FAMILY = [
@@ -25,15 +26,6 @@ LIMIT_SECONDS = 3.0
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's child subreaper")
 
 
-def eventually(condition: Callable[[], bool], seconds: float = LIMIT_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def is_alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -43,7 +35,7 @@ def is_alive(pid: int) -> bool:
 
 def family() -> tuple[OwnedProcess, list[int]]:
     process = OwnedProcess(FAMILY)
-    assert eventually(lambda: len(process.tree()) >= 3)
+    assert wait_until(lambda: len(process.tree()) >= 3, LIMIT_SECONDS)
     return process, [member.pid for member in process.tree()] + keepers(process)
 
 
@@ -65,8 +57,8 @@ def test_everything_ends(way: str) -> None:
         "kill guard": lambda: os.killpg(guard_pid, signal.SIGKILL),
     }
     ways[way]()
-    assert eventually(lambda: not any(map(is_alive, pids)))
-    assert eventually(lambda: not process.running)
+    assert wait_until(lambda: not any(map(is_alive, pids)), LIMIT_SECONDS)
+    assert wait_until(lambda: not process.running, LIMIT_SECONDS)
     assert process.tree() == []
 
 
@@ -74,7 +66,7 @@ def test_everything_ends(way: str) -> None:
 def test_what_a_command_leaves_behind_ends_with_it() -> None:
     process, pids = family()
     os.kill(process.pid, signal.SIGKILL)
-    assert eventually(lambda: not any(map(is_alive, pids)))
+    assert wait_until(lambda: not any(map(is_alive, pids)), LIMIT_SECONDS)
     assert process.wait(1.0) == -signal.SIGKILL
 
 
@@ -114,8 +106,8 @@ def test_everything_ends_with_the_owner(last: str, number: int, tmp_path: Path) 
         if number:
             owner.send_signal(number)
         assert len(pids) == 4
-        assert eventually(lambda: not any(map(is_alive, pids)))
-        assert eventually(lambda: not folder.exists())
+        assert wait_until(lambda: not any(map(is_alive, pids)), LIMIT_SECONDS)
+        assert wait_until(lambda: not folder.exists(), LIMIT_SECONDS)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -123,12 +115,12 @@ def test_a_dropped_object_ends_its_command() -> None:
     process = OwnedProcess(["sleep", "1000"])
     pid = process.pid
     del process
-    assert eventually(lambda: not is_alive(pid))
+    assert wait_until(lambda: not is_alive(pid), LIMIT_SECONDS)
 
 
 def test_a_command_that_ignores_terminate_is_killed_after_its_grace() -> None:
     process = OwnedProcess(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"])
-    assert eventually(lambda: process.output_tail() == "ready")
+    assert wait_until(lambda: process.output_tail() == "ready", LIMIT_SECONDS)
     process.stop(grace_seconds=0.2)
     assert process.returncode == -signal.SIGKILL
 
@@ -137,7 +129,7 @@ def test_a_command_that_listens_ends_with_its_own_code() -> None:
     process = OwnedProcess(
         ["sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"]
     )
-    assert eventually(lambda: process.output_tail() == "ready")
+    assert wait_until(lambda: process.output_tail() == "ready", LIMIT_SECONDS)
     process.stop()
     assert process.returncode == 7
 

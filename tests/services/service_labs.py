@@ -4,8 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,16 +28,6 @@ if services.supervisor_pid:
 print(json.dumps(facts), flush=True)
 """
 STAY = "sys.stdin.read()\n"
-
-
-def eventually(condition: Callable[[], bool], seconds: float = LIMIT_SECONDS) -> bool:
-    """Whether the condition comes true in this time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ import psutil
 import psycopg
 import pytest
 import redis
-from service_labs import LAB, LabProcess, Traces, eventually, start_python
+from service_labs import LAB, LIMIT_SECONDS, LabProcess, Traces, start_python
 
 import course_app
 from course_app.services import Services, cache
 from course_app.services.binaries import can_reach, find_binaries, server_account
+from course_app.system.waiting import wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 # An ordinary user that every system has; any but the one that root's servers run as.
@@ -142,7 +143,7 @@ def test_as_root_with_wheels_and_home_that_nobody_can_reach(
         with psycopg.connect(traces.dsn) as connection:
             assert connection.execute("SELECT count(*) FROM tags").fetchone() == (200,)
         process.communicate()
-    assert eventually(traces.gone)
+    assert wait_until(traces.gone, LIMIT_SECONDS)
     assert modes(site, home, open_folder) == before
     assert (pwd.getpwall(), grp.getgrall()) == users
 
@@ -194,8 +195,8 @@ def test_an_ordinary_user_can_start_a_lab(open_folder: Path) -> None:
         with psycopg.connect(traces.dsn) as connection:
             assert connection.execute("SELECT count(*) FROM users").fetchone() == (100_000,)
         process.communicate()
-    assert eventually(traces.gone)
-    assert eventually(lambda: not list(home.glob("*course-lab*")))
+    assert wait_until(traces.gone, LIMIT_SECONDS)
+    assert wait_until(lambda: not list(home.glob("*course-lab*")), LIMIT_SECONDS)
 
 
 @as_root

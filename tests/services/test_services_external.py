@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
-from service_labs import LabProcess, eventually, start_python
+from service_labs import LabProcess, start_python
 
 from course_app.dataset import ROWS
 from course_app.processes import OwnedProcess
 from course_app.services import ServerUnreachable, Services, start_services
 from course_app.services.binaries import find_binaries
 from course_app.services.server import candidate_ports
+from course_app.system.waiting import wait_until
 
 # Dropping databases on a server that is busy with others may take a while.
 CLEANING_SECONDS = 20.0
@@ -112,8 +113,8 @@ print("filled", flush=True)
     assert len(databases(somebody)) == len(before) + 2
     assert len(keyspace(somebody)) == 2
     lab.end(signal.SIGKILL if way == "kill" else None)
-    assert eventually(lambda: databases(somebody) == before, CLEANING_SECONDS)
-    assert eventually(lambda: keyspace(somebody) == {}, CLEANING_SECONDS)
+    assert wait_until(lambda: databases(somebody) == before, CLEANING_SECONDS)
+    assert wait_until(lambda: keyspace(somebody) == {}, CLEANING_SECONDS)
 
 
 def test_one_server_can_be_borrowed_and_the_other_embedded(
@@ -167,7 +168,7 @@ def test_a_server_without_an_empty_number_is_named(monkeypatch: pytest.MonkeyPat
     port = next(candidate_ports())
     command = [str(find_binaries().valkey), "--port", str(port), "--databases", "2"]
     with OwnedProcess([*command, "--bind", "127.0.0.1", "--save", ""]) as server:
-        assert eventually(lambda: "Ready to accept" in server.output_tail(), CLEANING_SECONDS)
+        assert wait_until(lambda: "Ready to accept" in server.output_tail(), CLEANING_SECONDS)
         monkeypatch.setenv("COURSE_REDIS_URL", f"redis://127.0.0.1:{port}")
         with start_services(dataset=False) as services:
             assert services.valkey_url.endswith("/1")

@@ -10,9 +10,10 @@ import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
-from service_labs import LAB, STAY, LabProcess, Traces, eventually
+from service_labs import LAB, LIMIT_SECONDS, STAY, LabProcess, Traces
 
 from course_app.services import Services, start_services
+from course_app.system.waiting import wait_until
 
 KERNEL_TIMEOUT_SECONDS = 60
 QUERY = """
@@ -73,7 +74,7 @@ def test_interrupting_the_kernel_leaves_the_servers_alone(kernel: Kernel, tmp_pa
     running = tmp_path / "running"
     cell = f"import pathlib, time; pathlib.Path({str(running)!r}).touch(); time.sleep(60)"
     request = kernel.client.execute(cell)
-    assert eventually(running.exists, KERNEL_TIMEOUT_SECONDS)
+    assert wait_until(running.exists, KERNEL_TIMEOUT_SECONDS)
     kernel.manager.interrupt_kernel()
     reply = {}
     while reply.get("parent_header", {}).get("msg_id") != request:
@@ -109,7 +110,10 @@ def kill_supervisor(kernel: Kernel) -> None:
 )
 def test_nothing_is_left(kernel: Kernel, event: Callable[[Kernel], None]) -> None:
     event(kernel)
-    assert eventually(kernel.traces.gone), (kernel.traces.living(), kernel.traces.listening())
+    assert wait_until(kernel.traces.gone, LIMIT_SECONDS), (
+        kernel.traces.living(),
+        kernel.traces.listening(),
+    )
     with start_services(dataset=False):
         assert not Path(kernel.traces.folder).exists()
 
@@ -120,7 +124,7 @@ def test_nothing_is_left_when_any_helper_is_killed(
 ) -> None:
     traces = start_lab().traces
     os.kill(traces.pids[member], signal.SIGKILL)
-    assert eventually(traces.gone), (traces.living(), traces.listening())
+    assert wait_until(traces.gone, LIMIT_SECONDS), (traces.living(), traces.listening())
 
 
 def test_nothing_is_left_of_a_busy_server(start_lab: Callable[..., LabProcess]) -> None:
@@ -133,8 +137,8 @@ sys.stdin.read()
 """
     lab = start_lab(then=busy)
     lab.end(signal.SIGKILL)
-    assert eventually(lab.traces.gone), (lab.traces.living(), lab.traces.listening())
-    assert eventually(lambda: not Path(lab.traces.folder).exists())
+    assert wait_until(lab.traces.gone, LIMIT_SECONDS), (lab.traces.living(), lab.traces.listening())
+    assert wait_until(lambda: not Path(lab.traces.folder).exists(), LIMIT_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -143,15 +147,15 @@ sys.stdin.read()
 def test_nothing_is_left_of_a_script(start_lab: Callable[..., LabProcess], last: str) -> None:
     lab = start_lab(then=last)
     lab.end()
-    assert eventually(lab.traces.gone)
-    assert eventually(lambda: not Path(lab.traces.folder).exists())
+    assert wait_until(lab.traces.gone, LIMIT_SECONDS)
+    assert wait_until(lambda: not Path(lab.traces.folder).exists(), LIMIT_SECONDS)
 
 
 def test_nothing_is_left_of_services_that_are_dropped(
     start_lab: Callable[..., LabProcess],
 ) -> None:
     lab = start_lab(then="del services\n" + STAY)
-    assert eventually(lab.traces.gone)
+    assert wait_until(lab.traces.gone, LIMIT_SECONDS)
     assert lab.process.poll() is None
 
 
@@ -168,7 +172,7 @@ if os.fork() == 0:
 """
     lab = start_lab(then=fork)
     lab.end()
-    assert eventually(lab.traces.gone)
+    assert wait_until(lab.traces.gone, LIMIT_SECONDS)
 
 
 def test_the_folder_of_a_lab_that_was_killed_whole_goes_at_the_next_start(
@@ -182,7 +186,7 @@ def test_the_folder_of_a_lab_that_was_killed_whole_goes_at_the_next_start(
     for pid in (keeper, guard, *others):
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
-    assert eventually(lab.traces.gone)
+    assert wait_until(lab.traces.gone, LIMIT_SECONDS)
     assert Path(lab.traces.folder).exists()
     with start_services(dataset=False):
         assert not Path(lab.traces.folder).exists()
@@ -214,7 +218,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(
     finally:
         signal.signal(signal.SIGALRM, previous)
     assert interrupted
-    assert eventually(lambda: not list(open_folder.iterdir()))
+    assert wait_until(lambda: not list(open_folder.iterdir()), LIMIT_SECONDS)
 
 
 def test_the_session_lab_still_runs(services: Services) -> None:

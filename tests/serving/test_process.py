@@ -24,6 +24,7 @@ from course_app.serving import (
     ServerStopped,
     programs,
 )
+from course_app.system.waiting import wait_until
 
 HELLO = "course_app.apps.hello:app"
 #: Each of them; all but the first among the long proofs.
@@ -158,8 +159,5 @@ def test_no_worker_outlives_an_owner_that_is_killed() -> None:
     assert len(pids) >= 3
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    deadline = time.monotonic() + GONE_SECONDS
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert wait_until(lambda: not any(map(psutil.pid_exists, pids)), GONE_SECONDS)
     assert not is_open(port)

@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-import time
-from collections.abc import Callable
 
 import psutil
 import pytest
@@ -13,6 +11,7 @@ from arq.connections import RedisSettings
 
 from course_app.services import Services
 from course_app.serving import AppFailedToStart, QueueWorker
+from course_app.system.waiting import wait_until
 
 SETTINGS = "course_app.apps.orders.WorkerSettings"
 PATIENCE_SECONDS = 10.0
@@ -38,18 +37,11 @@ def confirmed(valkey_url: str) -> set[str]:
         return set(client.hkeys("confirmations"))  # type: ignore[arg-type]
 
 
-def becomes_true(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
 def test_jobs_wait_for_a_worker_and_are_done_by_it(valkey_url: str) -> None:
     order(valkey_url, 1, 2)
     assert confirmed(valkey_url) == set()
     with QueueWorker(SETTINGS, env={"VALKEY_URL": valkey_url}):
-        assert becomes_true(lambda: confirmed(valkey_url) == {"1", "2"})
+        assert wait_until(lambda: confirmed(valkey_url) == {"1", "2"}, PATIENCE_SECONDS)
 
 
 def test_nothing_of_a_worker_is_left_when_it_is_stopped(valkey_url: str) -> None:
@@ -64,8 +56,8 @@ def test_a_killed_worker_has_no_processes(valkey_url: str) -> None:
     with QueueWorker(SETTINGS, env={"VALKEY_URL": valkey_url}) as worker:
         for process in worker.processes():
             process.send_signal(signal.SIGKILL)
-        assert becomes_true(lambda: not worker.processes())
-        assert becomes_true(lambda: "ended" in repr(worker))
+        assert wait_until(lambda: not worker.processes(), PATIENCE_SECONDS)
+        assert wait_until(lambda: "ended" in repr(worker), PATIENCE_SECONDS)
 
 
 def test_settings_that_do_not_exist_are_told() -> None:

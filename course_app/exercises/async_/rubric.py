@@ -12,6 +12,7 @@ from course_app.apps.partner import ARTICLES, CALL_SECONDS
 from course_app.grading import Evidence, Exam, Failure, contract, hygiene, mechanism, speed
 from course_app.grading.failures import WrongUnderLoad
 from course_app.load import Generator, LoadResult, Request, Response, get, mix, uniform
+from course_app.system.waiting import wait_until
 
 PRICES = get("/prices/{article}", article=uniform(1, ARTICLES))
 ORDERS = get("/orders/{order}?token=t{token}", order=uniform(1, 10**6), token=uniform(1, 10**6))
@@ -153,10 +154,8 @@ def ends_its_processes(exam: Exam) -> Evidence:
     """No process that computed is left after the shutdown."""
     workers = _processes(exam, INVOICES) - _processes(exam, get("/health"))
     exam.learner.stop()
-    deadline = time.monotonic() + _ENDED_SECONDS
-    while (left := sum(map(_lives, workers))) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if left:
+    wait_until(lambda: not any(map(_lives, workers)), _ENDED_SECONDS)
+    if left := sum(map(_lives, workers)):
         raise LeavesProcesses(f"{left} of {len(workers)} still there", "none")
     return Evidence("none", "none")
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import redis
 
 from course_app.apps.mail_order import BUSY_DAY, LEDGER, TURNED_AWAY
+from course_app.system.waiting import wait_until
 
-_LOOK_AGAIN_SECONDS = 0.02
 #: Longer than a letter: who delivers at all delivers something meanwhile.
 _QUIET_SECONDS = 0.12
 _SETTLED_SECONDS = 3.0
@@ -35,10 +35,8 @@ class Ledger:
 
     def letters_with(self, wanted: Set[str], seconds: float) -> Mapping[str, int]:
         """The letters, when all that are wanted were delivered, or after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while wanted - (letters := self.letters()).keys() and time.monotonic() < deadline:
-            time.sleep(_LOOK_AGAIN_SECONDS)
-        return letters
+        wait_until(lambda: wanted <= self.letters().keys(), seconds)
+        return self.letters()
 
     def settled(self) -> int:
         """Wait until nothing is delivered any more; returns how many letters were by then."""
@@ -60,10 +58,8 @@ class Ledger:
 
     def wait_for(self, letters: int, seconds: float) -> int:
         """Wait until so many were delivered, at most for ``seconds``; returns how many were."""
-        deadline = time.monotonic() + seconds
-        while (delivered := self.delivered()) < letters and time.monotonic() < deadline:
-            time.sleep(_LOOK_AGAIN_SECONDS)
-        return delivered
+        wait_until(lambda: self.delivered() >= letters, seconds)
+        return self.delivered()
 
 
 @contextmanager

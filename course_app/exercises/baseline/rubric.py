@@ -1,7 +1,6 @@
 """How stopwatches are judged: against the truth, which is known from outside."""
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from course_app.grading.failures import DifferentAnswer
 from course_app.grading.overlap import Timed
 from course_app.load import Response, choice, get, mix, uniform
 from course_app.measure.answers import excerpt
+from course_app.system.waiting import wait_until
 
 TRAFFIC = mix(
     get("/hello", weight=3),
@@ -195,11 +195,8 @@ def errors_reach_the_log(exam: Exam) -> Evidence:
     exam.learner.restart()
     reason = f"bug-{exam.random.getrandbits(32):08x}"
     exam.ask(exam.learner, get(f"/error?reason={reason}", expect_status=500))
-    deadline = time.monotonic() + 2
-    while reason not in exam.learner.log_tail():
-        if time.monotonic() > deadline:
-            raise SwallowsErrors("nothing about it in the log", "the exception")
-        time.sleep(0.02)
+    if not wait_until(lambda: reason in exam.learner.log_tail(), 2):
+        raise SwallowsErrors("nothing about it in the log", "the exception")
     return Evidence("it is there", "the exception")
 
 
