@@ -18,7 +18,7 @@ from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, Interval, mean_interval, significant
-from course_app.measure.subject import Progress, Subject, require_in_time, silent
+from course_app.measure.subject import Progress, Subject, counting, require_in_time, silent
 
 _THREE_DIGITS_FROM_MS = 100.0
 #: How long bystanders are watched before the trigger is sent: what is usual here.
@@ -212,11 +212,9 @@ def _counted(
     generators: tuple[Generator, Generator], scene: Scene, every_ms: float, seconds: float
 ) -> Counts:
     """What happens in one more repeat, which is not timed: probes cost a little."""
-    probes = scene.everybody.probes
-    for probe in probes:
-        probe.start()
-    scene.play(generators, every_ms, seconds)
-    return Counts(1, tuple(reading for probe in reversed(probes) for reading in probe.stop()))
+    with counting(scene.everybody) as readings:
+        scene.play(generators, every_ms, seconds)
+    return Counts(1, tuple(readings))
 
 
 def _repeat(everybody: LoadResult, triggers: LoadResult) -> Repeat:

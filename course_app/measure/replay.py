@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from course_app.load import Generator, Response
 from course_app.measure.probes import Counts
-from course_app.measure.subject import Subject
+from course_app.measure.subject import Subject, counting
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,6 @@ class Replay:
 
 def replay(generator: Generator, subject: Subject, requests: int) -> Replay:
     """Send the first requests of a subject's traffic, one by one, without a warm-up."""
-    for probe in subject.probes:
-        probe.start()
-    answers = generator.sample(subject.target, requests)
-    readings = [r for probe in reversed(subject.probes) for r in probe.stop()]
+    with counting(subject) as readings:
+        answers = generator.sample(subject.target, requests)
     return Replay(subject.name, tuple(answers), Counts(len(answers), tuple(readings)))

@@ -181,7 +181,7 @@ def count(
     wanted = int(_COUNTED_SECONDS / max(per_request, 1e-6))
     enough = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
     prepare()
-    with _counting(subject) as readings:
+    with counting(subject) as readings:
         load = generator.closed(subject.target, requests=requests or enough)
         require_in_time(subject.server, load)
     readings.append(Reading("HTTP bytes received", float(load.bytes_received), unit="B"))
@@ -193,7 +193,7 @@ def _nothing() -> None:
 
 
 @contextmanager
-def _counting(subject: Subject) -> Iterator[list[Reading]]:
+def counting(subject: Subject) -> Iterator[list[Reading]]:
     """The probes at work; what they read is there afterwards.
 
     After an interrupt they end too, because the server may live on, unless its loop is blocked.
