@@ -1,8 +1,7 @@
 """A learner's own attempts at one exercise, the fastest right one first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from course_app.grading.progress import Attempt, Standing
 from course_app.measure.result import Result
@@ -58,14 +57,6 @@ class Leaderboard(Result):
             )
             for attempt in self.attempts
         ]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All attempts on the board with all their numbers."""
-        attempts = [
-            {"at": each.at, "points": each.points, "numbers": dict(each.numbers)}
-            for each in self.attempts
-        ]
-        return {"type": "leaderboard", "exercise": self.exercise, "attempts": attempts}
 
 
 def _shown(value: float | None) -> str:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SHOWN_PERCENTILES = (50.0, 90.0, 99.0)
-
 
 @dataclass(frozen=True)
 class Response:
@@ -163,29 +161,6 @@ class LoadResult:
 
         statuses, counts = np.unique(self.status, return_counts=True)
         return dict(zip(statuses.tolist(), counts.tolist(), strict=True))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The window in numbers, ready for JSON (without the raw arrays)."""
-        counted = (
-            "completed throughput window_seconds concurrency rate error_count bytes_received "
-            "bytes_sent reconnects missed max_backlog generator_cpu_seconds generator_busy"
-        )
-        return {
-            **{name: getattr(self, name) for name in counted.split()},
-            "latency_ms": self._percentiles(self.latency_ms),
-            "service_ms": self._percentiles(self.service_ms),
-            "errors": [str(example) for example in self.errors],
-            "errors_by_kind": dict(self.errors_by_kind),
-        }
-
-    def _percentiles(self, values_ms: NDArray[np.float64]) -> dict[str, float] | None:
-        import numpy as np
-
-        if not len(values_ms):
-            return None
-        shown = np.percentile(values_ms, SHOWN_PERCENTILES).tolist()
-        named = {f"p{q:g}": value for q, value in zip(SHOWN_PERCENTILES, shown, strict=True)}
-        return {**named, "max": float(values_ms.max())}
 
 
 def responses_of(reply: dict[str, Any], bodies: dict[str, bytes]) -> tuple[Response, ...]:

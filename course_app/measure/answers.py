@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -41,10 +41,6 @@ class WrongAnswer:
     def __str__(self) -> str:
         times = f" ({self.count:,} times)" if self.count > 1 else ""
         return f"{self.variant}: {self.request}: expected {self.expected}, got {self.got}{times}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The example as text, and how many there were."""
-        return asdict(self)
 
 
 def reads_only(workload: Workload) -> bool:

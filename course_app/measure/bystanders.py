@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -112,24 +111,8 @@ class Bystanders(Result):
         )
         return [*(str(example) for example in self.wrong[1:]), sent]
 
-    def to_dict(self) -> Mapping[str, Any]:
-        """All stamps, in ms since the trigger was sent."""
-        return {
-            "type": "bystanders",
-            "trigger": self.trigger,
-            "bystander": self.bystander,
-            "every_ms": self.every_ms,
-            "series": {
-                name: [{key: getattr(each, key).tolist() for key in _STAMPS} for each in repeats]
-                for name, repeats in self.series.items()
-            },
-            "counts": {name: counts.to_dict() for name, counts in self.counts.items()},
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
-
 
 _COUNTED = ("max loop lag, ms", "worker threads busy")
-_STAMPS = ("due_ms", "latency_ms", "answered_ms")
 
 
 @dataclass(frozen=True)

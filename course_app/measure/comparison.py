@@ -6,7 +6,6 @@ Here short windows (or single requests) alternate, A B B A, and every pair gives
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -172,20 +171,6 @@ class Comparison(Result):
             generator_note(self.generator_busy),
         ]
 
-    def to_dict(self) -> Mapping[str, Any]:
-        """All figures, with units in their names."""
-        return {
-            "type": "comparison",
-            "workload": self.workload,
-            "concurrency": self.concurrency,
-            "metric": self.metric,
-            "protocol": self.protocol,
-            "variants": [self._variant_dict(variant) for variant in self.variants],
-            "noise": self.noise.to_dict(),
-            "generator_busy": self.generator_busy,
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
-
     def _timing_rows(self) -> list[tuple[str, ...]]:
         def row(label: str, cells: list[str]) -> tuple[str, ...]:
             return (label, *cells)
@@ -217,20 +202,6 @@ class Comparison(Result):
 
     def _said(self, variant: Variant) -> str:
         return self.speedup(variant.name).in_words(variant.name, self.baseline.name)
-
-    def _variant_dict(self, variant: Variant) -> dict[str, Any]:
-        speedup = None
-        if not self.wrong and variant is not self.baseline:
-            speedup = self.speedup(variant.name).to_dict()
-        return {
-            "name": variant.name,
-            "speedup": speedup,
-            "p50_ms": variant.middle("p50"),
-            "p99_ms": variant.percentile(99),
-            "throughput": variant.middle("throughput"),
-            "cpu_us_per_request": variant.middle("cpu"),
-            "counts": variant.counts.to_dict(),
-        }
 
 
 def _differ(label: str, values: Sequence[float]) -> bool:

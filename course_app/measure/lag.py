@@ -7,7 +7,6 @@ by how much each timer of the loop fires late.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -114,26 +113,6 @@ class LoopLag(Result):
         size = next(iter(self.series.values())).start.size
         sent = f"{size} times {self.workload}, {self.rate:g} a second; 99 % intervals."
         return [*(str(example) for example in self.wrong[1:]), sent]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All samples and stamps in seconds."""
-        return {
-            "type": "loop_lag",
-            "workload": self.workload,
-            "rate": self.rate,
-            "series": {
-                name: {
-                    **{key: getattr(series, key).tolist() for key in _STAMPS},
-                    "stall_ms": self.stall(name).to_dict(),
-                    "unresponsive": series.unresponsive,
-                }
-                for name, series in self.series.items()
-            },
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
-
-
-_STAMPS = ("due", "late", "start", "end")
 
 
 def loop_lag(

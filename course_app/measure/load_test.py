@@ -109,21 +109,6 @@ class LoadTest(Result):
         problems = (*self.last.errors[:_SHOWN_ERRORS], *self.last.exceptions[:_SHOWN_ERRORS])
         return [*problems, cost]
 
-    def to_dict(self) -> Mapping[str, Any]:
-        """The final figures, and the course of them."""
-        return {
-            "type": "load test",
-            "name": self.name,
-            "users": self.users,
-            "processes": self.processes,
-            "endpoints": [vars(endpoint) for endpoint in self.last.endpoints],
-            "throughput": self.throughput,
-            "cpu_us_per_request": self.cpu_us_per_request,
-            "seconds": [report.seconds for report in self.reports],
-            "requests": [report.requests for report in self.reports],
-            "errors": list(self.last.errors),
-        }
-
     def _per_second(self, value: Any) -> float:
         live = self.live
         seconds = live[-1].seconds - live[0].seconds

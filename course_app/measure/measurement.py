@@ -1,9 +1,7 @@
 """One app, one load: what its clients waited for, and what it cost."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -121,19 +119,6 @@ class Measurement(Result):
         if self.load.rate is not None:
             notes.append(f"Arrivals missed: {self.load.missed}, backlog: {self.load.max_backlog}.")
         return [*notes, str(self.noise), generator_note(self.load.generator_busy)]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All figures, with units in their names."""
-        return {
-            "type": "measurement",
-            "name": self.name,
-            "workload": self.workload,
-            "load": self.load.to_dict(),
-            "cpu_us_per_request": self.cpu_us_per_request,
-            "counts": self.counts.to_dict(),
-            "noise": self.noise.to_dict(),
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
 
 
 def measure(

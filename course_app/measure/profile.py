@@ -1,8 +1,7 @@
 """Where the server's thread spends its time under load: sampled stacks as a flame graph."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pyinstrument import Profiler
 from pyinstrument.session import Session
@@ -75,17 +74,6 @@ class FlameGraph(Result):
             f"{self.requests} requests ({self.workload}, {self.concurrency} at a time), a look at "
             f"the stack every {1e3 * INTERVAL_SECONDS:g} ms. Looking costs time of its own.",
         )
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All frames, nested."""
-        return {
-            "type": "flame graph",
-            "name": self.name,
-            "workload": self.workload,
-            "requests": self.requests,
-            "waiting_share": self.waiting,
-            "root": asdict(self.root),
-        }
 
     def _innermost(self, name: str) -> float:
         """Share of the time in that function of the app, but not in others that it calls."""

@@ -9,6 +9,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 Row = Sequence[str]
@@ -16,7 +17,7 @@ _FIGURES: dict[type["Result"], Callable[..., Any]] = {}
 
 
 class Result(ABC):
-    """A measured result: shown as a table, readable by programs, drawn by ``plot``.
+    """A measured result: shown as a table, readable by programs, drawn by ``plot``; a dataclass.
 
     Attributes:
         more: what is said of the rows that are folded, after their number.
@@ -42,17 +43,17 @@ class Result(ABC):
         """Rows that do not answer the question: folded in a notebook, counted in a terminal."""
         return ()
 
-    @abstractmethod
-    def to_dict(self) -> Mapping[str, Any]:
-        """The result as values that JSON can hold; units are part of the keys."""
-
     def notes(self) -> Sequence[str]:
         """Short remarks shown below the table: noise, errors, the generator's load."""
         return ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """All that was measured, as values that JSON can hold; units are part of the names."""
+        return {"type": type(self).__name__, **_plain(self)}
+
     def to_json(self) -> str:
         """The result as JSON text."""
-        return json.dumps(_with_nulls(self.to_dict()), allow_nan=False)
+        return json.dumps(self.to_dict(), allow_nan=False)
 
     def plot(self, **options: Any) -> Any:
         """The figure for this type of result. Its options are those of the plots room.
@@ -82,12 +83,18 @@ class Result(ABC):
         return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
-def _with_nulls(value: Any) -> Any:
-    """What is not known (NaN) as null: JSON has no other word for it."""
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it: records as their fields, what is not known (NaN) as null."""
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif hasattr(value, "tolist"):  # an array
+        value = value.tolist()
     if isinstance(value, Mapping):
-        return {key: _with_nulls(inner) for key, inner in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_nulls(inner) for inner in value]
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

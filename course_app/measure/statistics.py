@@ -6,7 +6,7 @@ equally far from "no change", and the noise of a shared machine is nearly symmet
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -129,12 +129,7 @@ class Interval:
 
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""
-        return {
-            "estimate": self.estimate,
-            "low": self.low,
-            "high": self.high,
-            "confidence": self.confidence,
-        }
+        return asdict(self)
 
 
 def mean_interval(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Interval:

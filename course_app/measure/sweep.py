@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -128,21 +127,6 @@ class Sweep(Result):
         counted = f"{windows} window{'s' if windows > 1 else ''}"
         ranges = f"Medians of {counted} [lowest, highest]{sure}; {self.workload}."
         return [*(str(example) for example in self.wrong[1:]), ranges, str(self.noise)]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All windows of all points."""
-        return {
-            "type": "sweep",
-            "parameter": self.parameter,
-            "metric": self.metric,
-            "unit": UNITS[self.metric],
-            "series": {
-                name: [{"value": p.value, **{k: list(v) for k, v in p.windows.items()}} for p in ps]
-                for name, ps in self.series.items()
-            },
-            "noise": self.noise.to_dict(),
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
 
     def _cell(self, point: Point) -> str:
         low, high = (significant(v, 3) for v in point.span(self.metric))

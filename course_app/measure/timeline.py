@@ -5,7 +5,7 @@ on Linux and macOS), so the two sides of a request line up without synchronisati
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,21 +110,6 @@ class Timeline(Result):
         """Wrong answers, then what was sent."""
         sent = f"{self.workload}, {self.concurrency} connections."
         return [*(str(example) for example in self.wrong[1:]), sent]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All stamps in ms, and the figures made of them."""
-        stamps = ("client_start_ms", "server_start_ms", "server_end_ms", "client_end_ms")
-        return {
-            "type": "timeline",
-            "name": self.name,
-            "workload": self.workload,
-            "concurrency": self.concurrency,
-            "overlap": self.overlap,
-            "total_ms": self.total_ms,
-            "share_queued": self.share_queued,
-            **{name: getattr(self, name).tolist() for name in stamps},
-            "wrong": [example.to_dict() for example in self.wrong],
-        }
 
 
 class Stamped:

@@ -7,9 +7,8 @@ httpx. All of them are switched on for one trace and off again; the spans stay i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from course_app.load import Generator, TimedOut, Workload
 from course_app.measure.instrument import instrumented
@@ -93,20 +92,6 @@ class Trace(Result):
         """What was sent, and that spans cost time themselves."""
         errors = [f"Error in {span.name}: {span.statement}" for span in self.spans if span.error]
         return [*errors, f"{self.request}, status {self.status}. Spans cost time of their own."]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """All spans, with counts and shares by kind."""
-        return {
-            "type": "trace",
-            "name": self.name,
-            "request": self.request,
-            "status": self.status,
-            "duration_ms": self.duration_ms,
-            "total_ms": self.total_ms,
-            "counts": dict(self.counts),
-            "share": dict(self.share),
-            "spans": [asdict(span) for span in self.spans],
-        }
 
     def _time(self, kind: str, share: float) -> tuple[str, str]:
         spans = self.of_kind(kind)

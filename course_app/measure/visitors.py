@@ -169,22 +169,6 @@ class Visitors(Result):
         lost = [str(each) for each in self.wrong]
         return [*lost, str(self.noise), generator_note(self.visits.generator_busy)]
 
-    def to_dict(self) -> Mapping[str, Any]:
-        """All figures, with units in their names."""
-        return {
-            "type": "visitors",
-            "name": self.name,
-            "workload": self.workload,
-            "phases_seconds_and_rates": [list(phase) for phase in self.phases],
-            "limit_ms": self.limit_ms,
-            "visitors": self.visits.visitors,
-            "attempts": int(self.visits.visitor.size),
-            "good": int(self.served_in_time.sum()),
-            "entered": self.entered,
-            "noise": self.noise.to_dict(),
-            "wrong": [each.to_dict() for each in self.wrong],
-        }
-
     def _since(self, at_ns: Any) -> Floats:
         return np.asarray((at_ns - self.visits.window_start_ns) / 1e9, dtype=np.float64)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import socket
 import time
 from collections import Counter
@@ -292,13 +291,8 @@ def test_several_statuses_may_be_right_and_are_counted(generator: Generator, url
     assert (result.error_count, result.status_counts()) == (0, {200: 10, 429: 10})
 
 
-def test_a_result_becomes_json(generator: Generator, url: str) -> None:
-    result = generator.closed(generator.connect(url, "/hello"), requests=10)
-    told = json.loads(json.dumps(result.to_dict()))
-    assert told["completed"] == 10
-    assert set(told["latency_ms"]) == {"p50", "p90", "p99", "max"}
+def test_a_window_without_a_right_answer_has_no_percentile(generator: Generator, url: str) -> None:
     empty = generator.closed(generator.connect(url, "/nowhere"), requests=3)
-    assert empty.to_dict()["latency_ms"] is None
     assert np.isnan(empty.percentile(50))
 
 

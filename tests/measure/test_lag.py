@@ -1,4 +1,5 @@
 import asyncio
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ def test_no_request_stalls_the_loop_for_more_than_its_time() -> None:
 
 def test_lag_is_readable_by_people_and_programs_and_has_a_figure(lag: LoopLag) -> None:
     assert "/blocks" in str(lag)
-    assert len(lag.to_dict()["series"]["/waits"]["start"]) == 6
+    assert len(json.loads(lag.to_json())["series"]["/waits"]["start"]) == 6
     assert "a request is under way" in str(plot_loop_lag(lag).svg)
 
 

@@ -1,16 +1,19 @@
 """Results are tables for people, JSON for programs, and figures only with the plots room."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
+from course_app.load import Response
 from course_app.measure.probes import Counts, Reading
 from course_app.measure.result import Result, html_table, register_plot, text_table
 
 
+@dataclass(frozen=True)
 class Small(Result):
     @property
     def columns(self) -> Sequence[str]:
@@ -22,9 +25,6 @@ class Small(Result):
 
     def rows(self) -> Sequence[Sequence[str]]:
         return [("slow", "12.5"), ("fast", "1.0")]
-
-    def to_dict(self) -> Mapping[str, Any]:
-        return {"type": "small"}
 
 
 def test_text_tables_align_numbers_to_the_right() -> None:
@@ -47,12 +47,35 @@ def test_a_result_reads_the_same_in_text_and_html() -> None:
     assert "12.5" in str(result)
     assert "12.5" in result._repr_html_()
     assert "a &lt; b" in result._repr_html_()
-    assert result.to_json() == '{"type": "small"}'
 
 
 @dataclass(frozen=True)
 class WithArrays(Small):
     raw: tuple[int, ...] = tuple(range(1000))
+
+
+@dataclass(frozen=True)
+class Nested(Small):
+    times_ms: np.ndarray
+    answers: Mapping[int, Response]
+
+
+def test_a_result_is_json_down_to_its_last_record_and_what_is_not_known_is_null() -> None:
+    response = Response(200, (("a", "b"),), b"hello", "GET / HTTP/1.1")
+    result = Nested(np.array([1.5, np.nan]), {7: response})
+    assert json.loads(result.to_json()) == {
+        "type": "Nested",
+        "times_ms": [1.5, None],
+        "answers": {
+            "7": {
+                "status": 200,
+                "headers": [["a", "b"]],
+                "body": "hello",
+                "request_text": "GET / HTTP/1.1",
+                "number": 0,
+            }
+        },
+    }
 
 
 def test_a_notebook_keeps_a_results_table_and_not_its_raw_values() -> None:

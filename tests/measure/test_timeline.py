@@ -1,4 +1,5 @@
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -93,8 +94,7 @@ def test_the_result_is_readable_by_people_and_programs(generator: Generator) -> 
     result = timeline_of(generator, "/waits", requests=4, concurrency=2)
     assert "queueing" in str(result)
     assert "<table" in result._repr_html_()
-    assert len(result.to_dict()["client_end_ms"]) == 4
-    assert '"type": "timeline"' in result.to_json()
+    assert len(json.loads(result.to_json())["client_end_ms"]) == 4
 
 
 def test_more_requests_than_a_figure_can_show_are_refused(generator: Generator) -> None:

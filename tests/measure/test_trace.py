@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -280,8 +281,7 @@ def test_the_result_is_readable_by_people_and_programs(generator: Generator, app
     result = trace_of(generator, app, "/connects")
     assert "connect" in str(result)
     assert "<table" in result._repr_html_()
-    assert result.to_dict()["counts"]["connect"] == 1
-    assert '"type": "trace"' in result.to_json()
+    assert len(json.loads(result.to_json())["spans"]) == len(result.spans)
 
 
 def test_the_innermost_span_owns_the_time() -> None:

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from course_app import plots
 from course_app.authoring.findings import picture as picture_of
 from course_app.measure.answers import WrongAnswer
 from course_app.measure.prediction import Prediction
+from course_app.measure.result import Result
 from course_app.measure.statistics import Interval
 from course_app.plots import Figure
 
@@ -141,6 +143,23 @@ def test_a_quantity_that_nobody_knows_has_its_row_all_the_same() -> None:
     dots = [plots.Dot("here", known), plots.Dot("elsewhere", unknown)]
     assert plots.plot_dots(dots, x_label="CPU, ms", title="CPU", unit="ms").svg is not None
     assert plots.plot_dots(dots[1:], x_label="CPU, ms", title="CPU", unit="ms").svg is not None
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        examples.comparison,
+        examples.measurement,
+        examples.sweep,
+        examples.timeline,
+        examples.trace,
+        examples.flame,
+        examples.load_test,
+        examples.bystanders,
+    ],
+)
+def test_every_kind_of_result_is_json(result: Callable[[], Result]) -> None:
+    assert json.loads(result().to_json())["type"] == type(result()).__name__
 
 
 @pytest.mark.parametrize("kind", SCATTERS)
