@@ -225,7 +225,7 @@ class Generator:
         with self._lock:
             if target._child is not None and not target._child.ended:
                 with contextlib.suppress(GeneratorEnded):  # then its connections are closed too
-                    target._child.ask("disconnect", {"target": target._number}, SPARE_SECONDS)
+                    target._child.command("disconnect", {"target": target._number}, SPARE_SECONDS)
             target._child = None
 
     def close(self) -> None:
@@ -273,7 +273,7 @@ class Generator:
             target._next_number += JUMP
         slowest_seconds = max(target.timeout_seconds for target in targets)
         limit_seconds = seconds + 2 * slowest_seconds + SPARE_SECONDS
-        reply, arrays = self._living().ask(command, options, limit_seconds)
+        reply, arrays = self._living().command(command, options, limit_seconds)
         for target, number in zip(targets, reply.get("next", numbers), strict=True):
             target._next_number = number
         return reply, arrays
@@ -283,7 +283,7 @@ class Generator:
         if target._child is not child:
             first = {"target": target._number, "first_number": target._next_number}
             opening_seconds = target.concurrency * target._options["seconds_apart"]
-            child.ask("connect", {**target._options, **first}, opening_seconds + SPARE_SECONDS)
+            child.command("connect", {**target._options, **first}, opening_seconds + SPARE_SECONDS)
             target._child = child
         return target._number
 

@@ -21,8 +21,8 @@ from course_app.load.engine.stream import Stream
 from course_app.load.engine.visits import Visits
 from course_app.load.engine.window import OwnerGone, Window
 from course_app.load.limits import LoadError, NoAnswer, TimedOut
-from course_app.load.wire import PipeClosed, read_frame, write_frame
 from course_app.system import open_files
+from course_app.worker.frames import FrameReader, PipeClosed, write_frame
 
 PARENT_LOOK_MS = 1000
 
@@ -148,16 +148,17 @@ def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]
 def serve(owner: int, replies: int) -> None:
     """Answer commands until the owner ends. Raises OwnerGone or PipeClosed then."""
     commands = Commands(owner)
-    parent = os.getppid()
+    parent, questions = os.getppid(), FrameReader(owner)
     poller = select.poll()
     poller.register(owner, select.POLLIN)
     while True:
         while not poller.poll(PARENT_LOOK_MS):
             if os.getppid() != parent:
                 raise OwnerGone
-        header, _ = read_frame(owner)
+        header, _ = questions.read()
         reply, arrays = answer(commands, header)
-        write_frame(replies, {**reply, "cpu_seconds": time.process_time()}, arrays)
+        told = {"id": header["id"], **reply, "cpu_seconds": time.process_time()}
+        write_frame(replies, told, arrays)
 
 
 def answer(commands: Commands, header: Mapping[str, Any]) -> Reply:

@@ -35,7 +35,6 @@ class Relay:
         self.delay = Delay()
         self.routes: dict[str, Route] = {}
         self._listeners: dict[str, socket.socket] = {}
-        self.ended = False
         self._poller = Poller()
         self._agenda = Agenda()
         self._owner = os.getppid()
@@ -81,8 +80,8 @@ class Relay:
             route.tally = Tally()
 
     def run(self) -> None:
-        """Serve until ``ended``, or until the owner is gone."""
-        while not self.ended and os.getppid() == self._owner:
+        """Serve until the owner is gone, or whoever obeys it raises."""
+        while os.getppid() == self._owner:
             due = self._agenda.next_due
             events = self._poller.wait(self._patience(due), exactly=due is not None)
             for ready, happened in events:
