@@ -7,7 +7,7 @@ from socket import SHUT_WR
 
 from course_app.network.proxy.agenda import Agenda
 from course_app.network.proxy.end import End
-from course_app.network.proxy.poller import READ, WRITE
+from course_app.system.poller import READ, WRITE
 
 #: One read. Small enough for malloc to use the same memory again instead of mapping pages.
 CHUNK_BYTES = 64 * 1024

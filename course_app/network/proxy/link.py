@@ -8,8 +8,9 @@ from socket import SO_ERROR, SOL_SOCKET, socket
 from course_app.network.proxy.agenda import Agenda
 from course_app.network.proxy.end import End
 from course_app.network.proxy.flow import Flow
-from course_app.network.proxy.poller import READ, WRITE, Poller
+from course_app.network.proxy.poller import Poller
 from course_app.network.proxy.route import Route
+from course_app.system.poller import READ, WRITE
 
 
 class Link:

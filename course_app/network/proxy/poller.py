@@ -1,41 +1,37 @@
-"""Waits for sockets, or for a moment, whichever comes first, to some microseconds."""
+"""Whom to call when a socket is ready; how to wait to some microseconds, the system room knows."""
 
-import select
-import selectors
 from collections.abc import Callable
 from socket import socket
 
-READ = selectors.EVENT_READ
-WRITE = selectors.EVENT_WRITE
+from course_app.system.poller import READ, WRITE, new_poller
 
 #: Called with the events that happened.
 Ready = Callable[[int], None]
 
 
 class Poller:
-    """A selector whose time-outs are not rounded to milliseconds.
-
-    ``epoll_wait`` and the selectors above it count in milliseconds. An epoll (or kqueue)
-    descriptor can itself be waited for, and ``select`` does that in microseconds.
-    """
+    """Watches sockets, each with the function that is to be called."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._poller = new_poller()
+        self._watched: dict[int, tuple[int, Ready]] = {}
 
     def watch(self, file: socket | int, events: int, ready: Ready) -> None:
         """Wait for other events than before; 0 for none at all."""
-        known = file in self._selector.get_map()
-        if events == 0:
-            if known:
-                self._selector.unregister(file)
+        descriptor = file if isinstance(file, int) else file.fileno()
+        known = self._watched.pop(descriptor, None)
+        if events:
+            (self._poller.change if known else self._poller.add)(descriptor, events)
+            self._watched[descriptor] = events, ready
         elif known:
-            self._selector.modify(file, events, ready)
-        else:
-            self._selector.register(file, events, ready)
+            self._poller.remove(descriptor)
 
     def wait(self, seconds: float, *, exactly: bool) -> list[tuple[Ready, int]]:
         """What is ready after at most ``seconds``; exact time-outs cost one more system call."""
-        if exactly and seconds > 0:
-            select.select([self._selector.fileno()], [], [], seconds)
-            seconds = 0
-        return [(key.data, events) for key, events in self._selector.select(seconds)]
+        wait = self._poller.wait_precisely if exactly and seconds > 0 else self._poller.wait
+        return [self._happened(*each) for each in wait(seconds)]
+
+    def _happened(self, descriptor: int, flags: int) -> tuple[Ready, int]:
+        events, ready = self._watched[descriptor]
+        # A connection that broke is ready for all that was waited for: the call will say why.
+        return ready, events if flags & ~(READ | WRITE) else events & flags

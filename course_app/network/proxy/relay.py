@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from course_app.network.proxy.agenda import Agenda
 from course_app.network.proxy.link import Link
-from course_app.network.proxy.poller import READ, Poller
+from course_app.network.proxy.poller import Poller
 from course_app.network.proxy.route import Delay, Reach, Route, Tally
 from course_app.system import open_files
+from course_app.system.poller import READ
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
