@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import EllipsisType, TracebackType
+from types import EllipsisType
 from typing import Any, ParamSpec, TypeVar
 
 import nest_asyncio2
@@ -177,12 +177,7 @@ class Lab:
     def __enter__(self) -> "Lab":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def serve(self, app: ASGIApp, name: str = "app", loop: LoopName = "uvloop") -> ThreadServer:

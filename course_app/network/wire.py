@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 
 from course_app.network.addresses import LOOPBACK, by_way_of, upstream_of
 from course_app.network.counts import WireCounts
@@ -157,12 +156,7 @@ class Wire:
         self._started()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _reach(self, name: str, reach: str) -> None:
