@@ -3,7 +3,6 @@
 from course_app.serving.errors import (
     AppDoesNotAnswer,
     AppFailedToStart,
-    PortTaken,
     ProgramMissing,
     ServerStopped,
     ServingError,
@@ -17,7 +16,6 @@ from course_app.serving.thread import ThreadServer
 __all__ = [
     "AppDoesNotAnswer",
     "AppFailedToStart",
-    "PortTaken",
     "ProcessServer",
     "Program",
     "ProgramMissing",

@@ -11,13 +11,11 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.lifespan.on import LifespanOn
-from uvicorn.logging import AccessFormatter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -25,8 +23,6 @@ from course_app.serving.excerpt import own_lines, summary
 
 #: The generator keeps its connections between windows; uvicorn's 5 s would close them.
 KEEP_ALIVE_SECONDS = 300
-
-_ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 
 
 class HandlerErrors(logging.Handler):
@@ -55,26 +51,19 @@ class HandlerErrors(logging.Handler):
 class EmbeddedConfig(uvicorn.Config):
     """The settings of a server in a thread; leaves the process's logging alone.
 
-    Its loggers belong to it alone: they are not registered, so that no one else's
-    configuration, and no other server's, reaches them.
+    Its logger belongs to it alone: it is not registered, so that no one else's configuration,
+    and no other server's, reaches it.
     """
 
-    def __init__(
-        self, app: Callable[..., Any], *, access_log: bool | Path, grace_seconds: float
-    ) -> None:
+    def __init__(self, app: Callable[..., Any], *, grace_seconds: float) -> None:
         self.handler_errors = HandlerErrors()
         self.error_logger = logging.Logger("uvicorn.error", logging.WARNING)
         self.error_logger.addHandler(self.handler_errors)
-        self.access_logger = logging.Logger("uvicorn.access", logging.INFO)
-        self.access_stream: TextIO | None = None
         self.grace_seconds = grace_seconds
-        if access_log is not False:
-            self._log_accesses(access_log)
         super().__init__(
             app,
             http=EmbeddedProtocol,
             log_config=None,
-            access_log=access_log is not False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
 
@@ -91,21 +80,9 @@ class EmbeddedConfig(uvicorn.Config):
         super().load()
         self.lifespan_class = EmbeddedLifespan
 
-    def close(self) -> None:
-        """Close the file of the access log, if there is one."""
-        if self.access_stream is not None:
-            self.access_stream.close()
-
-    def _log_accesses(self, target: bool | Path) -> None:
-        if isinstance(target, Path):
-            self.access_stream = target.open("a", encoding="utf-8")
-        handler = logging.StreamHandler(self.access_stream or sys.stdout)
-        handler.setFormatter(AccessFormatter(_ACCESS_FORMAT, use_colors=False))
-        self.access_logger.addHandler(handler)
-
 
 class EmbeddedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with its server's own loggers; a request's path is the same."""
+    """uvicorn's HTTP protocol with its server's own logger; a request's path is the same."""
 
     def __init__(
         self,
@@ -116,8 +93,7 @@ class EmbeddedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.logger = config.error_logger
-        self.access_logger = config.access_logger
-        self.access_log = config.access_log
+        self.access_log = False
 
 
 class EmbeddedLifespan(LifespanOn):

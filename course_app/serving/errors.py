@@ -22,10 +22,6 @@ class AppDoesNotAnswer(ServingError):
     """Requests were not answered in time, or the event loop runs nothing any more."""
 
 
-class PortTaken(ServingError):
-    """Another program listens on the port that was asked for."""
-
-
 class ProgramMissing(ServingError):
     """The server program is not installed."""
 

@@ -16,7 +16,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -46,13 +45,10 @@ class ThreadServer:
     call :meth:`stop`.
 
     Args:
-        access_log: ``True`` logs requests to standard output, a path to that file.
-        port: 0 takes any free port.
-        listener: a socket that listens already, instead of a port; it becomes the server's.
+        listener: a socket that listens already; it becomes the server's.
 
     Raises:
         AppFailedToStart: the app is no ASGI app, its lifespan raised, or it took too long.
-        PortTaken: somebody else listens on ``port``.
     """
 
     def __init__(
@@ -61,8 +57,6 @@ class ThreadServer:
         *,
         name: str = "app",
         loop: LoopName = "uvloop",
-        access_log: bool | Path = False,
-        port: int = 0,
         listener: socket.socket | None = None,
         startup_timeout_seconds: float = 10.0,
         shutdown_timeout_seconds: float = 5.0,
@@ -73,10 +67,8 @@ class ThreadServer:
         self.loop: asyncio.AbstractEventLoop = new_loop(loop)
         self._patience_seconds = shutdown_timeout_seconds
         # Four stages of a stop share the time: requests, cancelled ones, lifespan, other tasks.
-        self._config = EmbeddedConfig(
-            app, access_log=access_log, grace_seconds=shutdown_timeout_seconds / 5
-        )
-        self._listener = listener or self._listen(port)
+        self._config = EmbeddedConfig(app, grace_seconds=shutdown_timeout_seconds / 5)
+        self._listener = listener or open_listener()
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{self.port}"
         self._server: EmbeddedServer | None = None
@@ -190,14 +182,6 @@ class ThreadServer:
         state = "stopped" if self._stopping else self.url
         return f"<ThreadServer {self.name}: {state}>"
 
-    def _listen(self, port: int) -> socket.socket:
-        try:
-            return open_listener(port)
-        except BaseException:
-            self.loop.close()
-            self._config.close()
-            raise
-
     def _run(self) -> None:
         try:
             asyncio.set_event_loop(self.loop)
@@ -245,7 +229,6 @@ class ThreadServer:
         with contextlib.suppress(BaseException):
             self.loop.run_until_complete(self._cancel_rest())
         self._listener.close()
-        self._config.close()
         with contextlib.suppress(BaseException):
             self.loop.close()
         asyncio.set_event_loop(None)
