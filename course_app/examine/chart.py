@@ -47,7 +47,6 @@ class Asked:
     response: Response | None = None
     layers: dict[str, Any] = field(default_factory=dict)
     encoding: dict[str, Any] = field(default_factory=dict)
-    layers_failed: str = ""
 
     def visits(self) -> list[Visit]:
         """Those of the window in which it was asked by one client, without the first ones."""

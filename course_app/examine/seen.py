@@ -240,11 +240,6 @@ class Look:
         ]
 
     @property
-    def loop_busy(self) -> float:
-        """The share of one core that the loop's thread used."""
-        return float(self.raw["loop_cpu"]) / max(1e-9, self.seconds)
-
-    @property
     def process_busy(self) -> float:
         """The cores that the whole process used."""
         return float(self.raw["process_cpu"]) / max(1e-9, self.seconds)

@@ -52,17 +52,21 @@ sends requests, whose values are new for each call, by
 * ``exam.count(candidate, traffic)``: statements, sessions, cache hits, bytes, CPU a request;
 * ``exam.encoder_calls(candidate, traffic)``: how often FastAPI's ``jsonable_encoder`` is called;
 * ``exam.overlap(candidate, requests, gap_seconds)``: whole answers and what each client waited;
-* ``exam.most_connections(candidate, traffic)``: the most at once, under 200 requests at a time;
+* ``exam.watched_connections(candidate)``: a list that fills with how many are open meanwhile;
 * ``exam.workers(candidate, count)``: more instances of the app on the same services;
 * ``exam.far_worker(candidate)``: one more, and the wire that delays its PostgreSQL;
-* ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``.
+* ``exam.speed(traffic, concurrency=, metric="p50" or "cpu")``;
+* ``exam.generator``, for any other load, over the connections of ``exam.target(candidate, traffic,
+  concurrency, exam.new_seed())``; whose fault what goes wrong is, ``exam.blaming(candidate)`` and
+  ``exam.refuse_errors(candidate, result)`` know.
 
 Candidates are ``exam.learner``, ``exam.reference`` and ``exam.baseline``. Each can ``restart()``
 and ``stop()``, knows its ``url``, ``cpu_seconds()``, ``memory_bytes()``, ``connections()`` and
 ``connections_left_by_stop()``, and has a database of its own: ``workspace.execute(query)`` works
-on it behind the app's back, ``workspace.locked(table, seconds)`` makes the app wait,
-``workspace.valkey_away()`` takes Valkey away from it (if the exercise says that it can). Draw from
-``exam.random`` what must not be foreseen; ``exam.values`` is what was handed in beside the app.
+on it behind the app's back (``exam.write(query)`` on the learner's and the reference's alike),
+``workspace.locked(table, seconds)`` makes the app wait, ``workspace.valkey_away()`` takes Valkey
+away from it (if the exercise says that it can). Draw from ``exam.random`` what must not be
+foreseen; ``exam.values`` is what was handed in beside the app.
 What several criteria need is made by ``exam.once(make)``: ``make(exam)``, when first asked for.
 Points add up to ten. ``course verify`` proves the exercise.
 """

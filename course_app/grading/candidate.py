@@ -22,6 +22,7 @@ from course_app.grading.workspace import CHECK_NAME, Workspace
 from course_app.measure.probes.encoder import EncoderProbe
 from course_app.serving import AppFailedToStart, ThreadServer
 from course_app.system import usage
+from course_app.system.waiting import wait_until
 
 Number = TypeVar("Number", int, float)
 
@@ -148,12 +149,9 @@ class Candidate(ABC):
         """
         return self._asked(_CONNECTIONS)
 
-    def connections_after(self, seconds: float, most: int = 0) -> int:
-        """Wait until at most ``most`` connections are open, for so long; returns how many are."""
-        deadline = time.monotonic() + seconds
-        while (still := self.connections()) > most and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return still
+    def connections_after(self, seconds: float) -> int:
+        """Wait until no connection is open, for so long; returns how many are."""
+        return 0 if wait_until(lambda: not self.connections(), seconds) else self.connections()
 
     def connections_left_by_stop(self, seconds: float = 2.0) -> int:
         """Stop the app; how many connections were still open then, or cut off instead of closed.

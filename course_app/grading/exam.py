@@ -273,14 +273,6 @@ class Exam(Bench):
             calls = candidate.encoder_calls()
         return calls / max(result.completed, 1)
 
-    def most_connections(
-        self, candidate: Candidate, traffic: Traffic, *, requests: int = 400, concurrency: int = 200
-    ) -> int:
-        """The greatest number of PostgreSQL connections seen while requests are served."""
-        with self.watched_connections(candidate) as seen:
-            self.load(candidate, traffic, requests=requests, concurrency=concurrency)
-        return max(seen, default=0)
-
     @contextlib.contextmanager
     def watched_connections(self, candidate: Candidate) -> Iterator[list[int]]:
         """Fill a list with the number of PostgreSQL connections, again and again."""

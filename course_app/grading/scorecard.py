@@ -8,7 +8,7 @@ from typing import Any
 from course_app.grading.evidence import Kind, Number, Outcome
 from course_app.grading.render import scorecard_html, scorecard_table, scorecard_text
 
-#: Programs (the watcher, the report) find scorecards in notebooks by this type.
+#: Marks scorecards in notebooks, for programs that look for them.
 MIME_TYPE = "application/vnd.course.scorecard+json"
 
 # The first of these that occurs among the criteria is the outcome of the whole check. What

@@ -65,10 +65,6 @@ class Sweep(Result):
         """The parameter's values."""
         return tuple(point.value for point in next(iter(self.series.values())))
 
-    def middles(self, name: str, metric: str | None = None) -> tuple[float, ...]:
-        """The medians of a series, one per value of the parameter."""
-        return tuple(point.middle(metric or self.metric) for point in self.series[name])
-
     def at(self, name: str, value: float) -> Point:
         """The point of a series at one value of the parameter.
 
@@ -163,7 +159,6 @@ def sweep(
     values: Sequence[float],
     metric: str = "throughput",
     windows: int = 3,
-    window_seconds: float = WINDOW_SECONDS,
     rounds: int | None = None,
     count_causes: bool = False,
     progress: Progress = silent,
@@ -193,7 +188,7 @@ def sweep(
             if count_causes and visit == 0:
                 counts[name, value], load = count(generator, subject)
                 wrong += errors_of(name, load)
-            figures, errors = _window(generator, subject, paced(window_seconds), rounds)
+            figures, errors = _window(generator, subject, paced(WINDOW_SECONDS), rounds)
             found[name][value].append(figures)
             wrong += errors
     meter.pause()

@@ -139,7 +139,6 @@ def trace(
     workload: Workload,
     *,
     name: str = "app",
-    warmup_requests: int = WARMUP_REQUESTS,
 ) -> Trace:
     """Serve the app under instrumentation and trace one request after some warm-up.
 
@@ -154,13 +153,13 @@ def trace(
         with ThreadServer(traced_app, name=name) as server:
             target = generator.connect(server.url, workload, concurrency=1)
             try:
-                answers = generator.sample(target, warmup_requests + 1)
+                answers = generator.sample(target, WARMUP_REQUESTS + 1)
             except TimedOut as error:
                 raise silence(server, str(error).rstrip(".")) from None
             finally:
                 generator.disconnect(target)
         recorded = finished_spans()
-    if len(answers) <= warmup_requests:
+    if len(answers) <= WARMUP_REQUESTS:
         raise TraceFailed("The app did not answer: try the request with lab.measure first.")
     spans = spans_of_last_request(recorded)
     request = answers[-1].request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")

@@ -1,4 +1,4 @@
-"""Processes that cannot outlive their owner: every server and helper of a lab runs in one."""
+"""Commands that cannot outlive their owner, with all that they start: a lab's servers are."""
 
 from course_app.processes.owned import OwnedProcess
 from course_app.system.platforms import UnsupportedPlatform, require_posix

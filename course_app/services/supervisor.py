@@ -67,12 +67,10 @@ class Report:
     postgres_port: int = 0
     postgres_password: str = ""
     postgres_version: str = ""
-    postgres_pid: int = 0
     template: int = 0
     valkey_port: int = 0
     valkey_password: str = ""
     valkey_version: str = ""
-    valkey_pid: int = 0
 
 
 class Supervisor:
@@ -133,7 +131,6 @@ class Supervisor:
             "postgres_port": server.port,
             "postgres_password": password,
             "postgres_version": manifest.postgres_version,
-            "postgres_pid": server.process.pid,
             "template": manifest.template,
         }
 
@@ -145,7 +142,6 @@ class Supervisor:
             "valkey_port": server.port,
             "valkey_password": server.password,
             "valkey_version": server.version,
-            "valkey_pid": server.process.pid,
         }
 
     def write_back(self) -> None:
