@@ -41,6 +41,7 @@ from course_app.load import (
     uniform,
     zipf,
 )
+from course_app.load.swarm import run_swarm
 from course_app.measure.answers import Same, reads_only
 from course_app.measure.bystanders import Bystanders, Scene, bystanders
 from course_app.measure.calls import CallComparison, Client, compare_calls
@@ -48,7 +49,7 @@ from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
 from course_app.measure.comparison import Comparison
 from course_app.measure.lag import LoopLag, loop_lag
-from course_app.measure.load_test import LoadTest, load_test
+from course_app.measure.load_test import LoadTest
 from course_app.measure.machine import machine_card
 from course_app.measure.measurement import Measurement, measure
 from course_app.measure.noise import NoiseMeter
@@ -715,15 +716,15 @@ class Lab:
         with ProgressLine(f"Load test of {name}") as progress, ExitStack() as stack:
             if not isinstance(app, ThreadServer | ProcessServer):
                 app = stack.enter_context(ThreadServer(app, name=name))
-            return load_test(
+            reports = run_swarm(
                 locustfile,
                 app.url,
-                name=name,
                 users=users,
                 seconds=paced(seconds),
                 workers=workers,
                 progress=progress,
             )
+        return LoadTest(name, users, reports)
 
     @contextmanager
     def wire_tap(self, **urls: str) -> Iterator[WireTap]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from course_app.load.swarm import EndpointStats, Progress, SwarmReport, run_swarm
+from course_app.load.swarm import EndpointStats, SwarmReport
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, enough_for
 
@@ -20,10 +19,14 @@ class LoadTest(Result):
 
     name: str
     users: int
-    processes: int
     reports: tuple[SwarmReport, ...]
 
     columns = ("endpoint", "requests", "failed", "requests/s", "p50, ms", "p95, ms")
+
+    @property
+    def processes(self) -> int:
+        """How many of Locust's processes there were."""
+        return max(report.processes for report in self.reports)
 
     @property
     def last(self) -> SwarmReport:
@@ -113,36 +116,3 @@ class LoadTest(Result):
         live = self.live
         seconds = live[-1].seconds - live[0].seconds
         return float((value(live[-1]) - value(live[0])) / seconds) if seconds > 0 else 0.0
-
-
-def load_test(
-    locustfile: str,
-    url: str,
-    *,
-    name: str,
-    users: int,
-    seconds: float,
-    workers: int = 0,
-    plugins: Sequence[Path] = (),
-    env: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
-) -> LoadTest:
-    """Run Locust against a server of this machine.
-
-    Args:
-        workers: 0: one process does it all; else so many workers, and a master.
-
-    Raises:
-        LocustFailed: the locustfile does not run; the message says why.
-    """
-    reports = run_swarm(
-        locustfile,
-        url,
-        users=users,
-        seconds=seconds,
-        workers=workers,
-        plugins=plugins,
-        env=env,
-        progress=progress,
-    )
-    return LoadTest(name, users, max(report.processes for report in reports), reports)

@@ -168,7 +168,7 @@ def load_test() -> LoadTest:
         )
         for n in range(1, 10)
     )
-    return LoadTest("the newsroom", 4, 1, reports)
+    return LoadTest("the newsroom", 4, reports)
 
 
 def bystanders(apps: int = 3) -> Bystanders:
