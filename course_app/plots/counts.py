@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
+from course_app.plots import rows
 from course_app.plots.figure import Figure, finish, titled
-from course_app.plots.rows import wrapped
 from course_app.plots.style import INK, linear_ticks, look, number, only_grid, styled
 
 _BAR_HEIGHT = 0.62
@@ -91,10 +91,7 @@ def _mark(axes: Axes, value: float, text: str) -> None:
 
 
 def _finish_axes(axes: Axes, names: list[str], longest: float, x_label: str) -> None:
-    axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_ylim(len(names) - 0.5, -0.6)
+    rows.named(axes, names, above=0.6, below=0.5)
     axes.set_xlim(0, 1.03 * longest)
     linear_ticks(axes.xaxis)
     only_grid(axes, "x")

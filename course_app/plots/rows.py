@@ -22,11 +22,6 @@ def color_of(row: int) -> str:
     return COMPARED if row else BASELINE
 
 
-def wrapped(name: str) -> str:
-    """A variant's name in lines short enough to stand beside its row."""
-    return textwrap.fill(name, _NAME_CHARACTERS)
-
-
 def bar(axes: Axes, row: int, value: float, interval: Interval | None) -> None:
     """A bar from zero: only on a linear axis does its length say how much."""
     axes.barh(row, value, height=BAR_HEIGHT, color=color_of(row), edgecolor="white")
@@ -81,9 +76,9 @@ def value(axes: Axes, row: int, end: float, text: str) -> Annotation:
     )
 
 
-def named(axes: Axes, names: list[str]) -> None:
-    """The rows' names, the first on top."""
-    axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
+def named(axes: Axes, names: list[str], above: float = 0.65, below: float = 0.75) -> None:
+    """The rows' names, the first on top, with so many rows' heights of room at both ends."""
+    axes.set_yticks(range(len(names)), [textwrap.fill(name, _NAME_CHARACTERS) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(len(names) - 1 + 0.75, -0.65)
+    axes.set_ylim(len(names) - 1 + below, -above)

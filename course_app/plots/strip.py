@@ -9,8 +9,8 @@ from course_app.load import LoadResult
 from course_app.measure.comparison import Comparison
 from course_app.measure.measurement import Measurement
 from course_app.measure.statistics import Floats, enough_for, significant
+from course_app.plots import rows
 from course_app.plots.figure import Figure, finish, titled
-from course_app.plots.rows import wrapped
 from course_app.plots.style import INK, linear_ticks, listed, log_ticks, look, only_grid, styled
 
 _MOST_DOTS = 2000
@@ -106,9 +106,6 @@ def _strip(axes: Axes, row: int, values: Floats) -> None:
 
 
 def _finish_axes(axes: Axes, names: list[str], x_label: str) -> None:
-    axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+    rows.named(axes, names, above=0.6, below=0.5)
     only_grid(axes, "x")
     axes.set_xlabel(x_label)
