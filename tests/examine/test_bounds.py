@@ -10,8 +10,8 @@ import pytest
 
 from course_app.examine.causes.connections import _taken as connecting
 from course_app.examine.causes.connections import _taken_at_most as connecting_at_most
-from course_app.examine.chart import Asked, Chart, freed, relieved
-from course_app.examine.findings import Bound
+from course_app.examine.chart import Asked, Chart, finding, freed, relieved
+from course_app.examine.findings import Bound, Cause, Evidence
 from course_app.examine.seen import Call, Connect, Look, Span, Visit, covered, cpu_of, seconds_of
 from course_app.load import LoadResult, Request
 
@@ -189,3 +189,17 @@ def test_a_first_statement_is_dearer_and_a_new_client_computes_before(
 def test_what_goes_on_at_the_same_time_counts_once() -> None:
     assert covered([(0, 2), (1, 3), (5, 6)]) == pytest.approx(4)
     assert covered([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("bound", "confirmed"),
+    [
+        (Bound(estimate=1.43, low=1.05, high=2.2), False),
+        (Bound(estimate=1.43, low=1.2, high=2.2), True),
+        (Bound(estimate=1.0, low=1.0, high=1.0), True),  # it costs no time, and is none the less
+    ],
+)
+def test_what_may_gain_next_to_nothing_is_only_suspected(bound: Bound, confirmed: bool) -> None:
+    looks = [Evidence(look=look, says="...") for look in ("one", "another")]
+    found = finding(Cause.POOL_WAIT, "GET /a", None, looks, bound)
+    assert found.confirmed is confirmed
