@@ -23,5 +23,5 @@ def claim_text(claim: str) -> str:
         CourseError: there is no claim of that id.
     """
     if claim not in claims():
-        raise CourseError(f"There is no claim {claim!r} in {CLAIMS_FILE.name}. Add it there first.")
+        raise CourseError(f"There is no claim {claim!r}. Take one of those in {CLAIMS_FILE.name}.")
     return claims()[claim]["says"]

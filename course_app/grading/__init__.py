@@ -41,6 +41,9 @@ An exercise is a module of :mod:`course_app.exercises` that declares ``exercise`
         right_answers=(RightAnswer("psycopg", create_psycopg_pool),),
     )
 
+``get`` and ``mix`` come from :mod:`course_app.load`; failures that any exercise can meet stand in
+:mod:`course_app.grading.failures`.
+
 Factories are plain functions of a module; they ask for ``postgres_dsn`` and ``valkey_url`` by name.
 A criterion returns :class:`Evidence` or raises a :class:`Failure`. Whatever else it raises is the
 answer's fault if our own answer gets through the same criterion, else *could not check*. It

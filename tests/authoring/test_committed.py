@@ -30,7 +30,7 @@ def test_no_answer_line_stands_in_the_committed_exercise(lesson: Lesson) -> None
     notebook = nbformat.read(COURSE.notebook(EXERCISES, lesson), as_version=4)
     # Outputs and metadata could tell, too.
     everything = "\n".join([str(dict(cell)) + cell.source for cell in notebook.cells])
-    assert sides.answers
+    assert sides.answers, "the answer has no line that the exercise has not"
     assert leaks(sides, everything) == []
 
 

@@ -18,13 +18,14 @@ def change(path: Path, old: str, new: str) -> None:
 
 def test_the_course_has_seventeen_lessons_numbered_in_order() -> None:
     numbers = [lesson.number for lesson in find_course(Path(__file__)).lessons]
-    assert numbers == [f"{number:02d}" for number in range(17)]
+    assert numbers == [f"{number:02d}" for number in range(17)], "one more? Count it here, too"
 
 
 def test_every_claim_tip_and_pitfall_of_the_guide_has_a_lesson_that_tests_it() -> None:
     expected = {*(str(n) for n in range(1, 33)), *(f"T{n}" for n in range(1, 10))}
     expected |= {f"P{n}" for n in range(1, 6)}
-    assert {claim.id for claim in read_claims(find_course(Path(__file__)))} == expected
+    ids = {claim.id for claim in read_claims(find_course(Path(__file__)))}
+    assert ids == expected, "claims are the guide's, all of them: a lesson adds none"
 
 
 def test_lessons_and_report_read_the_same_claims() -> None:

@@ -79,7 +79,7 @@ def notebook(tree: str, exercise: Exercise) -> Path:
 @each_exercise
 def test_an_exercise_is_complete(exercise: Exercise) -> None:
     assert defects(exercise) == []
-    assert len(exercise.wrong_answers) >= FEWEST_WRONG_ANSWERS
+    assert len(exercise.wrong_answers) >= FEWEST_WRONG_ANSWERS, "too few known wrong answers"
 
 
 @each_exercise
@@ -87,9 +87,9 @@ def test_an_exercise_stands_in_the_table_of_contents_under_its_modules_name(
     exercise: Exercise,
 ) -> None:
     (lesson,) = (lesson for lesson in COURSE.lessons if lesson.slug == exercise.slug)
-    assert lesson.points == exercise.points
+    assert lesson.points == exercise.points, "course.toml says other points than the rubric"
     module = exercise.slug.partition("_")[2]
-    assert {module, f"{module}_"} & set(MODULES)
+    assert {module, f"{module}_"} & set(MODULES), "a module is named after its slug"
     assert load_exercise(module) is load_exercise(exercise.slug[:2]) is exercise
 
 

@@ -53,4 +53,4 @@ def test_every_lesson_links_terms_that_the_glossary_has() -> None:
         if path.is_file():
             cells = read_notebook(path).cells
             text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-            assert any(term.pattern.search(text) for term in terms), lesson.slug
+            assert any(term.pattern.search(text) for term in terms), f"no term in {lesson.slug}"
