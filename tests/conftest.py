@@ -16,7 +16,6 @@ TESTS = Path(__file__).parent
 MEASURING_PLACES = {
     "classroom/test_class_of_sixty.py",
     "examine/test_big_app.py",
-    "examine/test_apps_that_go_wrong.py",
     "examine/test_patients.py",
     "exercises/test_newsroom.py",
     "exercises/test_rate_limiting.py",

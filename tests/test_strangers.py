@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
+from representatives import others_slow
 
 from course_app.lab import Lab, get
 from course_app.measure.trace import Trace
@@ -157,7 +158,7 @@ WAYS = (measure, compare, compare_requests, trace, timeline, sweep, profile)
 Way = Callable[[Lab, FastAPI], Any]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", others_slow(2, WAYS))
 def test_a_handler_that_blocks_is_named_with_its_line(lab: Lab, way: Way) -> None:
     began = time.monotonic()
     with pytest.raises(AppDoesNotAnswer) as caught:
@@ -170,7 +171,7 @@ def test_a_handler_that_blocks_is_named_with_its_line(lab: Lab, way: Way) -> Non
     assert time.monotonic() - began < BLOCKED_SECONDS
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", others_slow(2, WAYS))
 def test_a_handler_that_waits_for_ever_is_named_after_one_time_out(lab: Lab, way: Way) -> None:
     with pytest.raises(AppDoesNotAnswer, match=r"It waits here:\n.*in waits\n"):
         way(lab, app_of(waits))
@@ -287,7 +288,7 @@ async def bye():
 
 
 @pytest.mark.filterwarnings("ignore:The app .* blocks its event loop")
-@pytest.mark.parametrize("handler", [waits, blocks])
+@pytest.mark.parametrize("handler", others_slow(1, [waits, blocks]))
 def test_an_interrupt_ends_all_of_it_in_one_line(
     lab: Lab, handler: Handler, capsys: pytest.CaptureFixture[str]
 ) -> None:

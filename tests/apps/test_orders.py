@@ -11,7 +11,12 @@ ORDERS = 7  # more than the app has threads
 
 
 @pytest.mark.parametrize(
-    ("door", "confirmed"), [("orders", ORDERS), ("threads", ORDERS), ("loose", 0)]
+    ("door", "confirmed"),
+    [
+        ("orders", ORDERS),
+        pytest.param("threads", ORDERS, marks=pytest.mark.slow),
+        pytest.param("loose", 0, marks=pytest.mark.slow),
+    ],
 )
 def test_a_sigterm_waits_for_the_tasks_of_responses_and_for_no_others(
     door: str, confirmed: int, services: Services

@@ -117,9 +117,8 @@ def test_a_cell_that_ends_its_kernel_is_reported(tmp_path: Path) -> None:
     assert "last words" in caught.value.details
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_stops_at_once_and_leaves_no_kernel(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_damaged_earlier_report_does_no_harm(course: Course, text: str) -> Non
     assert set(expected_seconds(course, course.lessons).values()) == {50.0}
 
 
+@pytest.mark.slow
 def test_what_goes_further_can_be_left_out(course: Course) -> None:
     text = "# %%\n1 + 1\n\n# %% [markdown]\n# ## Going further (optional)\n\n# %%\n1 / 0\n"
     (course.root / "content/lessons/00_start_here.py").write_text(text)
@@ -227,6 +228,7 @@ def test_going_further_begins_a_cell_and_comes_last() -> None:
         assert not any("lab.verdict" in cell.source for cell in cells[len(core) :]), source.name
 
 
+@pytest.mark.slow
 def test_a_failing_lesson_does_not_stop_the_next(course: Course) -> None:
     lessons: Path = course.root / "content/lessons"
     (lessons / "01_pool.py").write_text(lessons.joinpath("00_start_here.py").read_text())

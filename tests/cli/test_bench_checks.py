@@ -87,6 +87,7 @@ def test_just_checks_hold(exercises: Callable[[str], None]) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fails", "unjust"), [("fast", "solution"), ("nobody", "right but slow")])
 def test_an_unjust_outcome_fails_the_bench_and_says_why(
     exercises: Callable[[str], None], fails: str, unjust: str

@@ -128,6 +128,7 @@ def test_a_run_prints_json_for_programs_and_nothing_else(command: Command) -> No
     assert Path(data["report"]).is_file()
 
 
+@pytest.mark.slow
 def test_the_data_set_is_made_before_somebody_waits_for_it(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_blank_exercise_is_not_attempted_and_no_success(command: Command) -> N
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_right_answer_passes_by_number_by_slug_and_by_file(
     command: Command, notebook: Path, folder: Path
 ) -> None:
@@ -369,6 +370,7 @@ def checks_of(said: str) -> list[str]:
     return re.split(r"98_squares\.ipynb, \d\d:\d\d:\d\d", said)[1:]
 
 
+@pytest.mark.slow
 def test_watch_checks_at_once_and_after_each_save_of_other_code(
     command: Command, notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,6 +425,7 @@ def test_a_file_that_is_saved_or_replaced_during_a_check_is_checked_afterwards(
     assert blank != solved == (folder / "solutions/98_squares.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_check_ends_all_of_it(
     exercise: Path, notebook: Path, folder: Path, tmp_path: Path
 ) -> None:

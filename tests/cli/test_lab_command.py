@@ -54,6 +54,7 @@ def test_the_lab_opens_at_the_first_lesson_and_asks_nothing(address: str, folder
     assert NotebookNotary().check_signature(notebook)
 
 
+@pytest.mark.slow
 def test_the_file_browser_lists_what_learners_use(address: str, folder: Path) -> None:
     for name in ("exercises", "tests", "content", "build", "a_course.egg-info"):
         (folder / name).mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -131,12 +131,21 @@ def test_what_cannot_be_asked_is_one_sentence(
     assert "Traceback" not in str(raised.value).partition("printed last")[0]
 
 
+@pytest.fixture
+def alone() -> None:
+    """An examination to its end measures: it has the cores for itself."""
+
+
+def measured(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.slow(pytest.mark.usefixtures("alone")(test))
+
+
 def examined(folder: Path, text: str, path: str) -> Report:
     wishes = Wishes(gets=(path,))
     return run(parse_target(write(folder, text)), {}, wishes=wishes, seconds=25)[0]
 
 
-@pytest.mark.slow
+@measured
 @pytest.mark.parametrize("text", [EXITS_IN_A_HANDLER, BLOCKS_FOR_EVER, FAILS_ALWAYS])
 def test_what_is_asked_and_never_answers_is_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(CannotExamine, match=r"\.$|printed last"):
@@ -160,7 +169,7 @@ async def a():
 OBSERVED = "asyncio.get_running_loop().get_task_factory() is not None"
 
 
-@pytest.mark.slow
+@measured
 @pytest.mark.parametrize("way", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)"])
 def test_an_app_that_ends_in_the_middle_is_a_finding(tmp_path: Path, way: str) -> None:
     report = examined(tmp_path, ENDS % ("True", way), "/a")
@@ -168,14 +177,14 @@ def test_an_app_that_ends_in_the_middle_is_a_finding(tmp_path: Path, way: str) -
     assert Cause.FAILS_UNDER_LOAD in {finding.cause for finding in report.confirmed}
 
 
-@pytest.mark.slow
+@measured
 def test_what_ends_only_while_it_is_observed_is_not_confirmed(tmp_path: Path) -> None:
     report = examined(tmp_path, ENDS % (OBSERVED, "os._exit(3)"), "/a")
     found = {finding.cause: finding.confirmed for finding in report.findings}
     assert found[Cause.FAILS_UNDER_LOAD] is False
 
 
-@pytest.mark.slow
+@measured
 def test_what_crashes_only_while_it_is_observed_is_our_fault(tmp_path: Path) -> None:
     way = "os.kill(os.getpid(), signal.SIGSEGV)"
     report = examined(tmp_path, ENDS % (OBSERVED, way), "/a")
@@ -184,7 +193,7 @@ def test_what_crashes_only_while_it_is_observed_is_our_fault(tmp_path: Path) -> 
     assert any("not the app's" in each for each in report.not_looked_at)
 
 
-@pytest.mark.slow
+@measured
 def test_an_app_that_prints_a_lot_is_examined_all_the_same(tmp_path: Path) -> None:
     text = """
     app = FastAPI()

@@ -9,6 +9,7 @@ import textwrap
 from itertools import groupby
 
 import pytest
+from representatives import others_slow
 
 from course_app.services import Services
 
@@ -119,7 +120,7 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("library", REQUESTS)
+@pytest.mark.parametrize("library", others_slow(5, REQUESTS))
 def test_a_connection_is_seen_with_what_belongs_to_it(library: str, services: Services) -> None:
     body, seen = REQUESTS[library]
     program = PROGRAM.format(body=textwrap.indent(body, "    "))

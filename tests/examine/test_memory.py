@@ -63,11 +63,13 @@ def keeper_of(module: ModuleType, call: Callable[[str], object]) -> str:
     return next(str(code) for file, _, code, _ in found if file == module.__file__)
 
 
+@pytest.mark.slow
 def test_a_cache_without_limit_keeps_what_its_function_was_given(finder: ModuleType) -> None:
     """The line that makes it is in another function: that one only does its work."""
     assert keeper_of(finder, finder.unlimited) == "return made(text)"
 
 
+@pytest.mark.slow
 def test_a_cache_with_a_limit_keeps_nothing_for_good(finder: ModuleType) -> None:
     assert "for number in range(500)" in keeper_of(finder, finder.limited)
 

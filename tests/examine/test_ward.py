@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from representatives import others_slow
 
 from course_app.system.waiting import wait_until
 
@@ -34,7 +35,7 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", others_slow(1, [signal.SIGKILL, signal.SIGTERM]))
 def test_nothing_stays_of_an_app_whose_examiner_was_killed(
     number: int, tmp_path: Path, temporary: Path
 ) -> None:

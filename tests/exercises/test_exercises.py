@@ -110,7 +110,7 @@ def test_what_a_learner_gets_is_blank(exercise: Exercise) -> None:
     assert looks_blank(notebook("exercises", exercise))
 
 
-@pytest.mark.parametrize("exercise", EXERCISES[::6], ids=MODULES[::6])
+@pytest.mark.parametrize("exercise", EXERCISES[1:2], ids=MODULES[1:2])
 def test_the_solution_is_right(exercise: Exercise, door: Checker) -> None:
     # Of a few exercises here; the slow test below proves all of them, and all of each.
     contract = [criterion for criterion in exercise.rubric if criterion.kind is Kind.CONTRACT]

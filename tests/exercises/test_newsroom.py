@@ -9,7 +9,7 @@ from course_app.apps.newsroom import SOUND, create_newsroom, replaced
 from course_app.apps.suspects import PLANTS, Plant, plant_of, planted, sow, sown
 from course_app.lab import Lab, get, uniform
 
-each_plant = pytest.mark.parametrize("plant", others_slow(2, PLANTS), ids=lambda plant: plant.stage)
+each_plant = pytest.mark.parametrize("plant", others_slow(1, PLANTS), ids=lambda plant: plant.stage)
 
 
 @pytest.fixture(scope="module")

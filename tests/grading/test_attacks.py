@@ -102,6 +102,7 @@ HARD_TO_READ = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", others_slow(1, HARD_TO_READ.values()), ids=HARD_TO_READ)
 def test_a_file_that_is_hard_to_read_harms_nobody(
     processes: Checker, submission: Path, code: str
@@ -121,6 +122,7 @@ def test_a_pipe_is_not_waited_for(processes: Checker, tmp_path: Path) -> None:
     assert card.points == 0
 
 
+@pytest.mark.slow
 def test_who_names_the_courses_answers_is_remarked_and_keeps_the_points(
     processes: Checker, submission: Path
 ) -> None:
@@ -161,6 +163,7 @@ async def square(number: int):
 """
 
 
+@pytest.mark.slow
 def test_invented_answers_are_found_where_they_are_counted(
     processes: Checker, submission: Path
 ) -> None:
@@ -210,6 +213,7 @@ def cpu_of_ten_requests(checker: Checker, path: Path, code: str) -> float:
 WORK = "import hashlib; [hashlib.sha256(bytes(2**20)).digest() for _ in range(60)]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "child",
     [

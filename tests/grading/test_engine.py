@@ -133,8 +133,8 @@ def test_a_part_of_the_points_can_be_kept(door: Checker) -> None:
     assert (card.results[1].failure, card.results[1].earned) == ("NoRefusal", 1.0)
 
 
-def test_a_handler_that_is_not_written_is_not_attempted(each_door: Checker) -> None:
-    card = each_door.check(squares.exercise, squares.create_unwritten)
+def test_a_handler_that_is_not_written_is_not_attempted(door: Checker) -> None:
+    card = door.check(squares.exercise, squares.create_unwritten)
     assert card.outcome is Outcome.NOT_ATTEMPTED
 
 

@@ -62,19 +62,23 @@ def first_failure(card: Scorecard) -> str | None:
             "import os; os.kill(os.getpid(), 9)\n" + RIGHT, "Ended", marks=pytest.mark.slow
         ),
         pytest.param("import sys; sys.exit(0)" + RIGHT, "DoesNotRun", marks=pytest.mark.slow),
-        ("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun"),
+        pytest.param("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun", marks=pytest.mark.slow),
         pytest.param("def create_app(:\n", "DoesNotRun", marks=pytest.mark.slow),
         # Whoever is faster: the limit that makes fork() fail, or the watcher that counts.
         ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses DoesNotRun"),
-        ("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput"),
+        pytest.param("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput", marks=pytest.mark.slow),
         ("kept = []\nwhile True: kept.append(b'x' * 10_000_000)\n" + RIGHT, "TooMuchMemory"),
         pytest.param("app = 3", "WrongKindOfAnswer", marks=pytest.mark.slow),
-        ("def create_app(): return dict()", "WrongKindOfAnswer"),
-        ("def create_app():\n    return undefined", "DoesNotStart"),
+        pytest.param(
+            "def create_app(): return dict()", "WrongKindOfAnswer", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "def create_app():\n    return undefined", "DoesNotStart", marks=pytest.mark.slow
+        ),
         pytest.param(
             RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart", marks=pytest.mark.slow
         ),
-        (in_handler("while True: pass"), "StoppedAnswering"),
+        pytest.param(in_handler("while True: pass"), "StoppedAnswering", marks=pytest.mark.slow),
         pytest.param(in_handler("time.sleep(1000)"), "StoppedAnswering", marks=pytest.mark.slow),
         # The connection is gone before the process is: either may be seen first.
         (in_handler("os._exit(0)"), "Ended StoppedAnswering"),
@@ -110,6 +114,7 @@ def test_memory_shared_out_to_many_processes_is_added_up(
     assert first_failure(card) == "TooMuchMemory", card
 
 
+@pytest.mark.slow
 def test_a_thousand_connections_do_no_harm_but_to_the_app(
     processes: Checker, submission: Path
 ) -> None:
@@ -135,6 +140,7 @@ def test_nothing_outside_can_be_signalled(processes: Checker, submission: Path) 
     assert card.results[0].outcome is Outcome.PASSED
 
 
+@pytest.mark.slow
 def test_replacing_the_checker_earns_nothing(processes: Checker, submission: Path) -> None:
     code = f"""{RIGHT.replace("number * number", "0")}
 import builtins, json
@@ -151,6 +157,7 @@ json.dumps = lambda *_, **__: '{{"state": "passed", "points": 10}}'
     assert card.points == 0
 
 
+@pytest.mark.slow
 def test_results_cannot_be_written_from_inside(
     processes: Checker, submission: Path, tmp_path: Path
 ) -> None:
@@ -181,6 +188,7 @@ def test_requests_of_all_kinds_look_alike(processes: Checker, submission: Path) 
     assert card.passed, card
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_pace")
 def test_answers_are_looked_at_under_load_too(processes: Checker, submission: Path) -> None:
     code = """

@@ -194,6 +194,7 @@ def toy_fails_here() -> object:
     raise OSError("no such device")
 
 
+@pytest.mark.slow
 def test_unknown_cpu_is_no_measurement(processes: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "cpu_seconds", lambda _pid: None)
     seen = []

@@ -41,12 +41,14 @@ def untitled(exam: Exam) -> Evidence:
     return exam.same_answers("/")
 
 
+@pytest.mark.slow
 def test_a_sound_exercise_is_proved(processes: Checker) -> None:
     proofs = list(verify(processes, QUICK))
     assert [proof.problem for proof in proofs] == [""] * 4
     assert [proof.what.split()[0] for proof in proofs] == ["blank", "solution", "wrong", "wrong"]
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_must_fail_its_own_way(processes: Checker) -> None:
     mixed_up = (
         WrongAnswer("no square", squares.create_wrong, TooLittleGain),

@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
+from representatives import others_slow
 
 from course_app.load import Generator, get, uniform
 from course_app.load.engine.stream import PREPARED_REQUESTS
@@ -17,7 +18,7 @@ async def square(number: int) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "length",
-    [{"requests": 200}, {"seconds": 0.2}, {"requests": PREPARED_REQUESTS + 1000}],
+    others_slow(2, [{"requests": 200}, {"seconds": 0.2}, {"requests": PREPARED_REQUESTS + 1000}]),
 )
 def test_some_answers_are_kept_and_their_requests_can_be_sent_again(
     length: dict[str, float],

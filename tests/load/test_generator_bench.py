@@ -19,6 +19,7 @@ def test_the_generator_keeps_up_with_wrk() -> None:
     assert found.cpu.below(bench.MOST_CPU_RATIO) is not False
 
 
+@pytest.mark.slow
 def test_where_wrk_is_missing_the_bench_says_so_and_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
+from representatives import others_slow
 
 from course_app.load.limits import NotLoopback, OutOfBounds
 from course_app.load.swarm import LocustFailed, SwarmReport, run_swarm
@@ -70,6 +71,7 @@ def test_figures_agree_with_what_the_server_saw(served: tuple[str, Counter[str]]
     assert any("4 users" in text for text in told)
 
 
+@pytest.mark.slow
 def test_a_master_adds_up_what_its_workers_did(served: tuple[str, Counter[str]]) -> None:
     url, seen = served
     reports = swarm(url, workers=2)
@@ -77,7 +79,7 @@ def test_a_master_adds_up_what_its_workers_did(served: tuple[str, Counter[str]])
     assert reports[-1].requests == pytest.approx(seen.total(), abs=4)
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", others_slow(1, [0, 2]))
 def test_nothing_of_it_stays(served: tuple[str, Counter[str]], workers: int) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     swarm(served[0], workers=workers)
@@ -128,6 +130,7 @@ def test_one_that_ends_without_a_word_is_told_with_what_to_do(
         run_swarm("import os\nos._exit(0)", served[0], users=1, seconds=1)
 
 
+@pytest.mark.slow
 def test_it_ends_when_its_users_have_gone(served: tuple[str, Counter[str]]) -> None:
     text = READER.replace(
         'self.client.get("/good")',

@@ -13,6 +13,7 @@ import plot_examples as examples
 import pytest
 from matplotlib.axes import Axes
 from PIL import Image
+from representatives import others_slow
 
 from course_app import plots
 from course_app.authoring.findings import picture as picture_of
@@ -171,7 +172,7 @@ def test_scatters_are_png_only(kind: str) -> None:
     assert len(figure.png) < 150_000
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", others_slow(8, ALL))
 def test_a_figure_is_the_same_bytes_each_time(kind: str) -> None:
     first = drawn(kind)
     assert ALL[kind]() == first

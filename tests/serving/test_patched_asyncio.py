@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from representatives import others_slow
 
 #: In a process of its own: the patch holds for a whole process, for ever.
 SCRIPT = """
@@ -45,11 +46,13 @@ def kinds(imports: str, loop: str) -> list[str]:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("imports", ["import course_app.lab, nest_asyncio2", IN_TIME])
+@pytest.mark.parametrize(
+    "imports", others_slow(1, ["import course_app.lab, nest_asyncio2", IN_TIME])
+)
 def test_tasks_on_a_server_s_loop_are_those_written_in_c(imports: str, loop: str) -> None:
     assert kinds(imports, loop) == ["_asyncio", "_asyncio", "_asyncio", "nested"]
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", others_slow(1, ["uvloop", "asyncio"]))
 def test_tasks_are_written_in_c_even_where_the_patch_came_first(loop: str) -> None:
     assert kinds(TOO_LATE, loop)[:2] == ["_asyncio", "_asyncio"]
