@@ -551,7 +551,7 @@ print("An object with the right attribute is", "taken." if taken else "refused."
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 tasks = {variant.name: variant.counts["asyncio tasks"] for variant in stopwatch.variants}
 lab.verdict(
     1,
@@ -574,7 +574,7 @@ lab.verdict(
     number=f"{dear} CPU",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     31,
     "holds when",
@@ -587,7 +587,7 @@ lab.verdict(
     number=f"{framework} bare ASGI's CPU",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 names = {warning.category.__name__ for warning in caught}
 lab.verdict(
     30,
@@ -600,7 +600,7 @@ lab.verdict(
     number="warnings; orm_mode is ignored",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T9",
     "holds",

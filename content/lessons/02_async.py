@@ -414,7 +414,7 @@ computing
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 def_stall, blocking_stall = lag.stall("def, blocking call"), lag.stall("async def, blocking call")
 lab.verdict(
     2,
@@ -431,7 +431,7 @@ lab.verdict(
     evidence=comparison.speedup("def, blocking call"),
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     3,
     "holds when",
@@ -450,7 +450,7 @@ lab.verdict(
     number=f"40 to 200 clients: {awaited}",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     4,
     "holds when",
@@ -469,7 +469,7 @@ lab.verdict(
     number=f"nothing to wait for: {small.speedup()}",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T1",
     "holds",
@@ -488,7 +488,7 @@ lab.verdict(
     evidence=comparison.speedup("async def, await"),
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "P1",
     "holds",

@@ -587,7 +587,7 @@ for variant in http.variants:
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     5,
     "holds when",
@@ -604,7 +604,7 @@ lab.verdict(
     number=f"asyncpg's time: one row, ORM {orm}; 1000 rows, psycopg2 {psycopg2_many}",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     8,
     "holds when",
@@ -709,7 +709,7 @@ async def greet_valkey():
 greeting = asyncio.run(greet_valkey())
 print(greeting)
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     7,
     "outdated",
@@ -808,7 +808,7 @@ async def by_motor():
 documents = lab.compare_calls({"Motor": by_motor, "PyMongo, async": by_pymongo}, "one document")
 documents
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     6,
     "outdated",

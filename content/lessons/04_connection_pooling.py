@@ -538,7 +538,7 @@ print(asyncio.run(connect_until_refused(**LOGINS[min(LOGINS)])))
 #
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 sessions = {side.name: side.counts["PostgreSQL sessions"] for side in comparison.variants}
 lab.verdict(
     9,
@@ -558,7 +558,7 @@ lab.verdict(
     evidence=comparison,
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     10,
     "holds",
@@ -570,7 +570,7 @@ lab.verdict(
     evidence=comparison,
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     11,
     "holds when",
@@ -583,7 +583,7 @@ lab.verdict(
     number=f"16 connections against one: {waiting} if the query waits, {cheap} if not",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T6",
     "holds",

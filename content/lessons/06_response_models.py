@@ -421,7 +421,7 @@ for name, options in {"no type": {}, "model": {"response_model": Joined}}.items(
 #
 # ## The verdict
 
-# %%
+# %% jupyter={"source_hidden": true}
 bytes_sent = {
     "whole rows": whole.counts[BYTES],
     "model": comparison["response model"].counts[BYTES],

@@ -548,7 +548,7 @@ print(f"Of the trimmed list, gzip 1 pays below {trimmed_pays:significant} Mbit/s
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 from course_app.measure.statistics import significant
 
 between = (pays_below["zstd 4"].low * pays_below["gzip 9"].high) ** 0.5
@@ -579,7 +579,7 @@ lab.verdict(
     f"{pays_below['zstd 4']:significant} with zstd 4",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T5",
     "holds when",

@@ -730,7 +730,7 @@ print(f"{USERS} users came once: {more_open} more connections are open")
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     17,
     "holds when",
@@ -749,7 +749,7 @@ lab.verdict(
     number=f"{costly.speedup()} for a costly report, {cheap.speedup()} for a lookup",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "P4",
     "holds",

@@ -630,7 +630,7 @@ for name in ("dictionary", "Valkey"):
         statements[name] += round(20 * replayed.counts["SQL statements"])
 print({name: f"{count} SQL statements" for name, count in statements.items()})
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     18,
     "holds when",
@@ -652,7 +652,7 @@ lab.verdict(
     evidence=costly.speedup("Valkey, bytes"),
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T3",
     "holds when",

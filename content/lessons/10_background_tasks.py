@@ -529,7 +529,7 @@ heavy
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 answered, slowest_ping = around.answered, around.slowest
 lab.verdict(
     19,
@@ -555,7 +555,7 @@ lab.verdict(
     f"{answered('async def that awaits'):.1f} ms; a ping up to {slowest:.0f} ms",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T4",
     "holds when",

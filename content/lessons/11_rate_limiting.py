@@ -549,7 +549,7 @@ plot_counts(
 #
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     20,
     "wrong",
@@ -566,7 +566,7 @@ lab.verdict(
     number=f"429: {raised['status 429']} of 40 refusals",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     21,
     "holds when",
@@ -581,7 +581,7 @@ lab.verdict(
     number=f"{passed[MEMORY, 4]} pass with 4 workers, limit 60",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T8",
     "holds when",

@@ -522,7 +522,7 @@ print(f"of {len(started)} processes {left} are left, and {still} connections")
 # answer is "cannot tell".
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def if_calm(held: bool | None, result) -> bool | None:
     return held if held or result.noise.badge == "calm" else None
 
@@ -549,7 +549,7 @@ lab.verdict(
     number=f"{costs['gunicorn']} of uvicorn's CPU per request",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 gains = if_calm(computing.faster(at_least=1.15), computing) if cores > 1 else None
 more_than_cores = {}
 if cores < 9:  # with nine cores or more, nine workers are not too many
@@ -564,7 +564,7 @@ lab.verdict(
     evidence=computing,
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 no_more = {}
 if beyond:
     fewer = beyond.speedup().below(1.3)
@@ -584,7 +584,7 @@ lab.verdict(
     number=f"{each_core} instead of one: 32 clients {gain[32]}, 1000 clients {gain[1000]}",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     25,
     "holds when",
@@ -597,7 +597,7 @@ lab.verdict(
     number=f"{costs['hypercorn']} of uvicorn's CPU per request",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "T7",
     "holds",
@@ -610,7 +610,7 @@ lab.verdict(
     evidence=computing,
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     "P5",
     "holds when",

@@ -460,7 +460,7 @@ print(guess_bytes.against(hundred))
 # %% [markdown]
 # ## The verdicts
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     26,
     "wrong",
@@ -475,7 +475,7 @@ lab.verdict(
     number=f"{final} with {audits[FINAL].stale} stale lists; the guide: {of_lists}",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     27,
     "wrong",
@@ -489,7 +489,7 @@ lab.verdict(
     number=f"{len(stale_pages)} of {len(PAGES)} pages stale after one write",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 lab.verdict(
     29,
     "holds when",

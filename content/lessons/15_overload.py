@@ -614,7 +614,7 @@ print(f"one worker at its planned {planned:.0f}/s:", dict(checked.fates))
 #
 # ## The verdict
 
-# %%
+# %% jupyter={"source_hidden": true}
 really = kept["nothing"].below(0.7)  # else the machine has become faster, and this is no overload
 MANY, FEW = "rate limiter, many clients", "rate limiter, three clients"
 refused = {name: float((overloaded[name].visits.status == 503).mean()) for name in (MANY, FEW)}
