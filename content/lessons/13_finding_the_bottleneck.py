@@ -206,6 +206,8 @@ with lab.serve(worker) as server:
     ]
 
 # %%
+import math
+
 import numpy as np
 
 from course_app.measure.statistics import speedup_interval
@@ -214,8 +216,10 @@ from course_app.plots import plot_lines
 
 def counted(test, ms: float) -> list[float]:
     """Requests/s in each turn; each user's last one is answered when the time is over."""
-    done = [test.endpoints[f"{ms} {turn}"].requests - test.users for turn in range(1, TURNS)]
-    return [number / STEP_SECONDS for number in done]
+    sent = [test.endpoints.get(f"{ms} {turn}") for turn in range(1, TURNS)]
+    done = [each.requests - test.users if each else 0 for each in sent]
+    # On a very busy machine a turn can be over before anybody was answered: it tells nothing.
+    return [number / STEP_SECONDS if number > 0 else math.nan for number in done]
 
 
 def point(ms: float, rates: list[float]) -> tuple[float, float, float, float]:
