@@ -249,7 +249,7 @@ add_hard_cases(pure)
 guess_header = lab.predict(..., "ms in the header that says the most")
 
 # %% [markdown]
-# Beside each header we put what its client waited, in the order in which they were served.
+# Beside each header we put what its client waited, from the shortest wait to the longest.
 
 
 # %%
@@ -289,7 +289,7 @@ plot_lines(
         "the client waited": in_turn([waited for _, waited in served]),
         "the header says": in_turn([header for header, _ in served]),
     },
-    x_label="clients, in the order of being served",
+    x_label="clients, from the shortest wait to the longest",
     y_label="ms",
     x_log=False,
     y_log=False,

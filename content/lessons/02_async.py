@@ -191,8 +191,9 @@ replace(crowd, series={**crowd.series, **queue.series}).plot(
 print(guess_crowd.against(threaded))
 
 # %% [markdown]
-# (A point of a sweep has few windows, here three. The limits of its ratios are the lowest of one
-# end against the highest of the other, which holds with 90 %, not with the 99 % of a comparison.)
+# (A point of a sweep has few windows, here three, and one for the blocking `async def`. The limits
+# of its ratios are the lowest of one end against the highest of the other, which holds with 90 %,
+# not with the 99 % of a comparison.)
 #
 # Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
 # follow the clients until the CPU is busy: the title tells how far. The blocking `async def` does

@@ -572,9 +572,9 @@ ways.plot(
 # The lower three fetch once for all and have a bound. The bars say what that costs on a hit, and
 # what bytes save: FastAPI has nothing left to encode.
 #
-# One kind of hit is cheaper still: the client has the answer already. An **ETag** names what was
-# sent; the client sends it back, and as long as it is the same, 304 and no body will do. For
-# `max-age` seconds it need not even ask.
+# One kind of hit sends nothing: the client has the answer already. An **ETag** names what was sent;
+# the client sends it back, and as long as it is the same, 304 and no body will do. For `max-age`
+# seconds it need not even ask.
 
 # %%
 import hashlib
@@ -610,9 +610,9 @@ for answer in (first, again):
     print(f"{answer.status_code}: {len(answer.content):,} bytes")
 
 # %% [markdown]
-# What both promise is an age, as the expiry does: for five seconds a browser shows the old answer
-# and asks nobody, whatever is written meanwhile. `private` keeps shared caches on the way out of
-# it.
+# `max-age` promises an age, as the expiry does: for five seconds a browser shows the old answer and
+# asks nobody, whatever is written meanwhile. The tag is kept with the bytes here, so it is as old
+# as they are. `private` keeps shared caches on the way out of it.
 #
 # ## When it does not help: keys that do not come again
 #

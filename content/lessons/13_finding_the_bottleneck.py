@@ -250,8 +250,8 @@ plot_lines(
 # %% [markdown]
 # Where the lines lie apart, you measure the generator, not the server. The more the handler works,
 # the more it is the server that everybody waits for. Where they meet, any generator will do for
-# counting throughput (not for latencies). A generator *keeps up* here if it surely counts four
-# fifths of what the other does.
+# counting throughput (not for latencies). A generator *keeps up* here if it counts four fifths of
+# what the other does. (Each tool ran once; the intervals are of the turns within that run.)
 
 # %%
 SAID = {True: "counts fewer", False: "keeps up", None: "cannot tell"}

@@ -420,9 +420,9 @@ gains = {
     after: speedup_interval(hit.log_ratios(after) - hit.log_ratios(before))
     for before, after in pairwise(steps_up)
 }
-control = gains[FINAL]
+bias = max(gains[FINAL].high, 1 / gains[FINAL].low)
 for after, gain in gains.items():
-    told = True if gain.low > control.high else False if gain.high < control.low else None
+    told = True if gain.low > bias else False if gain.high < 1 / bias else None
     said = "our control, the same code" if after == FINAL else WORDS[told]
     print(f"{after}: {gain.times} as cheap as the step before: {said}")
 

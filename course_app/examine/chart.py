@@ -25,7 +25,6 @@ from course_app.examine.seen import (
     without,
 )
 from course_app.load import Request, Response
-from course_app.measure.statistics import WORTH_A_CHANGE
 
 #: A finding has to promise more than this, or it is not worth a reader's time.
 WORTH = 1.25
@@ -125,18 +124,13 @@ def finding(
     *,
     confirmed: bool = True,
 ) -> Finding:
-    """A finding; confirmed only if two different looks agree, and if it surely costs something.
-
-    What mending it gains may be next to nothing where the interval begins there. Memory and
-    failures cost no time: their bound is 1 from end to end.
-    """
+    """A finding; confirmed only if two different looks agree."""
     looks = {each.look for each in evidence if each.agrees}
-    costs = at_most.low >= WORTH_A_CHANGE or at_most.high <= 1.0
     return Finding(
         cause=cause,
         route=route,
         where=place.where() if place is not None else None,
-        confirmed=confirmed and costs and len(looks) >= 2,
+        confirmed=confirmed and len(looks) >= 2,
         evidence=tuple(evidence),
         at_most=at_most,
         lesson=lesson_of(cause),

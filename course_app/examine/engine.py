@@ -59,8 +59,8 @@ _LINE_WINDOWS = 2
 _GONE_SECONDS = 3.0
 _LOOK_SECONDS = 5.0
 _OUR_CRASH = (
-    "It crashed while instruments looked into it, and the same requests without them do not crash "
-    "it: this is the examination's fault, not the app's. Examine it once more."
+    "It crashed while instruments looked into it, and its last requests without them did not crash "
+    "it: that is most likely the examination's fault, not the app's. Examine it once more."
 )
 #: Memory that grows ends the process some day: only what makes a route more than four times as fast
 #: is more urgent.
@@ -204,6 +204,7 @@ class Examination:
         self._ward: Ward | None = None
         self._failed: list[Finding] = []
         self._last: _Sent | None = None
+        self._crashed_by_us = False
 
     def run(self) -> Report:
         """All phases; what fails in one is noted, and the next one tried."""
@@ -223,7 +224,10 @@ class Examination:
                     self._ward.stop()
         finally:
             servers.close()
-        return self._report()
+        report = self._report()
+        if self._crashed_by_us and not report.findings:
+            raise CannotExamine(f"{self._target.text} could not be examined. {_OUR_CRASH}")
+        return report
 
     def _phases(self, servers: Servers) -> None:
         self._each_alone()
@@ -288,8 +292,6 @@ class Examination:
             self._fails(Cause.BLOCKED_LOOP, asked.name, place, answers, stack)
         elif (ended := self._ended()) is not None:
             self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers, ended)
-        else:
-            self._noted(_OUR_CRASH)
         self._living.stop()
         self._ward = Ward(self._target, self._services)
 
@@ -474,24 +476,26 @@ class Examination:
     def _ended(self) -> Evidence | None:
         """Whether the app's process ends as well where nothing looks into it.
 
-        None where only our own instruments can be the reason: it crashed below Python, and does
-        not do so without them.
+        None where our own instruments are the likeliest reason, which is noted: it crashed below
+        Python, and does not do so without them.
         """
         assert self._last is not None
-        look = "the same requests without instruments"
-        crashed = self._living.crashed
+        look = "the last requests without instruments"
+        how = self._living.ended()
         try:
             with Ward(self._target, self._services, observed=False) as plain:
                 with suppress(LoadError):
                     self._send(self._last, plain)
-                ends = plain.ends_within(1.0)
+                ends = plain.ends_within(_LOOK_SECONDS)
         except CannotExamine as error:
             return Evidence(look=look, says=f"It does not start any more: {error}")
         if ends:
             return Evidence(look=look, says="The process ends by itself there, too.")
-        if crashed:
+        if self._living.crashed:
+            self._crashed_by_us = self._partial = True
+            self._noted(_OUR_CRASH)
             return None
-        return Evidence(look=look, says="The process goes on there.", agrees=False)
+        return Evidence(look=look, says=f"{how} There it goes on.", agrees=False)
 
     def _read(self, servers: Servers) -> dict[str, Any]:
         try:
@@ -522,7 +526,7 @@ class Examination:
     def _gone(self, error: Exception) -> None:
         """The app ended, or stopped to answer, while it was asked."""
         known = bool(self.chart.by_alone)
-        alive = self._living.running
+        alive = not self._living.ends_within(1.0)
         if not known:
             raise CannotExamine(str(error)) from error
         self._partial = True
@@ -534,7 +538,6 @@ class Examination:
         if not alive:
             ended = self._ended()
             if ended is None:
-                self._noted(_OUR_CRASH)
                 return
             evidence.append(ended)
         routes = ", ".join(asked.name for asked in self.chart.by_alone)

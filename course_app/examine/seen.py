@@ -327,8 +327,11 @@ def without(part: Bound, most: float = MOST_TIMES) -> Bound:
 
 
 def larger(*bounds: Bound) -> Bound:
-    """The one with the larger estimate; the first of equal ones."""
-    return max(bounds, key=lambda each: each.estimate)
+    """The largest of several gains: each of its limits is the largest one's."""
+    estimate, low, high = (
+        max(getattr(each, name) for each in bounds) for name in ("estimate", "low", "high")
+    )
+    return Bound(estimate=estimate, low=low, high=high)
 
 
 def median(values: Sequence[float]) -> float:

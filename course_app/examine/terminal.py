@@ -18,7 +18,7 @@ from course_app.measure.statistics import significant
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CODE = re.compile(r"`([^`\n]+)`")
-_SUSPECTED = "One look only: measure again, or look yourself, before you change anything."
+_SUSPECTED = "Not sure yet: measure again, or look yourself, before you change anything."
 PLAIN_WIDTH = 100
 
 

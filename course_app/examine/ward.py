@@ -116,7 +116,7 @@ class Ward:
             CourseError: it answered that it could not do that.
         """
         if self._connection is None:
-            raise WardGone(self._ended())
+            raise WardGone(self.ended())
         try:
             self._connection.send_bytes(json.dumps({"do": do, **details}).encode())
             if not self._connection.poll(within):
@@ -128,7 +128,7 @@ class Ward:
             answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError):
             self._connection = None
-            raise WardGone(self._ended()) from None
+            raise WardGone(self.ended()) from None
         if "error" in answer:
             raise CourseError(f"{do}: {answer['error']}")
         return answer
@@ -182,7 +182,7 @@ class Ward:
             if self._connection is not None:
                 break
             if not self._process.running:
-                raise CannotExamine(self._ended())
+                raise CannotExamine(self.ended())
         while self._connection is not None and patience.lasts():
             try:
                 if not self._connection.poll(0.1):
@@ -190,7 +190,7 @@ class Ward:
                 answer = json.loads(self._connection.recv_bytes())
             except (EOFError, OSError):
                 self._connection = None
-                raise CannotExamine(self._ended()) from None
+                raise CannotExamine(self.ended()) from None
             if "failed" in answer:
                 raise CannotExamine(self._failed(answer["failed"]))
             return int(answer["port"])
@@ -208,7 +208,8 @@ class Ward:
             return f"{self.target.text} does not start: {why}.{self._printed()}"
         return why
 
-    def _ended(self) -> str:
+    def ended(self) -> str:
+        """How the process ended, in a sentence, with what it printed last."""
         self.ends_within(1.0)
         code = self._process.returncode
         how = (

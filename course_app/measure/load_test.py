@@ -60,7 +60,10 @@ class LoadTest(Result):
         return 1e6 * per_second / self.throughput if self.throughput else float("nan")
 
     def cpu_us_in_parts(self, parts: int) -> Floats:
-        """The same in so many equal parts of that time, shape (parts,); NaN without a request."""
+        """The same in so many equal parts of that time, shape (parts,).
+
+        NaN for a part in which no request was answered, or no report came.
+        """
         live = self.live
         borders = np.linspace(live[0].seconds, live[-1].seconds, parts + 1)
         seconds = [report.seconds for report in live]
@@ -68,7 +71,9 @@ class LoadTest(Result):
             np.diff(np.interp(borders, seconds, told))
             for told in ([r.cpu_seconds for r in live], [float(r.requests) for r in live])
         )
-        return np.divide(1e6 * cpu, requests, out=np.full(parts, np.nan), where=requests > 0)
+        known = (requests > 0) & (np.histogram(seconds, borders)[0] > 0)
+        found: Floats = np.divide(1e6 * cpu, requests, out=np.full(parts, np.nan), where=known)
+        return found
 
     @property
     def busy(self) -> float:

@@ -48,7 +48,7 @@ class Result(ABC):
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """All that was measured, as values that JSON can hold; units are part of the names."""
+        """All that was measured, as values that JSON can hold, under the names of the fields."""
         return {"type": type(self).__name__, **_plain(self)}
 
     def to_json(self) -> str:

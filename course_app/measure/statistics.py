@@ -123,9 +123,9 @@ class Interval:
             if told[1] != told[2] or math.isclose(self.low, self.high, rel_tol=1e-6):
                 break
         decimals = max(len(text.partition(".")[2]) for text in told)
-        if decimals > 2 or max(self.estimate, self.high) >= 10:
+        if decimals > 2 or not max(self.estimate, self.high) < 10:
             return told
-        return [f"{float(text):.{decimals}f}" for text in told]
+        return [f"{value:.{decimals}f}" for value in (self.estimate, self.low, self.high)]
 
     def to_dict(self) -> dict[str, float]:
         """Estimate and limits; an unbounded limit is very large instead of infinite."""

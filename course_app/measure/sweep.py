@@ -117,7 +117,7 @@ class Sweep(Result):
     def notes(self) -> list[str]:
         """Errors, then the noise."""
         windows = len(next(iter(self.series.values()))[0].windows[self.metric])
-        sure = f"; ratios of them hold with {_confidence(windows, windows):.0%}"
+        sure = f"; ratios of them hold with {min(_confidence(windows, windows), 0.99):.0%}"
         if windows == 1:
             sure = ", so ratios have no interval"
         counted = f"{windows} window{'s' if windows > 1 else ''}"

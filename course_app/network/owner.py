@@ -27,6 +27,7 @@ class ProxyProcess:
             try:
                 return self._worker.ask({"do": do, **details})[0]
             except (WorkerEnded, OSError, ValueError) as error:
+                how = error if isinstance(error, WorkerEnded) else f"has ended ({error})"
                 raise ProxyEnded(
-                    f"The network proxy {error}; make a new one and the apps that use it."
+                    f"The network proxy {how}; make a new one and the apps that use it."
                 ) from None

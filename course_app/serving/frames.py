@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+_READING = threading.Lock()
 
 
 @contextmanager
@@ -18,13 +21,14 @@ def no_collections() -> Iterator[None]:
     to memory that others use, and the process dies (github.com/python/cpython/issues/97002 is
     one of the forms). Later releases collect between two instructions only.
     """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    with _READING:  # who ends first would turn it on for the other
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if was_on:
+                gc.enable()
 
 
 def awaited(waiting: Any) -> Iterator[FrameType]:

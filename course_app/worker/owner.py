@@ -85,10 +85,12 @@ class Worker:
             return
         self.ended = True
         self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_SECONDS)
-        for pipe in (self._questions, self._answers, self._errors):
-            pipe.close()
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
+        finally:  # an interrupt, too, leaves no pipe open
+            for pipe in (self._questions, self._answers, self._errors):
+                pipe.close()
 
     def _last_words(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -10,9 +10,19 @@ import pytest
 
 from course_app.examine.causes.connections import _taken as connecting
 from course_app.examine.causes.connections import _taken_at_most as connecting_at_most
-from course_app.examine.chart import Asked, Chart, finding, freed, relieved
-from course_app.examine.findings import Bound, Cause, Evidence
-from course_app.examine.seen import Call, Connect, Look, Span, Visit, covered, cpu_of, seconds_of
+from course_app.examine.chart import Asked, Chart, freed, relieved
+from course_app.examine.findings import Bound
+from course_app.examine.seen import (
+    Call,
+    Connect,
+    Look,
+    Span,
+    Visit,
+    covered,
+    cpu_of,
+    larger,
+    seconds_of,
+)
 from course_app.load import LoadResult, Request
 
 ROUTE = "GET /orders"
@@ -191,15 +201,6 @@ def test_what_goes_on_at_the_same_time_counts_once() -> None:
     assert covered([]) == 0
 
 
-@pytest.mark.parametrize(
-    ("bound", "confirmed"),
-    [
-        (Bound(estimate=1.43, low=1.05, high=2.2), False),
-        (Bound(estimate=1.43, low=1.2, high=2.2), True),
-        (Bound(estimate=1.0, low=1.0, high=1.0), True),  # it costs no time, and is none the less
-    ],
-)
-def test_what_may_gain_next_to_nothing_is_only_suspected(bound: Bound, confirmed: bool) -> None:
-    looks = [Evidence(look=look, says="...") for look in ("one", "another")]
-    found = finding(Cause.POOL_WAIT, "GET /a", None, looks, bound)
-    assert found.confirmed is confirmed
+def test_of_several_gains_each_limit_is_the_largest() -> None:
+    sure, vague = Bound(estimate=1.8, low=1.7, high=1.9), Bound(estimate=1.9, low=1.05, high=4)
+    assert larger(sure, vague) == Bound(estimate=1.9, low=1.7, high=4)

@@ -8,10 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from representatives import others_slow
 
+from course_app.examine.target import parse_target
+from course_app.examine.ward import Ward
 from course_app.system.waiting import wait_until
 
 APP = """
@@ -33,6 +36,16 @@ def temporary() -> Iterator[Path]:
     """With a name so short that a socket fits in."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         yield Path(folder)
+
+
+def test_an_app_can_be_served_without_instruments(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(APP)
+    with Ward(parse_target(str(file)), {}, observed=False) as ward:
+        assert httpx.get(f"{ward.url}/docs").status_code == 200
+        assert not ward.ends_within(0.1)
+    assert not ward.running
+    assert not ward.crashed
 
 
 @pytest.mark.parametrize("number", others_slow(1, [signal.SIGKILL, signal.SIGTERM]))

@@ -72,13 +72,11 @@ def first_failure(card: Scorecard) -> str | None:
         pytest.param(
             "def create_app(): return dict()", "WrongKindOfAnswer", marks=pytest.mark.slow
         ),
-        pytest.param(
-            "def create_app():\n    return undefined", "DoesNotStart", marks=pytest.mark.slow
-        ),
+        ("def create_app():\n    return undefined", "DoesNotStart"),
         pytest.param(
             RIGHT + "\napp.router.lifespan_context = None", "DoesNotStart", marks=pytest.mark.slow
         ),
-        pytest.param(in_handler("while True: pass"), "StoppedAnswering", marks=pytest.mark.slow),
+        (in_handler("while True: pass"), "StoppedAnswering"),
         pytest.param(in_handler("time.sleep(1000)"), "StoppedAnswering", marks=pytest.mark.slow),
         # The connection is gone before the process is: either may be seen first.
         (in_handler("os._exit(0)"), "Ended StoppedAnswering"),
@@ -157,7 +155,6 @@ json.dumps = lambda *_, **__: '{{"state": "passed", "points": 10}}'
     assert card.points == 0
 
 
-@pytest.mark.slow
 def test_results_cannot_be_written_from_inside(
     processes: Checker, submission: Path, tmp_path: Path
 ) -> None:

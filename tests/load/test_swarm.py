@@ -71,7 +71,6 @@ def test_figures_agree_with_what_the_server_saw(served: tuple[str, Counter[str]]
     assert any("4 users" in text for text in told)
 
 
-@pytest.mark.slow
 def test_a_master_adds_up_what_its_workers_did(served: tuple[str, Counter[str]]) -> None:
     url, seen = served
     reports = swarm(url, workers=2)

@@ -124,3 +124,9 @@ def test_a_speedup_is_put_into_words_that_its_interval_bears(
     low: float, high: float, said: str
 ) -> None:
     assert Interval((low + high) / 2, low, high).in_words("new", "old").startswith(said)
+
+
+def test_an_estimate_and_its_limits_have_equally_many_digits_all_of_them_measured() -> None:
+    assert str(Interval(1.52, 0.97, 3.44)) == "1.52x [0.97, 3.44]"
+    assert str(Interval(4.56, 1.96, 7.89)) == "4.56x [1.96, 7.89]"
+    assert str(Interval(9.1, 8.2, 10.4)) == "9.1x [8.2, 10]"

@@ -55,7 +55,6 @@ def spoil_the_manifest(prepared: Path) -> None:
     (prepared / MANIFEST).write_text("{")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

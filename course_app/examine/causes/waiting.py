@@ -7,6 +7,7 @@ from collections import Counter
 from course_app.examine.chart import Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Look, Place, Ran, State, Visit, share, without
+from course_app.measure.statistics import WORTH_A_CHANGE
 from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
@@ -73,7 +74,9 @@ def pool_wait(chart: Chart) -> list[Finding]:
                     )
                 )
             at_most = without(part, most=look.clients)
-            return [finding(Cause.POOL_WAIT, asked.name, place, evidence, at_most)]
+            # A pool is waited for now and then on a busy machine, too.
+            costs = at_most.low >= WORTH_A_CHANGE
+            return [finding(Cause.POOL_WAIT, asked.name, place, evidence, at_most, confirmed=costs)]
     return []
 
 
