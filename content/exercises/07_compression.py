@@ -30,7 +30,7 @@ from course_app.exercises.compression.baseline import guides_line
 
 # %% [markdown]
 # See what it does before you change it: what costs most, and what comes of it? The bytes stand in
-# the last line of the table.
+# the last line of the table, once it is unfolded.
 
 # %%
 from course_app.lab import Lab, get, uniform

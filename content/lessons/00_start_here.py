@@ -146,7 +146,8 @@ nothing
 # There are three verdicts, and every lesson uses them:
 #
 # - **faster**: the whole interval lies above 1.1. Less is hardly worth a line of code.
-# - **not faster**: the whole interval lies below 1.1. "Hardly faster", if it lies above 1.
+# - **not faster**: the whole interval lies below 1.1. "Hardly faster", if it lies above 1;
+#   "slower", if it lies below 1 / 1.1, which is 0.91.
 # - **cannot tell**: 1.1 lies inside. More time or a quieter machine would decide it. A point
 #   estimate never does.
 #

@@ -433,8 +433,8 @@ print(guess_client.against(faster))
 
 # %% [markdown]
 # The server did not change; the second figure is the speed of the *client*. Where a client is the
-# slower one, most optimizations in this course would have no effect at all. So every result here
-# ends with the line "the load generator used ... of a core".
+# slower one, most optimizations in this course would have no effect at all. So where a load
+# is measured or compared, the table ends with the line "the load generator used ... of a core".
 #
 # ## Once is a coin toss
 #

@@ -347,9 +347,9 @@ from course_app.apps.computing import compute
 print(inspect.getsource(compute))
 
 # %% [markdown]
-# `compute` takes about a tenth of a second. In a plain `def` it runs in a worker thread: for how
-# many milliseconds at a stretch does a request stop the event loop then? (The stall, as above: the
-# longest of them counts.)
+# `compute` takes a fraction of a second (the first stall below tells how long). In a plain `def` it
+# runs in a worker thread: for how many milliseconds at a stretch does a request stop the event loop
+# then? (The stall, as above: the longest of them counts.)
 
 # %%
 guess_thread = lab.predict(..., "ms at a stretch for which a def that computes stops the loop")

@@ -391,8 +391,10 @@ plot_lines(
 # %% [markdown]
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
 # busy for 10 ms, cannot do more than `n / 0.010` queries per second: the thin line. A query that
-# **works** needs a core, and there are only so many. The cores are a ceiling for the query that
-# waits, too: its requests cost CPU in the app and in PostgreSQL.
+# **works** needs a core, and there are only so many. More connections than that cannot make it
+# quicker, and may make it slower: look whether the second interval in the title lies below 1. The
+# cores are a ceiling for the query that waits, too: its requests cost CPU in the app and in
+# PostgreSQL.
 
 # %%
 WORDS = {True: "more still helps", False: "more does not help", None: "cannot tell"}

@@ -339,9 +339,11 @@ plot_panels(
 
 # %% [markdown]
 # Where the lines begin, at one row, most of what you see is the request itself: prebuilt bytes show
-# how much. Then the rows begin to count, those without a type earlier. (For 100 rows the factors
-# need not be those of the figure before: there one request came at a time, here four clients ask at
-# once, and what a request costs besides its rows is not the same.) Beside the times, the calls:
+# how much. Then the rows begin to count, and from some number on far more without a type: look
+# where the first two lines part. (The limits are those of a sweep, which hold with 90 %. For 100
+# rows the factors need not be those of the figure before: there one request came at a time, here
+# four clients ask at once, and what a request costs besides its rows is not the same.) Beside the
+# times, the calls:
 
 # %%
 for rows in sweep.values:
@@ -361,7 +363,8 @@ print("between lie the rows as dicts, and their validation.")
 # ## When it does not help, and when it hurts
 #
 # **One row.** A detail page has little to encode. A model is still right there, for the sake of
-# its fields; the first line tells what is left of the gain:
+# its fields; the first line tells what is left of the gain. (Mind the bar of lesson 00: an interval
+# that holds 1.1 is called "cannot tell", even where it lies above 1.)
 
 # %%
 one_row = lab.compare_requests({"dict": dicts(1), "model": model(1)}, "/users")

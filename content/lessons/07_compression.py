@@ -116,7 +116,8 @@ the_list = get("/posts", headers={"Accept-Encoding": "gzip"})
 lab.measure(plain(), the_list, concurrency=4, name="plain")
 
 # %% [markdown]
-# The last line of the table is what this lesson is about: the bytes that a client receives.
+# Unfold the rest of the table: its last line, the bytes that a client receives, is what this lesson
+# is about.
 #
 # ## The guide's line
 #
@@ -684,7 +685,8 @@ for utilisation in (0.3, 0.8):
     print(f"{1e3 * rate:.0f} requests/s: pays below {said} Mbit/s")
 
 # %% [markdown]
-# The dearer a coding is, the more of its range a crowd takes from it.
+# By this formula the dearer a coding is, the more of its range a crowd takes from it. Compare gzip
+# 9 with the others at the higher rate, limits and all.
 #
 # ### What is dense, and what is sent in pieces
 #

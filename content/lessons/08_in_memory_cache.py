@@ -648,13 +648,14 @@ plot_lines(
 )
 
 # %% [markdown]
-# What decides is the **hit ratio**, the share of requests that find their answer. A miss costs the
-# fetch and the cache's own work, and what it brings pushes out something else. (With room for all,
-# only the first request for each user is a miss.) The CPU here is the server's; what PostgreSQL is
-# spared comes on top. If a dashed mark tells from where on the cache pays, it was read off between
-# two points, and the grey band is what their intervals leave open. Under real traffic
-# some keys are far more popular than others, which is kinder to a small cache (lesson 09 measures
-# that).
+# (The factor is the CPU without a cache over that with it: below 1 the cache costs more than it
+# spares.) What decides is the **hit ratio**, the share of requests that find their answer. A miss
+# costs the fetch and the cache's own work, and what it brings pushes out something else. (With room
+# for all, only the first request for each user is a miss.) The CPU here is the server's; what
+# PostgreSQL is spared comes on top. If a dashed mark tells from where on the cache pays, it was
+# read off between two points, and the grey band is what their intervals leave open. Under real
+# traffic some keys are far more popular than others, which is kinder to a small cache (lesson 09
+# measures that).
 
 # %% [markdown]
 # ## When it does not help: several workers

@@ -624,7 +624,8 @@ lab.verdict(
 # ### Other servers, a worker that may go in peace
 #
 # The same SIGTERM to more programs, and to a queue's worker. It stops what it has begun and puts it
-# back at once, so nobody waits for a claim to expire; the next worker does it from the start.
+# back at once, so nobody waits for a claim to expire; the next worker does it from the start. (That
+# nobody's mail is sent twice is luck, where SIGTERM meets only jobs that have not mailed yet.)
 
 # %%
 others = {

@@ -7,7 +7,7 @@
 #
 # A worker is a whole process: its own interpreter, its own event loop, its own pool of
 # connections. In this lesson you start real ones, measure what more of them give, and count what
-# they take. That is less than a minute of measuring.
+# they take. That is about a minute of measuring, and half a minute of starting servers.
 
 # %% [markdown]
 # ## Do you remember?
@@ -246,9 +246,10 @@ print(guess_waiting.against(growth["waits 50 ms"]))
 # ("More" means over 1.15 times as much: below that it may still be a small gain, or a loss, and the
 # interval says which.)
 #
-# Computing can gain until every core is busy, asking PostgreSQL as long as a core is left for it
-# after the database has taken its own. And waiting? 32 clients that wait 50 ms each cannot send
-# more than 640 requests per second, to however many workers. Who measures with a few clients
+# Computing can gain until every core is busy, and so can asking PostgreSQL, as long as a core is
+# left for it after the database has taken its own. (A dot has two windows, so its ratios hold with
+# 67 % only: what lies near 1.15 says little.) And waiting? 32 clients that wait 50 ms each cannot
+# send more than 640 requests per second, to however many workers. Who measures with a few clients
 # measures the clients.
 #
 # ## A crowd that waits
@@ -300,9 +301,11 @@ for clients in crowd.values:
 
 # %% [markdown]
 # One loop is enough while **requests per second x CPU per request**, the cores kept busy, stays
-# well below one. The lines say where in this run more workers began to give more, if they did;
-# that can be some way before the core is full. From there on more workers can help a handler that
-# waits, too: one per core that is really free.
+# well below one *and the dots lie on the thin line*. Both belong together: a worker that a crowd
+# slows down answers fewer requests, and so may look less busy than before. Where its dots leave the
+# line and a second worker lifts them, that one helps, whatever the core says: up to one worker per
+# core that is really free. (What it lifts beyond twice is more than a second core's worth; this
+# lesson measures that, and does not explain it.)
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An
@@ -632,8 +635,9 @@ lab.verdict(
 #   workers x pool size against `max_connections`.
 # - If handlers compute, one worker per core that is really free. `nproc` before
 #   coreutils 9.8 knows nothing of a container's CPU limit.
-# - If handlers wait, one event loop will do, up to one core's worth of CPU. A second worker is for
-#   a second core's worth, or for the moment when the first one dies.
+# - If handlers wait, one event loop will do as long as throughput keeps up with the clients. A
+#   second worker is for a second core's worth of CPU, for a crowd with which one loop no longer
+#   keeps up, or for the moment when the first one dies.
 # - `uvicorn --workers N` or `fastapi run --workers N` will do; where an orchestrator restarts
 #   containers, one process each.
 # - A client keeps the worker that it met first. Look at what each worker has, not at the sum.

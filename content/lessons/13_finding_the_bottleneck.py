@@ -16,8 +16,9 @@
 # plus one workers. Why does that rule not fit, and when would a second worker help?</summary>
 #
 # The rule is for synchronous workers, which wait for one thing at a time; one event loop waits for
-# everything at once. A second worker helps when requests per second x CPU per request comes near
-# one core, or when the first one dies. What the others add for certain is memory and connections.
+# everything at once. A second worker helps when one loop no longer keeps up with the crowd, at the
+# latest when requests per second x CPU per request comes near one core, or when the first one dies.
+# What the others add for certain is memory and connections.
 #
 # </details>
 #
@@ -485,7 +486,8 @@ for name, endpoint in after.endpoints.items():
 
 # %% [markdown]
 # Pages that share an event loop with the culprit may have become faster too, if it was Python
-# that kept the loop busy. And the bottleneck has moved, as it always does:
+# that kept the loop busy. (Where the two numbers are equal, nothing of it shows: Locust rounds to
+# whole ms.) And the bottleneck has moved, as it always does:
 
 # %%
 now = shares(repaired)

@@ -363,8 +363,8 @@ print(f"All together: {of_index} the throughput of the index alone. {beyond[of_i
 # blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
 # %% [markdown]
-# One request in twenty writes a post, and the guide deletes a key each time. How many of its lists
-# are stale, in per cent?
+# About one request in twenty writes a post, and the guide deletes a key each time. How many of its
+# lists are stale, in per cent?
 
 # %%
 guess_stale = lab.predict(..., "% of the guide's lists stale")
@@ -434,7 +434,8 @@ for after, gain in gains.items():
 # The last line is our **control**: look at `newest` again, a hit returns before it comes to the
 # single flight. Both sides run the same code, so whatever that line says beside 1 is not the
 # flight's doing but what this comparison can be wrong by. No other line is believed to a finer
-# degree: it says *less* or *more* only where its interval lies beyond the control's.
+# degree: it says *less* or *more* only where its whole interval lies farther from 1, on either
+# side, than the farther end of the control's.
 #
 # ## What a validated hit costs
 #
@@ -580,6 +581,6 @@ print(f"The stopwatch alone: {alone}; once the index is there: {with_index}.")
 print(f"{more[apart]} once the index is there{'' if apart is not None else ', cannot be told'}.")
 
 # %% [markdown]
-# As long as PostgreSQL sorts a table for every list, Python's share is the smaller for it; when
-# that is gone, Python's share is what is left. **Measure again after each change**: the list of
+# By Amdahl's law a smaller sort leaves Python the larger share, so that more of its gains can show;
+# whether it does in this run, the line above says. **Measure again after each change**: the list of
 # what is worth doing is never the same twice.

@@ -5,7 +5,7 @@
 # four, from four apps that you have not seen. Stop after each and say where you would look first.
 # Then look there with the lab's instruments, name the cause, mend it and prove the gain. Then
 # `lab.examine` does the same on its own, and you see where it is better than you and where it is
-# worse. At the end stands the only app that matters: yours. It takes about a minute and a half of
+# worse. At the end stands the only app that matters: yours. It takes about two minutes of
 # measuring.
 
 # %% [markdown]
@@ -235,6 +235,8 @@ for factory, report in reports.items():
 # %% [markdown]
 # Where it disagrees with us, who is right? Look at its evidence, then at yours, and measure what
 # would tell the two apart. Compare its bound for the newest posts with what the join gained above.
+# (The shares in its evidence are of requests that come alone. The bound is the larger of what one
+# client and what a crowd can gain, so it may exceed 1 / (1 - share).)
 #
 # It never forgets a look, and it does not fall in love with its first idea. But it knows only what
 # it was asked with: with another mix of requests, or other data, it may find something else. It
