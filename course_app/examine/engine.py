@@ -170,7 +170,6 @@ class _Sent:
     seconds: float | None = None
     requests: int | None = None
     seed: int = 0
-    prepared: int | None = None
 
 
 class Examination:
@@ -402,7 +401,7 @@ class Examination:
         began = float(ward.ask("memory")["cpu"])
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
-            self._send(replace(eight, requests=many, prepared=many, seed=100 + number))
+            self._send(replace(eight, requests=many, seed=100 + number))
             after = ward.ask("memory")
             sizes.append(int(after["rss"]))
             cpu.append((float(after["cpu"]) - began) / many)
@@ -416,7 +415,7 @@ class Examination:
         seen = []
         for number in range(_LINE_WINDOWS + 1):
             self._tell("memory: where it was allocated")
-            self._send(replace(eight, requests=few, prepared=few, seed=200 + number))
+            self._send(replace(eight, requests=few, seed=200 + number))
             seen.append(
                 {
                     (file, line): (code, size)
@@ -465,7 +464,7 @@ class Examination:
             sent.workload,
             concurrency=sent.clients,
             seed=sent.seed,
-            prepared_requests=sent.prepared,
+            prepared_requests=sent.requests,
             timeout_seconds=_TIMEOUT_SECONDS,
         )
         try:

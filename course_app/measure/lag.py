@@ -6,7 +6,7 @@ by how much each timer of the loop fires late.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,8 +77,7 @@ class LoopLag(Result):
         """
         stalls_ms = np.maximum(self.series[name].stalls_ms, _LEAST_STALL_MS)
         found = mean_interval(np.log(stalls_ms)).exp()
-        low, high = (max(_LEAST_STALL_MS, limit) for limit in (found.low, found.high))
-        return Interval(max(_LEAST_STALL_MS, found.estimate), low, high, found.confidence)
+        return replace(found, low=max(found.low, _LEAST_STALL_MS))
 
     def share(self, name: str) -> Interval:
         """For which share of its time a request of that app stalls the loop, as above.

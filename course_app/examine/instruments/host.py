@@ -157,11 +157,12 @@ class Host:
 
 def main() -> None:
     """Load the app and serve it; what fails is told to the owner in one sentence."""
-    address, described, services, observed = sys.argv[1:5]
+    address, described, services = sys.argv[1:4]
+    observed = json.loads(sys.argv[4])
     sys.argv[1:] = []
     owner = Client(address, "AF_UNIX")
     try:
-        if json.loads(observed):
+        if observed:
             _install()
         target = Target(
             **{**json.loads(described), "search": tuple(json.loads(described)["search"])}
@@ -170,7 +171,7 @@ def main() -> None:
     except CannotExamine as error:
         owner.send_bytes(json.dumps({"failed": str(error)}).encode())
         return
-    host = Host(owner, loaded, observed=json.loads(observed))
+    host = Host(owner, loaded, observed=observed)
     try:
         host.serve()
     except BaseException as error:

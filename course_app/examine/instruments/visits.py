@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMa
 from types import FrameType
 from typing import Any
 
-from course_app.examine.instruments.code import Step, stack, users
+from course_app.examine.instruments.code import Step, users
 
 Scope = MutableMapping[str, Any]
 ASGIApp = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -229,8 +229,3 @@ def route_of(scope: Scope) -> str:
 def caller() -> Step | None:
     """The user's step that called a library's function which calls this."""
     return place_of_user(sys._getframe(2))
-
-
-def steps_here() -> list[Step]:
-    """All steps of the caller's thread."""
-    return stack(sys._getframe(1))
