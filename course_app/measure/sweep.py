@@ -79,7 +79,8 @@ class Sweep(Result):
     def best(self, name: str) -> Point:
         """The point with the most throughput, or the least time or CPU."""
         choose = max if self.metric == "throughput" else min
-        return choose(self.series[name], key=lambda point: point.middle(self.metric))
+        known = [p for p in self.series[name] if not math.isnan(p.middle(self.metric))]
+        return choose(known or self.series[name], key=lambda point: point.middle(self.metric))
 
     def growth(self, name: str, start: float, end: float, metric: str | None = None) -> Interval:
         """By what factor a series changes between two values of the parameter.

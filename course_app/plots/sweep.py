@@ -1,7 +1,7 @@
 """One line per series over a parameter: where it helps, where it stops, where it hurts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from math import isnan
+from math import isfinite, isnan
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,17 +42,10 @@ def plot_sweep(
     """
     metric = metric or result.metric
     message = title or _message(result, metric)
-    lines = {
-        name: told
-        for name, points in result.series.items()
-        if (told := [_point(p, metric) for p in points if not isnan(p.middle(metric))])
-    }
-    if not lines:
-        return nothing_known(message)
     unit = result.parameter.partition(", ")[2]
     label = _NAMES.get(metric, UNITS.get(metric, metric))
     return plot_lines(
-        lines,
+        {name: [_point(p, metric) for p in points] for name, points in result.series.items()},
         x_label=result.parameter,
         y_label=label,
         title=message,
@@ -73,7 +66,8 @@ def _message(result: Sweep, metric: str) -> str:
         return result.message
     better = max if metric == "throughput" else min
     points = [(name, point) for name, points in result.series.items() for point in points]
-    name, best = better(points, key=lambda pair: pair[1].middle(metric))
+    known = [pair for pair in points if not isnan(pair[1].middle(metric))] or points
+    name, best = better(known, key=lambda pair: pair[1].middle(metric))
     figure = f"{significant(best.middle(metric), 3)} {UNITS[metric]}"
     first = "Best of all: " if len(result.series) > 1 else ""
     return f"{first}{name} with {figure} at {result.parameter} {best.value:g}"
@@ -98,12 +92,21 @@ def plot_lines(
 ) -> Figure:
     """Any lines with intervals, in the style of a sweep; NaN limits draw no interval.
 
+    A point of which y is not known is left out.
+
     Args:
         names: by line, a word for each of its points.
         laws: lines that were computed, not measured: thin, and without markers.
         crossing: what to write where the first two lines cross, if they do; its braces stand
             for the interval of x, such as ``"equal at {:.0f} rows"``.
     """
+    words = {
+        name: [word for word, point in zip(said, lines[name], strict=False) if _known(point)]
+        for name, said in (names or {}).items()
+    }
+    lines = known_points(lines)
+    if not any(lines.values()):
+        return nothing_known(title)
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
@@ -116,9 +119,18 @@ def plot_lines(
             axes.axvspan(found.low, found.high, color=MUTED, alpha=0.12, linewidth=0)
             _mark(axes, found.estimate, crossing.format(found))
         for index, (line, points) in enumerate(lines.items()):
-            _name_points(axes, index, points, (names or {}).get(line, ()))
+            _name_points(axes, index, points, words.get(line, ()))
         label_lines(axes, lines, laws)
         return finish(canvas, title)
+
+
+def known_points(lines: Mapping[str, Sequence[LinePoint]]) -> dict[str, list[LinePoint]]:
+    """The lines without what is not known: a machine can stand still for a whole window."""
+    return {name: [point for point in points if _known(point)] for name, points in lines.items()}
+
+
+def _known(point: LinePoint) -> bool:
+    return isfinite(point[1])
 
 
 def draw_lines(
@@ -130,8 +142,12 @@ def draw_lines(
     laws: Collection[str] = (),
 ) -> None:
     """Scales and lines; the labels come last, when nothing moves any more."""
-    _scale(axes, lines, x_log, y_log)
+    lines = known_points(lines)
+    if any(lines.values()):
+        _scale(axes, lines, x_log, y_log)
     for index, (name, points) in enumerate(lines.items()):
+        if not points:
+            continue
         if name in laws:
             x, y, *_ = np.array(points, dtype=np.float64).T
             axes.plot(x, y, color=MUTED, linewidth=1)
@@ -145,8 +161,9 @@ def label_lines(
     """Each line's name beside its end."""
     labels = []
     for index, (name, points) in enumerate(lines.items()):
-        x, y, *_ = points[-1]
-        labels.append(EndLabel(name, x, y, MUTED if name in laws else look(index).text))
+        if points:
+            x, y, *_ = points[-1]
+            labels.append(EndLabel(name, x, y, MUTED if name in laws else look(index).text))
     label_ends(axes, labels)
 
 
@@ -160,7 +177,10 @@ def _crossing(
     drawn = [
         np.log if scale == "log" else np.asarray for scale in (axes.get_xscale(), axes.get_yscale())
     ]
-    points = np.array([first, second], dtype=np.float64)
+    both = {x for x, *_ in first} & {x for x, *_ in second}
+    points = np.array([[p for p in line if p[0] in both] for line in (first, second)], np.float64)
+    if len(both) < 2:
+        return None
     x, y = drawn[0](points[0, :, 0]), drawn[1](points[:, :, 1])
     limits = drawn[1](np.where(np.isfinite(points[:, :, 2:]), points[:, :, 2:], points[:, :, 1:2]))
     gap = y[0] - y[1]
@@ -221,7 +241,7 @@ def _scale(
     x, y = points[:, 0], points[:, 1]
     tops = np.where(np.isfinite(points[:, 3]), points[:, 3], y)
     steps = sorted(set(x.tolist()))
-    if _logarithmic(x) if x_log is None else x_log:
+    if len(steps) > 1 and (_logarithmic(x) if x_log is None else x_log):
         axes.set_xscale("log")
         low, high = steps[0], steps[-1]
         margin = (high / low) ** 0.03

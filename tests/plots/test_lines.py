@@ -167,3 +167,34 @@ def test_who_passes_is_told_for_each_limiter(written: dict[str, Any]) -> None:
     )
     assert figure.svg is not None
     assert {"1 pass\n2 refused", "3 pass\n0 refused", "a window begins"} <= set(written)
+
+
+UNKNOWN = (2.0, nan, nan, nan)
+
+
+@pytest.mark.parametrize("log", [None, True, False])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {"one": [UNKNOWN]},
+        {"one": [UNKNOWN, (4.0, 5.0, nan, nan)]},
+        {"one": [UNKNOWN], "other": [(2.0, 3.0, 2.0, 4.0), (4.0, 9.0, 8.0, 9.5)]},
+        {"one": [(1.0, 5.0, 4.0, 6.0), UNKNOWN, (4.0, 5.0, 4.0, 6.0)], "other": level(5)},
+    ],
+)
+def test_what_a_window_could_not_tell_is_left_out(lines: dict[str, Line], log: bool | None) -> None:
+    axes = {"x_label": "x", "title": "", "x_log": log, "y_log": log}
+    names = {"one": [str(x) for x, *_ in lines["one"]]}
+    crossing = "at {:.0f}" if len(lines) > 1 else None
+    drawn = plots.plot_lines(lines, y_label="y", names=names, crossing=crossing, **axes)  # type: ignore[arg-type]
+    assert drawn.svg is not None
+    assert plots.plot_panels({"y": lines}, **axes).svg is not None  # type: ignore[arg-type]
+
+
+def test_the_best_window_is_one_that_is_known() -> None:
+    ((first, *others),) = examples.sweep(1).series.values()
+    still = replace(first, windows=dict.fromkeys(first.windows, (nan, nan, nan)))
+    for metric in first.windows:
+        swept = replace(examples.sweep(), metric=metric, series={"sync": (still, *others)})
+        assert swept.best("sync") is not still
+        assert "not known" not in swept.message + swept.plot().title
