@@ -10,7 +10,7 @@ from functools import partial, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import EllipsisType
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import nest_asyncio2
 import uvloop  # noqa: F401  see below
@@ -19,9 +19,6 @@ from IPython.display import display
 
 from course_app.claims import claim_text
 from course_app.dataset import ROWS
-from course_app.examine.findings import Report
-from course_app.examine.notebook import target_of
-from course_app.examine.session import Wishes, run
 from course_app.load import (
     NEVER,
     Generator,
@@ -77,6 +74,10 @@ from course_app.services import start_services
 from course_app.services.mongodb import MongoDB, start_mongodb
 from course_app.serving import ProcessServer, Program, QueueWorker, ThreadServer
 from course_app.serving.loops import LoopName
+from course_app.words import amount
+
+if TYPE_CHECKING:
+    from course_app.examine.findings import Report
 
 __all__ = [
     "Lab",
@@ -449,7 +450,7 @@ class Lab:
             print(replayed.counts["SQL statements"], replayed.answers[0].status)
         """
         with (
-            ProgressLine(f"Replaying {requests:,} requests to {name}"),
+            ProgressLine(f"Replaying {amount(requests, 'request')} to {name}"),
             self._subject(name, app, as_workload(traffic), 1) as subject,
         ):
             return replay(self.generator, subject, requests)
@@ -652,7 +653,7 @@ class Lab:
         *,
         against: str | App | Callable[..., ASGIApp] | None = None,
         seconds: float = 0.0,
-    ) -> Report:
+    ) -> "Report":
         """An app of your own: what makes it slow, where, what mending it can gain, what to do.
 
         It is loaded in a process of its own and asked with one client, then with many.
@@ -674,6 +675,10 @@ class Lab:
             print(report.healthy, [finding.cause for finding in report.findings])
             report
         """
+        # Only here: a sixth of what a notebook's first cell would import is the examiner's.
+        from course_app.examine.notebook import target_of
+        from course_app.examine.session import Wishes, run
+
         with ProgressLine("Examining") as progress, TemporaryDirectory() as folder:
             return run(
                 target_of(app, Path(folder)),

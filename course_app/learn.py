@@ -28,6 +28,7 @@ from course_app.grading.scorecard import Scorecard
 from course_app.measure.result import html_table, text_table
 from course_app.progress import ProgressLine
 from course_app.services import Services, start_services
+from course_app.words import amount
 
 _COLUMNS = ("exercise", "points", "of", "attempts", "hints", "state")
 
@@ -72,8 +73,7 @@ class Progress:
             return "No exercise has been tried yet."
         passed = sum(standing.passed for standing in self.standings)
         points = sum(standing.best_points for standing in self.standings)
-        exercises = "exercise" if tried == 1 else "exercises"
-        return f"{tried} {exercises} tried, {passed} passed, {points:g} points."
+        return f"{amount(tried, 'exercise')} tried, {passed} passed, {points:g} points."
 
     def rows(self) -> list[tuple[str, ...]]:
         """One exercise a row."""

@@ -126,6 +126,29 @@ def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     assert 2 < comparison.speedup().estimate < 4.5
 
 
+def test_a_crowds_window_begins_when_all_have_had_an_answer(lab: Lab) -> None:
+    app, clients = FastAPI(), 150
+
+    @app.get("/")
+    async def root() -> str:
+        end = time.thread_time() + 0.001
+        while time.thread_time() < end:
+            pass
+        await asyncio.sleep(0.05)  # meanwhile it reads the others, so nobody is answered
+        return "done"
+
+    found = lab.sweep({"app": app}, "/", values=[clients], windows=3).at("app", clients)
+    compared = lab.compare(
+        {"app": app, "again": app}, "/", concurrency=clients, metric="throughput", most_rounds=2
+    )["app"]
+    # Little's law: clients = throughput x latency, wherever a window shows the steady state.
+    for rate, ms in (
+        (found.middle("throughput"), found.middle("p50")),
+        (compared.middle("throughput"), compared.middle("p50")),
+    ):
+        assert rate * ms / 1e3 > 0.7 * clients
+
+
 def test_a_sweep_of_concurrency_shows_where_waiting_stops_to_scale(lab: Lab) -> None:
     swept = lab.sweep({"waiting": waiting(20)}, "/", values=[1, 8], windows=1)
     assert 3 < swept.growth("waiting", 1, 8).estimate < 16

@@ -94,7 +94,7 @@ print(guess.against(comparison.speedup()))
 comparison.plot(predicted=guess, counters=[])
 
 # %% [markdown]
-# The two apps took turns, a quarter of a second each, back and forth. Every pair of turns gives
+# The two apps took turns, a fifth of a second each, back and forth. Every pair of turns gives
 # one ratio, so a slow moment of your machine hits both sides.
 #
 # The bracket is the **interval**. The way in which it is made catches the truth 99 times in a

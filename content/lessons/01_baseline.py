@@ -439,7 +439,7 @@ print(guess_client.against(faster))
 # ## Once is a coin toss
 #
 # Finally, the same app against itself. Each round below is one before and one after, as in many a
-# benchmark, only shorter: a quarter of a second each.
+# benchmark, only shorter: a fifth of a second each.
 
 # %%
 luck = lab.compare(

@@ -30,7 +30,7 @@
 #
 # </details>
 #
-# <details><summary>Lesson 00: why do two versions take turns of a quarter of a second, and not ten
+# <details><summary>Lesson 00: why do two versions take turns of a fifth of a second, and not ten
 # seconds each?</summary>
 #
 # Because something else on the machine may be busy during one of the ten seconds, and would look

@@ -432,7 +432,7 @@ drivers = lab.sweep(
     parameter="requests at once",
     values=[10, 20, 40, 80],
     concurrency=None,
-    rounds=6,
+    rounds=4,
 )
 few = drivers.growth("psycopg2 in def", 10, 40)
 beyond = {name: drivers.growth(name, 40, 80) for name in drivers.series}

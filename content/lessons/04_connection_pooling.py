@@ -127,7 +127,7 @@ def pooled(size: int = 8) -> FastAPI:
 
 # %% [markdown]
 # Both apps now serve at the same time and take turns under the same requests, in windows of a
-# quarter of a second: connect, pool, pool, connect, and so on. Each pair of windows gives one
+# fifth of a second: connect, pool, pool, connect, and so on. Each pair of windows gives one
 # ratio. The speed-up is their mean without the largest and the smallest fifth (a *trimmed mean*);
 # how much they differ gives its interval.
 
@@ -338,7 +338,7 @@ print(guess_trips.against(round(counted["connect, 4096 x hashed"].round_trips, 1
 #
 # ## How large should the pool be?
 #
-# The guide says `min_size=5, max_size=20`, without a reason. We try 1 to 32 connections for 64
+# The guide says `min_size=5, max_size=20`, without a reason. We try 1 to 32 connections for 32
 # concurrent clients, and two queries: the cheap one from above, and one in which PostgreSQL
 # waits 10 ms, as for a lock, a disk, or a slow replica.
 #
@@ -365,7 +365,7 @@ sizes = lab.sweep(
     {"cheap query": one_user, "query that waits 10 ms": get("/waiting")},
     parameter="pool size",
     values=[1, 4, 16, 32],
-    concurrency=64,
+    concurrency=32,
 )
 
 # %%

@@ -228,7 +228,7 @@ cheap = lab.compare(
     {**four_ways(CHEAP, "cheap"), "Valkey in vain": from_valkey(CHEAP, "never", written="vain")},
     items,
     concurrency=1,
-    most_rounds=8,
+    most_rounds=6,
 )
 from_cache = cheap.speedup("Valkey")
 print(guess.against(from_cache))
@@ -628,7 +628,7 @@ for name in ("dictionary", "Valkey"):
         app = from_valkey(COSTLY, "shared") if name == "Valkey" else from_dictionary(COSTLY, {})
         replayed = lab.replay(app, "/7", requests=20, name=f"server {server + 1} with {name}")
         statements[name] += round(20 * replayed.counts["SQL statements"])
-print({name: f"{count} SQL statements" for name, count in statements.items()})
+print("SQL statements:", statements)
 
 # %% jupyter={"source_hidden": true}
 lab.verdict(
@@ -936,6 +936,9 @@ def report_app(locked: bool, fails: int = 0) -> FastAPI:
 
 
 # %%
+from course_app.words import amount
+
+
 async def fifty_requests(*servers) -> tuple[int, float]:
     """How many answers were errors, and how long the slowest took (s)."""
     start = time.perf_counter()
@@ -954,7 +957,7 @@ for what, options in {
     with lab.serve(one) as first, lab.serve(other) as second:
         failed, seconds = asyncio.run(fifty_requests(first, second))
     print(
-        f"{what}: {one.fetches + other.fetches} fetches, {failed} errors, "
+        f"{what}: {amount(one.fetches + other.fetches, 'fetch')}, {amount(failed, 'error')}, "
         f"all answered after {seconds:.2f} s"
     )
 

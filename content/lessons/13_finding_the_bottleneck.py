@@ -429,7 +429,7 @@ def free(stage):
 
 
 repaired = replaced(stages, page, culprit, SOUND[page][culprit])
-apps = {"as it is": newsroom(stages), f"{culprit} repaired": newsroom(repaired)}
+apps = {"the newsroom": newsroom(stages), f"{culprit} repaired": newsroom(repaired)}
 for name, stage in stages[page].items():
     apps[f"{name} free"] = newsroom(replaced(stages, page, name, free(stage)))
 tuned = lab.compare_requests(apps, one_page, metric="p50", at_least=1.5)
@@ -466,7 +466,7 @@ plot_amdahl(
 # the cause's trace, the other is acquitted.
 
 # %%
-was, is_now = (tuned[name] for name in ("as it is", f"{culprit} repaired"))
+was, is_now = (tuned[name] for name in ("the newsroom", f"{culprit} repaired"))
 print(f"{'a request':>16} {'before':>8} {'repaired':>8}")
 for cause in ("SQL statements", "rows", "buffers"):
     print(f"{cause:>16} {was.counts[cause]:8,.0f} {is_now.counts[cause]:8,.0f}")

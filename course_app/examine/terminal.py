@@ -15,6 +15,7 @@ from rich.text import Text
 
 from course_app.examine.findings import Evidence, Finding, Report
 from course_app.measure.statistics import significant
+from course_app.words import amount
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 CODE = re.compile(r"`([^`\n]+)`")
@@ -26,8 +27,8 @@ def headline(report: Report) -> str:
     """What was found, in one sentence."""
     confirmed = len(report.confirmed)
     suspected = len(report.findings) - confirmed
-    parts = [_many(confirmed, "confirmed finding")] if confirmed else []
-    parts += [_many(suspected, "suspected finding" if not confirmed else "suspected one")] * bool(
+    parts = [amount(confirmed, "confirmed finding")] if confirmed else []
+    parts += [amount(suspected, "suspected finding" if not confirmed else "suspected one")] * bool(
         suspected
     )
     if parts:
@@ -39,11 +40,7 @@ def headline(report: Report) -> str:
 
 def asked(report: Report) -> str:
     """How much was asked, and for how long."""
-    return f"{_many(len(report.routes), 'route')} asked, {report.seconds:.0f} s."
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{amount(len(report.routes), 'route')} asked, {report.seconds:.0f} s."
 
 
 def place(finding: Finding) -> str:

@@ -4,6 +4,7 @@ The protocols and their numbers of pairs were chosen by simulation on recorded n
 verdicts stay below one in a thousand for effects 1.5 times away from the bar.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,10 +20,16 @@ from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.probes.asgi import Stamps
 from course_app.measure.statistics import WORTH_A_CHANGE, Verdict, speedup_interval
-from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
+from course_app.measure.subject import (
+    Progress,
+    Subject,
+    count,
+    cpu_per_request_us,
+    silent,
+    window_warmup,
+)
 
-WINDOW_SECONDS = 0.25
-WINDOW_WARMUP_SECONDS = 0.03
+WINDOW_SECONDS = 0.2
 #: A window of slow requests is stretched to hold about this many of them per connection.
 _REQUESTS_PER_WINDOW = 4
 _LONGEST_WINDOW_SECONDS = 2.0
@@ -31,8 +38,9 @@ _SILENCE_SECONDS = 5.0
 
 FEWEST_ROUNDS = 6
 MOST_ROUNDS = 16
-#: An interval this narrow (high / low) is worth showing; a wider one is worth more rounds.
-_NARROW = 1.4
+#: An interval this narrow (high / low) is worth showing; a wider one is worth more rounds, until
+#: there are ten: what is decided by then is decided.
+_NARROW, _ROUNDS_FOR_NARROW = 1.4, 10
 
 #: Alternating single requests: blocks of a run are what the interval is made of.
 BLOCKS_PER_RUN = 12
@@ -99,7 +107,8 @@ def compare_windows(
     busy = wall = 0.0
     meter.resume()
     for number in range(0 if wrong else most_rounds):
-        if number >= FEWEST_ROUNDS and _settled(sides, metric, at_least):
+        width = _NARROW if number < _ROUNDS_FOR_NARROW else math.inf
+        if number >= FEWEST_ROUNDS and _settled(sides, metric, at_least, width):
             break
         progress(f"round {number + 1} of {FEWEST_ROUNDS} to {most_rounds}")
         for side in sides if number % 2 == 0 else reversed(sides):
@@ -189,7 +198,7 @@ def _window_length(side: _Side, requests: int | None) -> Mapping[str, Any]:
     mean_seconds = float(np.mean(counted)) / 1e3 if counted.size else 0.0
     wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * mean_seconds)
     seconds = paced(min(wanted, _LONGEST_WINDOW_SECONDS))
-    return {"seconds": seconds, "warmup_seconds": WINDOW_WARMUP_SECONDS}
+    return {"seconds": seconds, "warmup_seconds": window_warmup(mean_seconds)}
 
 
 def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) -> LoadResult:
@@ -202,14 +211,14 @@ def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) ->
     return load
 
 
-def _settled(sides: Sequence[_Side], metric: str, at_least: float) -> bool:
+def _settled(sides: Sequence[_Side], metric: str, at_least: float, width: float = _NARROW) -> bool:
     baseline = np.log(sides[0].values[metric])
     sign = -1 if metric == "throughput" else 1
     for side in sides[1:]:
         interval = speedup_interval(sign * (baseline - np.log(side.values[metric])))
         if interval.verdict(at_least) is Verdict.CANNOT_TELL:
             return False
-        if interval.high / interval.low > _NARROW:
+        if interval.high / interval.low > width:
             return False
     return True
 

@@ -9,6 +9,7 @@ import numpy as np
 from course_app.load.swarm import EndpointStats, SwarmReport
 from course_app.measure.result import Result
 from course_app.measure.statistics import Floats, enough_for
+from course_app.words import amount
 
 _SHOWN_ERRORS = 3
 
@@ -109,10 +110,9 @@ class LoadTest(Result):
 
     def notes(self) -> Sequence[str]:
         """Errors first, then what Locust itself cost."""
-        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
         cost = (
-            f"Locust: {processes}, {self.cpu_us_per_request:,.0f} µs CPU a request, "
-            f"{self.busy:.2f} cores. It rounds times to whole ms."
+            f"Locust: {amount(self.processes, 'process')}, {self.cpu_us_per_request:,.0f} µs CPU a "
+            f"request, {self.busy:.2f} cores. It rounds times to whole ms."
         )
         problems = (*self.last.errors[:_SHOWN_ERRORS], *self.last.exceptions[:_SHOWN_ERRORS])
         return [*problems, cost]

@@ -14,9 +14,15 @@ from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
 from course_app.measure.result import Result, figure
 from course_app.measure.statistics import Floats, enough_for, shown
-from course_app.measure.subject import Progress, Subject, count, cpu_per_request_us, silent
+from course_app.measure.subject import (
+    Progress,
+    Subject,
+    count,
+    cpu_per_request_us,
+    silent,
+    window_warmup,
+)
 
-WARMUP_SECONDS = 0.03
 _PARTS = 8
 
 #: Counts that a reader seldom asks for, by label, as long as they are not above these figures.
@@ -142,7 +148,7 @@ def measure(
     meter = NoiseMeter(subject.thread_ids())
     meter.resume()
     before = subject.work()
-    load = _window(generator, subject, paced(seconds), rate)
+    load = _window(generator, subject, paced(seconds), rate, counted)
     cpu_us = cpu_per_request_us(before, subject.work(), load.served)
     meter.pause()
     return Measurement(
@@ -157,11 +163,16 @@ def measure(
 
 
 def _window(
-    generator: Generator, subject: Subject, seconds: float, rate: float | None
+    generator: Generator,
+    subject: Subject,
+    seconds: float,
+    rate: float | None,
+    counted: LoadResult,
 ) -> LoadResult:
     if rate is not None:
         return generator.open(subject.target, rate=rate, seconds=seconds)
-    return generator.closed(subject.target, seconds=seconds, warmup_seconds=WARMUP_SECONDS)
+    warmup = window_warmup(counted.percentile(50) / 1e3)
+    return generator.closed(subject.target, seconds=seconds, warmup_seconds=warmup)
 
 
 def _model(load: LoadResult) -> str:

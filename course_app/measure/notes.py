@@ -1,6 +1,7 @@
 """Remarks that several kinds of results share."""
 
 from course_app.measure.probes import Counts
+from course_app.words import amount
 
 
 def generator_note(busy: float) -> str:
@@ -15,6 +16,6 @@ def afterwards_note(name: str, counts: Counts, clients: int) -> list[str]:
     if most <= clients:
         return []
     return [
-        f"{name}: up to {most:.0f} requests in flight from {clients} clients, because it goes on "
-        "after its answer, such as to close a connection."
+        f"{name}: up to {most:.0f} requests in flight from {amount(clients, 'client')}, because it "
+        "goes on after its answer, such as to close a connection."
     ]

@@ -29,6 +29,8 @@ _CONNECT_SECONDS = 4.0
 _MORE_SECONDS_APART = 0.001
 _ACCEPTED_SECONDS = 0.01
 
+_LEAST_WARMUP_SECONDS, _LONGEST_WARMUP_SECONDS = 0.03, 1.0
+
 
 def silent(_text: str) -> None:
     """Progress that nobody wants to see."""
@@ -138,6 +140,19 @@ def _are_spread(server: ProcessServer, concurrency: int) -> bool:
     return len(busy) >= math.ceil(_SHARE_OF_WORKERS * able)
 
 
+def window_warmup(latency_seconds: float) -> float:
+    """How long requests go on before a window begins: until all clients had a first answer.
+
+    They send at once, and until a crowd has been read nobody is answered: a window of that would
+    show fewer answers than a server gives. Answers come one by one then, so that the last one takes
+    twice as long as the mean.
+
+    Args:
+        latency_seconds: mean or median of first requests that were sent at once; NaN if unknown.
+    """
+    return min(max(_LEAST_WARMUP_SECONDS, 2 * latency_seconds), _LONGEST_WARMUP_SECONDS)
+
+
 def cpu_per_request_us(
     before: tuple[float | None, int | None], after: tuple[float | None, int | None], served: int
 ) -> float:
@@ -179,7 +194,7 @@ def count(
     require_in_time(subject.server, warm)
     per_request = warm.window_seconds / max(warm.completed, 1)
     wanted = int(_COUNTED_SECONDS / max(per_request, 1e-6))
-    enough = min(max(wanted, subject.concurrency, 20), _COUNTED_REQUESTS_MOST)
+    enough = max(min(wanted, _COUNTED_REQUESTS_MOST), subject.concurrency, 20)
     prepare()
     with counting(subject) as readings:
         load = generator.closed(subject.target, requests=requests or enough)

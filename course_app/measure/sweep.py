@@ -9,7 +9,7 @@ import numpy as np
 
 from course_app.load import Generator
 from course_app.measure.answers import WrongAnswer, errors_of, together
-from course_app.measure.compare import WINDOW_SECONDS, WINDOW_WARMUP_SECONDS
+from course_app.measure.compare import WINDOW_SECONDS
 from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
@@ -22,7 +22,9 @@ from course_app.measure.subject import (
     cpu_per_request_us,
     require_in_time,
     silent,
+    window_warmup,
 )
+from course_app.words import amount
 
 UNITS = {"throughput": "requests/s", "p50": "ms", "p99": "ms", "cpu": "µs CPU / request"}
 
@@ -121,8 +123,7 @@ class Sweep(Result):
         sure = f"; ratios of them hold with {min(_confidence(windows, windows), 0.99):.0%}"
         if windows == 1:
             sure = ", so ratios have no interval"
-        counted = f"{windows} window{'s' if windows > 1 else ''}"
-        ranges = f"Medians of {counted} [lowest, highest]{sure}; {self.workload}."
+        ranges = f"Medians of {amount(windows, 'window')} [lowest, highest]{sure}; {self.workload}."
         return [*(str(example) for example in self.wrong[1:]), ranges, str(self.noise)]
 
     def _cell(self, point: Point) -> str:
@@ -225,9 +226,11 @@ def _window(
     if rounds:
         load = generator.closed(subject.target, requests=rounds * subject.concurrency)
     else:
-        length = max(seconds, 2.5 * warm.percentile(50) / 1e3)
+        median = warm.percentile(50) / 1e3
         load = generator.closed(
-            subject.target, seconds=length, warmup_seconds=WINDOW_WARMUP_SECONDS
+            subject.target,
+            seconds=max(seconds, 2.5 * median),
+            warmup_seconds=window_warmup(median),
         )
     figures = {
         "throughput": load.throughput,

@@ -19,6 +19,7 @@ from course_app.measure.result import Result
 from course_app.measure.statistics import Floats
 from course_app.measure.subject import require_in_time
 from course_app.serving import ThreadServer
+from course_app.words import amount
 
 #: More rows than this cannot be told apart in a figure.
 MOST_REQUESTS = 200
@@ -90,7 +91,7 @@ class Timeline(Result):
         size = self.client_start_ms.size
         at_once = "one at a time" if self.overlap == 1 else f"up to {self.overlap} at once"
         return (
-            f"{self.name}: {size} request{'s' if size > 1 else ''} served {at_once} in "
+            f"{self.name}: {amount(size, 'request')} served {at_once} in "
             f"{self.total_ms:,.0f} ms; {self.share_queued:.0%} of the waiting was queueing"
         )
 

@@ -17,6 +17,7 @@ from course_app.measure.result import Result
 from course_app.measure.spans import Span, TraceFailed, spans_of_last_request
 from course_app.measure.subject import silence
 from course_app.serving import ThreadServer
+from course_app.words import amount
 
 #: Requests sent before the one that is traced: pools open, caches fill, code paths warm up.
 WARMUP_REQUESTS = 2
@@ -71,9 +72,7 @@ class Trace(Result):
     def message(self) -> str:
         """How often the request asked others, and where the time went."""
         asked = [
-            f"{self.counts[kind]} {noun if self.counts[kind] == 1 else noun + 's'}"
-            for kind, noun in _ASKED.items()
-            if kind in self.counts
+            amount(self.counts[kind], noun) for kind, noun in _ASKED.items() if kind in self.counts
         ]
         share = self.share
         most = max(share, key=lambda kind: share[kind])

@@ -15,6 +15,7 @@ import psutil
 
 from course_app.errors import CourseError
 from course_app.system import platforms
+from course_app.words import amount
 
 SETTING = "COURSE_CORES"
 _MOST_CORES = 4096
@@ -63,7 +64,7 @@ def why() -> str:
 
 def in_words(budget: float) -> str:
     """``1 core``, ``2 cores``, ``0.5 cores``."""
-    return f"{budget:.3g} core{'' if budget == 1 else 's'}"
+    return amount(budget, "core")
 
 
 def tightest_quota() -> Quota | None:
