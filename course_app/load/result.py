@@ -84,6 +84,8 @@ class LoadResult:
     status: int64, the answer's status
     failed_due_ns, failed_ns: int64, one element for each error: when its request should have been
         sent, and when it was known to be wrong
+    answered_in_window: right answers, each by the share of its time that lies in the window, those
+        to requests of the warm-up as well
     kept: whole answers, as many as were asked for at most
     missed: arrivals of the open model that were never sent, because the backlog was full or the
         server gone
@@ -97,7 +99,7 @@ class LoadResult:
     status: NDArray[np.int64]
     window_start_ns: int
     window_seconds: float
-    answered_in_window: int
+    answered_in_window: float
     concurrency: int
     rate: float | None
     error_count: int
@@ -126,7 +128,7 @@ class LoadResult:
 
     @property
     def throughput(self) -> float:
-        """Right answers per second that came within the window."""
+        """Right answers per second, each by the share of its time that lies in the window."""
         return self.answered_in_window / self.window_seconds if self.window_seconds else 0.0
 
     @property
