@@ -292,7 +292,7 @@ print(guess_await.against(of_await))
 # passes between client and database, shows some of it. The difference between 20 calls and 10 is
 # what ten calls send, when all is warm:
 
-# %%
+# %% jupyter={"source_hidden": true}
 import asyncio
 
 
@@ -437,7 +437,7 @@ drivers = lab.sweep(
 few = drivers.growth("psycopg2 in def", 10, 40)
 beyond = {name: drivers.growth(name, 40, 80) for name in drivers.series}
 
-# %%
+# %% jupyter={"source_hidden": true}
 from course_app.plots import plot_lines
 
 lines = {
@@ -546,7 +546,7 @@ with lab.wire_tap(upstream=upstream.url) as tap:
 for name, wire in wires.items():
     print(f"{name}: {wire}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 from course_app.plots import Bar, plot_bars
 
 

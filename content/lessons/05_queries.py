@@ -146,7 +146,7 @@ for table in ("plain", "indexed"):
 # The next cell reads the same from a plan in JSON, so that it can be counted, and asks for
 # `SERIALIZE` too (PostgreSQL 17 and later): the work of turning rows into bytes for the client.
 
-# %%
+# %% jupyter={"source_hidden": true}
 import json
 from dataclasses import dataclass
 
@@ -441,7 +441,7 @@ gains = {name: times_as_long(took["one by one"], seconds) for name, seconds in t
 # trips (the wire tap) and **flushes** of the log to disk, which each commit waits for
 # (`pg_stat_io`, PostgreSQL 18 and later).
 
-# %%
+# %% jupyter={"source_hidden": true}
 TOTALS = """SELECT
     (SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ~ $1),
     (SELECT sum(fsyncs) FROM pg_stat_io WHERE to_jsonb(pg_stat_io)->>'object' = 'wal'
@@ -592,7 +592,7 @@ print(f"Round trips per request: {trips}")
 # round trips. `gather` makes nearly twice as many: after each loan the pool resets the connection,
 # which is one more.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from course_app.plots import plot_lines
 
 IN_A_ROW = {"N+1": trips["N+1"], "gather": 2 * (1 + 20 / CONNECTIONS)}  # the posts, then the rest
@@ -660,7 +660,7 @@ for depth in DEPTHS:
     paged["OFFSET"][depth] = runs_of(BY_OFFSET, depth)
     paged["keyset"][depth] = runs_of(BY_KEYSET, *last.values())
 
-# %%
+# %% jupyter={"source_hidden": true}
 page_ms, page_buffers = (
     {
         name: [spread(depth, [getattr(run, what) for run in runs]) for depth, runs in line.items()]

@@ -286,7 +286,7 @@ calm = lab.measure(
     name="single-flight",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 import numpy as np
 
 from course_app.plots import plot_over_time
@@ -369,7 +369,7 @@ PUT = {
     "TTLCache": library.__setitem__,
 }
 
-# %%
+# %% jupyter={"source_hidden": true}
 import tracemalloc
 
 from course_app.plots import plot_lines
@@ -400,7 +400,7 @@ def entries() -> dict[str, int]:
 
 full = entries()
 
-# %%
+# %% jupyter={"source_hidden": true}
 plot_lines(
     megabytes,
     x_label="thousand different keys asked for",
@@ -431,7 +431,7 @@ print(guess_kept.against(kept["hand-written"]))
 # What does a hit cost? A call below is a hundred hits.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def hundred_hits(store):
     @asynccontextmanager
     async def client():
@@ -632,7 +632,7 @@ gain = {room: rooms.speedup(f"room for {room}") for room in ROOM}
 hit_ratio = {room: 1 - rooms[f"room for {room}"].counts["SQL statements"] for room in ROOM}
 print({f"room for {room}": f"{ratio:.0%} hits" for room, ratio in hit_ratio.items()})
 
-# %%
+# %% jupyter={"source_hidden": true}
 lines = {
     "cache": [(100 * hit_ratio[n], gain[n].estimate, gain[n].low, gain[n].high) for n in ROOM],
     "no cache": [(100 * hit_ratio[n], 1, 1, 1) for n in ROOM],

@@ -272,7 +272,7 @@ costly.plot(
 # %%
 guess_hits = lab.predict(..., "% hits, from which on a primary key is better cached")
 
-# %%
+# %% jupyter={"source_hidden": true}
 import numpy as np
 
 from course_app.measure.statistics import Interval, mean_interval

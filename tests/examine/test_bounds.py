@@ -33,7 +33,7 @@ def look(
     *,
     millis: float,
     requests: int,
-    loop_cpu: float,
+    cpu: float,
     connect: float = 0.0,
     connect_cpu: float = 0.0,
     work: float = 0.0,
@@ -56,7 +56,7 @@ def look(
         for n, end in enumerate(ends)
     ]  # fmt: skip
     raw = {
-        "seconds": 1.0, "loop_cpu": loop_cpu, "process_cpu": loop_cpu, "visits": visits,
+        "seconds": 1.0, "process_cpu": cpu, "visits": visits,
         "texts": [], "places": [], "states": [],
     }  # fmt: skip
     return Look(clients, load, raw)
@@ -72,8 +72,7 @@ def together(first: Look, second: Look) -> Look:
     index = np.repeat([0, 1], [each, len(second.load.start_ns)])
     load = replace(first.load, request_index=index, answered_in_window=len(index), **stamps)
     raw = {**first.raw, "visits": [*first.raw["visits"], *second.raw["visits"]]}
-    for clock in ("loop_cpu", "process_cpu"):
-        raw[clock] = first.raw[clock] + second.raw[clock]
+    raw["process_cpu"] += second.raw["process_cpu"]
     return Look(first.clients, load, raw)
 
 
@@ -90,23 +89,23 @@ def without_compression(alone: Look, crowd: Look) -> Bound:
 
 
 def test_one_client_gains_by_amdahls_law() -> None:
-    alone = look(1, millis=8, requests=120, loop_cpu=0.36, connect=6, connect_cpu=2)
+    alone = look(1, millis=8, requests=120, cpu=0.36, connect=6, connect_cpu=2)
     chart, asked = chart_of(alone)
     assert relieved(chart, asked, partial(connecting, "sql")).estimate == pytest.approx(4, rel=0.01)
 
 
 def test_a_crowd_that_waits_for_the_server_gains_until_the_loop_is_full() -> None:
     """The server makes 160 connections a second; the loop has time for 1000 requests without."""
-    alone = look(1, millis=8, requests=120, loop_cpu=0.36, connect=6, connect_cpu=2)
-    crowd = look(64, millis=400, requests=160, loop_cpu=0.48, connect=395)
+    alone = look(1, millis=8, requests=120, cpu=0.36, connect=6, connect_cpu=2)
+    crowd = look(64, millis=400, requests=160, cpu=0.48, connect=395)
     chart, asked = chart_of(alone, crowd)
     bound = relieved(chart, asked, partial(connecting, "sql"))
     assert bound.estimate == pytest.approx(1000 / 160, rel=0.02)
 
 
 def test_a_crowd_gains_no_more_than_what_stays_of_a_request_takes_alone() -> None:
-    alone = look(1, millis=100, requests=10, loop_cpu=0.001, connect=50)
-    crowd = look(8, millis=200, requests=40, loop_cpu=0.004, connect=150)
+    alone = look(1, millis=100, requests=10, cpu=0.001, connect=50)
+    crowd = look(8, millis=200, requests=40, cpu=0.004, connect=150)
     chart, asked = chart_of(alone, crowd)
     bound = relieved(chart, asked, partial(connecting, "sql"))
     assert bound.estimate == pytest.approx(200 / 50, rel=0.01)
@@ -114,11 +113,11 @@ def test_a_crowd_gains_no_more_than_what_stays_of_a_request_takes_alone() -> Non
 
 def test_a_slow_route_beside_quick_ones_gains_more_than_the_loop_has_room_for_on_average() -> None:
     """Its own time is no measure of what the process works: most of its answers are others'."""
-    alone = look(1, millis=50, requests=20, loop_cpu=0.02, connect=45, connect_cpu=0.5)
-    quick = look(1, millis=1, requests=900, loop_cpu=0.9)
+    alone = look(1, millis=50, requests=20, cpu=0.02, connect=45, connect_cpu=0.5)
+    quick = look(1, millis=1, requests=900, cpu=0.9)
     crowd = together(
-        look(16, millis=500, requests=30, loop_cpu=0.03, connect=490),
-        look(16, millis=20, requests=600, loop_cpu=0.6),
+        look(16, millis=500, requests=30, cpu=0.03, connect=490),
+        look(16, millis=20, requests=600, cpu=0.6),
     )
     slow = Asked(Request("GET", "/orders"), ROUTE, ROUTE, alone)
     others = Asked(Request("GET", "/ping"), "GET /ping", ROUTE, quick)
@@ -128,11 +127,11 @@ def test_a_slow_route_beside_quick_ones_gains_more_than_the_loop_has_room_for_on
 
 def test_what_a_request_does_after_its_answer_may_be_the_next_ones() -> None:
     """The thread's clock goes on for both: its CPU is there once."""
-    alone = look(1, millis=60, requests=120, loop_cpu=0.84, connect=6, connect_cpu=6)
+    alone = look(1, millis=60, requests=120, cpu=0.84, connect=6, connect_cpu=6)
     for n, visit in enumerate(alone.raw["visits"]):
         stamps = visit[7][0][0]
         stamps[2:4] = [n * 3e-3, n * 3e-3 + 6e-3]
-    crowd = look(64, millis=450, requests=142, loop_cpu=1.0, connect=445)
+    crowd = look(64, millis=450, requests=142, cpu=1.0, connect=445)
     chart, asked = chart_of(alone, crowd)
     bound = relieved(chart, asked, partial(connecting, "sql"))
     assert bound.estimate == pytest.approx(1 / (1 - 3 / 7), rel=0.1)
@@ -146,8 +145,8 @@ def test_clocks_of_two_threads_have_nothing_to_do_with_each_other() -> None:
 
 def test_a_cause_of_two_routes_goes_from_both() -> None:
     """Half of the process's work is the other route's, and as much of it goes there."""
-    alone = look(1, millis=8, requests=120, loop_cpu=0.8, connect=6, connect_cpu=6)
-    crowd = look(64, millis=450, requests=71, loop_cpu=0.5, connect=445)
+    alone = look(1, millis=8, requests=120, cpu=0.8, connect=6, connect_cpu=6)
+    crowd = look(64, millis=450, requests=71, cpu=0.5, connect=445)
     both = [Asked(Request("GET", path), path, ROUTE, alone) for path in ("/orders", "/users")]
     chart = Chart(asked=both, crowds=[together(crowd, crowd)])
     bound = relieved(chart, both[0], partial(connecting, "sql"))
@@ -155,17 +154,17 @@ def test_a_cause_of_two_routes_goes_from_both() -> None:
 
 
 def test_computing_that_one_client_hardly_feels_can_be_all_that_a_crowd_waits_for() -> None:
-    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
-    crowd = look(32, millis=178, requests=180, loop_cpu=1.0, work=5)
+    alone = look(1, millis=10, requests=100, cpu=0.55, work=5)
+    crowd = look(32, millis=178, requests=180, cpu=1.0, work=5)
     bound = without_compression(alone, crowd)
     assert bound.estimate == pytest.approx(10, rel=0.1)
     assert bound.low < 10 < bound.high
 
 
 def test_what_all_routes_compute_in_one_middleware_goes_from_all() -> None:
-    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
-    crowd = look(32, millis=356, requests=90, loop_cpu=0.5, work=5)
-    others = look(32, millis=356, requests=90, loop_cpu=0.5, work=5)
+    alone = look(1, millis=10, requests=100, cpu=0.55, work=5)
+    crowd = look(32, millis=356, requests=90, cpu=0.5, work=5)
+    others = look(32, millis=356, requests=90, cpu=0.5, work=5)
     for visit in others.raw["visits"]:
         visit[0] = "GET /another"
     bound = without_compression(alone, together(crowd, others))
@@ -173,8 +172,8 @@ def test_what_all_routes_compute_in_one_middleware_goes_from_all() -> None:
 
 
 def test_computing_that_a_crowd_does_not_wait_for_gains_what_it_gains_alone() -> None:
-    alone = look(1, millis=10, requests=100, loop_cpu=0.55, work=5)
-    crowd = look(32, millis=640, requests=50, loop_cpu=0.3, work=5)
+    alone = look(1, millis=10, requests=100, cpu=0.55, work=5)
+    crowd = look(32, millis=640, requests=50, cpu=0.3, work=5)
     bound = without_compression(alone, crowd)
     assert bound.estimate == pytest.approx(2, rel=0.01)
 

@@ -76,7 +76,6 @@ class Host:
         if self._observed:
             self.loop.set_task_factory(self.visits.make_task)
             await self.sampler.attach()
-            self.window.attach()
         serving = asyncio.ensure_future(self.server.serve(sockets=[listener]))
         while not self.server.started and not serving.done():
             await asyncio.sleep(0.01)

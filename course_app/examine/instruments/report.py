@@ -7,7 +7,6 @@ import inspect
 import linecache
 import os
 import textwrap
-import threading
 import time
 from collections.abc import Hashable
 from typing import Any
@@ -30,14 +29,8 @@ class Window:
 
     def __init__(self, visits: Visits, sampler: Sampler) -> None:
         self._visits, self._sampler = visits, sampler
-        self._cpu_clock: int | None = None
         #: For each statement's text some of the arguments it came with, for EXPLAIN.
         self.kept: dict[str, list[Any]] = {}
-
-    def attach(self) -> None:
-        """On the loop's thread: note its clock."""
-        if hasattr(time, "pthread_getcpuclockid"):
-            self._cpu_clock = time.pthread_getcpuclockid(threading.get_ident())
 
     def start(self, period_seconds: float) -> None:
         """Begin a window."""
@@ -45,24 +38,20 @@ class Window:
         self._visits.done = []
         self._visits.keep = True
         self._began = time.perf_counter()
-        self._cpu = self._cpu_seconds()
+        self._cpu = time.process_time()
         self._sampler.start(period_seconds)
 
     def stop(self) -> dict[str, Any]:
         """End it; all that was seen."""
-        cpu = self._cpu_seconds()
+        cpu = time.process_time() - self._cpu
         ended = time.perf_counter()
         self._sampler.stop()
         self._visits.keep = False
         visits = [*self._visits.done, *(v for v in list(self._visits.current))]
         self._visits.done = []
-        return self._described(visits, ended, [b - a for a, b in zip(self._cpu, cpu, strict=True)])
+        return self._described(visits, ended, cpu)
 
-    def _cpu_seconds(self) -> tuple[float, float]:
-        loop = time.clock_gettime(self._cpu_clock) if self._cpu_clock is not None else 0.0
-        return loop, time.process_time()
-
-    def _described(self, visits: list[Visit], ended: float, cpu: list[float]) -> dict[str, Any]:
+    def _described(self, visits: list[Visit], ended: float, cpu: float) -> dict[str, Any]:
         places, texts = Table(), Table()
         sampler = self._sampler
         lags = sampler.lags[:: max(1, len(sampler.lags) // _MOST_LAGS)]
@@ -83,8 +72,7 @@ class Window:
             "in_flight": sampler.in_flight,
             "looked_at": sampler.looked_at,
             "lags": [[due, late] for due, late in lags],
-            "loop_cpu": cpu[0],
-            "process_cpu": cpu[1] - sampler.cpu_seconds,
+            "process_cpu": cpu - sampler.cpu_seconds,
             "rss": psutil.Process().memory_info().rss,
             "texts": texts.keys,
             "places": [place_of(step) for step in places.keys],
