@@ -307,7 +307,8 @@ class Lab:
             same_answers: whether all apps must answer alike, or a function of two
                 responses that says so. By default true for traffic that only reads.
             most_rounds: a round is one window for each app.
-            before_window: is called before each window, to empty a cache for example.
+            before_window: is called before each window, to empty a cache for example; with
+                ``window_requests``, because else a warm-up fills it again.
             window_requests: each window sends the same so many requests, instead of as many
                 as fit into its time: a cache that is filling up helps all apps alike then.
                 Only the values of a ``sequence`` go on from window to window.
@@ -675,7 +676,7 @@ class Lab:
             print(report.healthy, [finding.cause for finding in report.findings])
             report
         """
-        # Only here: a sixth of what a notebook's first cell would import is the examiner's.
+        # Not above: a notebook's first cell would wait for it half a second longer.
         from course_app.examine.notebook import target_of
         from course_app.examine.session import Wishes, run
 

@@ -13,7 +13,7 @@ PACKAGE = PROJECT / "course_app"
 
 #: Rooms from the lowest to the highest: each imports only from rooms that stand before it.
 ROOMS = (
-    ("errors", "changes", "worker"),
+    ("errors", "changes", "words", "worker"),
     ("system",),
     ("processes", "network", "dataset"),
     ("services", "serving", "load"),

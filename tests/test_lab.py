@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from redis.retry import Retry
 
 from course_app.errors import CourseError
 from course_app.lab import Lab, Retries, get, uniform
+from course_app.load import Generator, LoadResult, Target
 from course_app.measure.statistics import Verdict
 
 
@@ -126,8 +128,10 @@ def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     assert 2 < comparison.speedup().estimate < 4.5
 
 
-def test_a_crowds_window_begins_when_all_have_had_an_answer(lab: Lab) -> None:
-    app, clients = FastAPI(), 150
+def test_a_crowds_window_begins_when_all_have_had_an_answer(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, clients, loads = FastAPI(), 100, []
 
     @app.get("/")
     async def root() -> str:
@@ -137,16 +141,23 @@ def test_a_crowds_window_begins_when_all_have_had_an_answer(lab: Lab) -> None:
         await asyncio.sleep(0.05)  # meanwhile it reads the others, so nobody is answered
         return "done"
 
-    found = lab.sweep({"app": app}, "/", values=[clients], windows=3).at("app", clients)
-    compared = lab.compare(
-        {"app": app, "again": app}, "/", concurrency=clients, metric="throughput", most_rounds=2
-    )["app"]
-    # Little's law: clients = throughput x latency, wherever a window shows the steady state.
-    for rate, ms in (
-        (found.middle("throughput"), found.middle("p50")),
-        (compared.middle("throughput"), compared.middle("p50")),
-    ):
-        assert rate * ms / 1e3 > 0.7 * clients
+    closed = Generator.closed
+
+    def noted(self: Generator, target: Target, **options: Any) -> LoadResult:
+        load = closed(self, target, **options)
+        loads.append((load, options))
+        return load
+
+    monkeypatch.setattr(Generator, "closed", noted)
+    lab.sweep({"app": app}, "/", values=[clients], windows=1)
+    lab.compare({"a": app, "b": app}, "/", concurrency=clients, metric="throughput", most_rounds=2)
+    lab.measure(app, "/", concurrency=clients, seconds=0.2)
+    windows = [(load, options) for load, options in loads if "seconds" in options]
+    assert len(windows) == 1 + 4 + 1
+    for load, options in windows:
+        assert options["warmup_seconds"] >= clients * 0.001
+        # What began in the warm-up and ended within: nobody's first answer is missing.
+        assert len(load.warmup_end_ns) >= clients
 
 
 def test_a_sweep_of_concurrency_shows_where_waiting_stops_to_scale(lab: Lab) -> None:

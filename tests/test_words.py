@@ -12,6 +12,8 @@ from course_app.words import amount
         (1, "request", "1 request"),
         (1.0, "core", "1 core"),
         (0.5, "core", "0.5 cores"),
+        (0.9999, "core", "1 core"),
+        (12345.6, "core", "12,346 cores"),
         (2.4567, "core", "2.46 cores"),
         (12_345, "request", "12,345 requests"),
         (2, "fetch", "2 fetches"),

@@ -126,10 +126,10 @@ def pooled(size: int = 8) -> FastAPI:
 
 
 # %% [markdown]
-# Both apps now serve at the same time and take turns under the same requests, in windows of a
-# fifth of a second: connect, pool, pool, connect, and so on. Each pair of windows gives one
-# ratio. The speed-up is their mean without the largest and the smallest fifth (a *trimmed mean*);
-# how much they differ gives its interval.
+# Both apps now serve at the same time and take turns under the same requests, in windows of a fifth
+# of a second or somewhat more: connect, pool, pool, connect, and so on. Each pair of windows gives
+# one ratio. The speed-up is their mean without the largest and the smallest fifth (a *trimmed
+# mean*); how much they differ gives its interval.
 
 # %%
 comparison = lab.compare(

@@ -305,8 +305,9 @@ for clients in crowd.values:
 # one worker per core that is really free.
 #
 # (A crowd has to be measured with patience. When a thousand clients send at once, nobody is
-# answered until most of them have been read; a window that begins with that shows a slow server
-# that is hardly busy. So here each window begins when all have had their first answer.)
+# answered until most of them have been read, and their answers come in bursts, of which one more or
+# less fits into a window. So each window begins when all have had a first answer, and an answer
+# that was on its way half of its time within the window counts as a half.)
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An

@@ -16,9 +16,8 @@
 # plus one workers. Why does that rule not fit, and when would a second worker help?</summary>
 #
 # The rule is for synchronous workers, which wait for one thing at a time; one event loop waits for
-# everything at once. A second worker helps when one loop no longer keeps up with the crowd, at the
-# latest when requests per second x CPU per request comes near one core, or when the first one dies.
-# What the others add for certain is memory and connections.
+# everything at once. A second worker helps when requests per second x CPU per request comes near
+# one core, or when the first one dies. What the others add for certain is memory and connections.
 #
 # </details>
 #
@@ -202,7 +201,10 @@ with lab.serve(worker) as server:
         )
     targets = [lab.generator.connect(server.url, f"/work/{ms}", concurrency=8) for ms in WORK_MS]
     own = [
-        [lab.generator.closed(target, seconds=STEP_SECONDS) for target in targets]
+        [
+            lab.generator.closed(target, seconds=STEP_SECONDS, warmup_seconds=0.02)
+            for target in targets
+        ]
         for _ in range(TURNS)
     ]
 

@@ -21,10 +21,10 @@ from course_app.measure.collector import small_collections
 from course_app.measure.noise import NoiseMeter
 from course_app.measure.pace import paced
 
-# Shorter windows and more rounds than in comparisons (measure.compare), for the same longest
-# time. How a contrast spreads from round to round hardly depends on a window's length: its sd
-# was 0.01 to 0.10 for 0.25 s and 0.01 to 0.13 for 0.15 s in six exercises, calm and beside two
-# busy loops, where the bar is 0.37 or more away.
+# Shorter windows and more rounds than in comparisons (measure.compare). How a contrast spreads from
+# round to round hardly depends on a window's length: its sd was 0.01 to 0.10 for 0.25 s and 0.01 to
+# 0.13 for 0.15 s in six exercises, calm and beside two busy loops, where the bar is 0.37 or more
+# away.
 WINDOW_SECONDS = 0.15
 WINDOW_WARMUP_SECONDS = 0.03
 FEWEST_ROUNDS = 6

@@ -82,10 +82,9 @@ class LoadResult:
     request_number: int64, its number in the target's stream (the ``x-request-number`` header)
     request_index: int64, which of the workload's requests it was
     status: int64, the answer's status
+    warmup_start_ns, warmup_end_ns: int64, the same of requests that started before the window
     failed_due_ns, failed_ns: int64, one element for each error: when its request should have been
         sent, and when it was known to be wrong
-    answered_in_window: right answers, each by the share of its time that lies in the window, those
-        to requests of the warm-up as well
     kept: whole answers, as many as were asked for at most
     missed: arrivals of the open model that were never sent, because the backlog was full or the
         server gone
@@ -99,13 +98,11 @@ class LoadResult:
     status: NDArray[np.int64]
     window_start_ns: int
     window_seconds: float
-    answered_in_window: float
     concurrency: int
     rate: float | None
     error_count: int
     errors: tuple[ErrorExample, ...]
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
-    answered_of_warmup: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
     reconnects: int = 0
@@ -113,6 +110,8 @@ class LoadResult:
     max_backlog: int = 0
     generator_cpu_seconds: float = 0.0
     kept: tuple[Response, ...] = ()
+    warmup_start_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
+    warmup_end_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
     failed_due_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
     failed_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
 
@@ -124,12 +123,34 @@ class LoadResult:
     @property
     def served(self) -> int:
         """Right answers of the warm-up and the window: what the server's work was spent on."""
-        return self.completed + self.answered_of_warmup
+        return self.completed + len(self.warmup_end_ns)
 
     @property
     def throughput(self) -> float:
-        """Right answers per second, each by the share of its time that lies in the window."""
-        return self.answered_in_window / self.window_seconds if self.window_seconds else 0.0
+        """Right answers per second, see :meth:`answered`.
+
+        Where requests queue, a window needs a warm-up: in its first moments nothing is under way
+        that would count.
+        """
+        answered = self.answered(self.window_start_ns, self._end_ns)
+        return answered / self.window_seconds if self.window_seconds else 0.0
+
+    def answered(self, begin_ns: float, end_ns: float) -> float:
+        """Right answers between two stamps, each by the share of its time that lies there.
+
+        Counted whole, it would be chance: clients that wait for the same time are answered in
+        bursts, and a burst more or less fits into a window.
+        """
+        import numpy as np
+
+        start = np.concatenate([self.warmup_start_ns, self.start_ns])
+        end = np.concatenate([self.warmup_end_ns, self.end_ns])
+        within = np.minimum(end, end_ns) - np.maximum(start, begin_ns)
+        return float(np.sum(np.maximum(within, 0) / np.maximum(end - start, 1)))
+
+    @property
+    def _end_ns(self) -> float:
+        return self.window_start_ns + 1e9 * self.window_seconds
 
     @property
     def latency_ms(self) -> NDArray[np.float64]:
@@ -206,8 +227,6 @@ def result_of(
         status=column("status"),
         window_start_ns=reply["start_ns"],
         window_seconds=max(0, reply["end_ns"] - reply["start_ns"]) / 1e9,
-        answered_in_window=summary["answered_in_window"],
-        answered_of_warmup=summary["answered_of_warmup"],
         concurrency=concurrency,
         rate=rate,
         error_count=sum(summary["errors"].values()),
@@ -220,6 +239,8 @@ def result_of(
         max_backlog=summary["max_backlog"],
         generator_cpu_seconds=summary["cpu_seconds"],
         kept=responses_of(reply, arrays),
+        warmup_start_ns=column("warmup_start_ns"),
+        warmup_end_ns=column("warmup_end_ns"),
         failed_due_ns=column("failed_due_ns"),
         failed_ns=column("failed_ns"),
     )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from course_app.measure.subject import (
     count,
     cpu_per_request_us,
     silent,
-    window_warmup,
+    warmup_seconds,
 )
 
 _PARTS = 8
@@ -69,7 +70,7 @@ class Measurement(Result):
 
     @property
     def throughput(self) -> float:
-        """Completed requests per second."""
+        """Right answers per second."""
         return self.load.throughput
 
     @property
@@ -81,7 +82,7 @@ class Measurement(Result):
         """
         part = self.load.window_seconds / _PARTS
         ends = self.load.window_start_ns + 1e9 * part * np.arange(_PARTS + 1)
-        return np.histogram(self.load.end_ns, ends)[0] / part
+        return np.array([self.load.answered(*each) / part for each in pairwise(ends)])
 
     @property
     def message(self) -> str:
@@ -171,7 +172,7 @@ def _window(
 ) -> LoadResult:
     if rate is not None:
         return generator.open(subject.target, rate=rate, seconds=seconds)
-    warmup = window_warmup(counted.percentile(50) / 1e3)
+    warmup = warmup_seconds(counted.latency_ms)
     return generator.closed(subject.target, seconds=seconds, warmup_seconds=warmup)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from course_app.load import Generator, LoadResult, Target, Workload
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
+from course_app.measure.statistics import Floats
 from course_app.serving import AppDoesNotAnswer, ProcessServer, ThreadServer, UsageNotKnown
 from course_app.system.cores import usable_cores
 
@@ -80,7 +81,7 @@ def require_in_time(server: ThreadServer | ProcessServer, load: LoadResult) -> L
     late = load.errors_by_kind.get("timeout", 0)
     if not late:
         return load
-    sent = load.completed + load.answered_of_warmup + load.error_count
+    sent = load.served + load.error_count
     examples = (f"{x.request_line}: {x.got}" for x in load.errors if x.kind == "timeout")
     which = "" if sent == 1 else f" ({late} of {sent} requests)"
     raise silence(server, f"{next(examples, 'time-outs')}{which}")
@@ -140,17 +141,17 @@ def _are_spread(server: ProcessServer, concurrency: int) -> bool:
     return len(busy) >= math.ceil(_SHARE_OF_WORKERS * able)
 
 
-def window_warmup(latency_seconds: float) -> float:
+def warmup_seconds(first_ms: Floats) -> float:
     """How long requests go on before a window begins: until all clients had a first answer.
 
-    They send at once, and until a crowd has been read nobody is answered: a window of that would
-    show fewer answers than a server gives. Answers come one by one then, so that the last one takes
-    twice as long as the mean.
+    They send at once, and until most of a crowd has been read, nobody is answered: that is not how
+    one is served that comes all the time. (After a second a window begins all the same.)
 
     Args:
-        latency_seconds: mean or median of first requests that were sent at once; NaN if unknown.
+        first_ms: latencies of a round of all clients, or of more.
     """
-    return min(max(_LEAST_WARMUP_SECONDS, 2 * latency_seconds), _LONGEST_WARMUP_SECONDS)
+    longest = float(first_ms.max()) / 1e3 if first_ms.size else 0.0
+    return min(max(longest, _LEAST_WARMUP_SECONDS), _LONGEST_WARMUP_SECONDS)
 
 
 def cpu_per_request_us(
@@ -175,7 +176,7 @@ def count(
     requests: int | None = None,
     before: Callable[[], object] | None = None,
 ) -> tuple[Counts, LoadResult]:
-    """Warm the subject up, then count what a few hundred requests cause.
+    """Warm the subject up, then count what some hundred requests cause, or one of each client.
 
     Two rounds of warm-up let pools open and caches fill, so that the counts are those of
     the steady state.

@@ -22,7 +22,7 @@ from course_app.measure.subject import (
     cpu_per_request_us,
     require_in_time,
     silent,
-    window_warmup,
+    warmup_seconds,
 )
 from course_app.words import amount
 
@@ -230,7 +230,7 @@ def _window(
         load = generator.closed(
             subject.target,
             seconds=max(seconds, 2.5 * median),
-            warmup_seconds=window_warmup(median),
+            warmup_seconds=warmup_seconds(warm.latency_ms),
         )
     figures = {
         "throughput": load.throughput,

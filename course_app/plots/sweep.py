@@ -101,12 +101,14 @@ def plot_lines(
             for the interval of x, such as ``"equal at {:.0f} rows"``.
     """
     words = {
-        name: [word for word, point in zip(said, lines[name], strict=False) if _known(point)]
+        name: [
+            word for word, point in zip(said, lines.get(name, ()), strict=False) if _known(point)
+        ]
         for name, said in (names or {}).items()
     }
     lines = known_points(lines)
     if not any(lines.values()):
-        return nothing_known(title)
+        return nothing_known(title, "not known: nothing was answered")
     with styled():
         canvas = titled(title)
         axes = canvas.add_subplot()
@@ -177,10 +179,11 @@ def _crossing(
     drawn = [
         np.log if scale == "log" else np.asarray for scale in (axes.get_xscale(), axes.get_yscale())
     ]
-    both = {x for x, *_ in first} & {x for x, *_ in second}
-    points = np.array([[p for p in line if p[0] in both] for line in (first, second)], np.float64)
+    by_x = [{point[0]: point for point in line} for line in (first, second)]
+    both = [x for x in by_x[0] if x in by_x[1]]
     if len(both) < 2:
         return None
+    points = np.array([[line[x] for x in both] for line in by_x], dtype=np.float64)
     x, y = drawn[0](points[0, :, 0]), drawn[1](points[:, :, 1])
     limits = drawn[1](np.where(np.isfinite(points[:, :, 2:]), points[:, :, 2:], points[:, :, 1:2]))
     gap = y[0] - y[1]

@@ -46,7 +46,7 @@ def look(
         intended_ns=ns - int(1e6 * millis), start_ns=ns - int(1e6 * millis), end_ns=ns,
         request_number=np.arange(requests), request_index=zeros, status=zeros + 200,
         failed_due_ns=zeros[:0], failed_ns=zeros[:0], kept=(), window_start_ns=0,
-        window_seconds=1.0, answered_in_window=requests, concurrency=clients, rate=None,
+        window_seconds=1.0, concurrency=clients, rate=None,
         error_count=0, errors=(),
     )  # fmt: skip
     visits = [
@@ -70,7 +70,7 @@ def together(first: Look, second: Look) -> Look:
     }
     each = len(first.load.start_ns)
     index = np.repeat([0, 1], [each, len(second.load.start_ns)])
-    load = replace(first.load, request_index=index, answered_in_window=len(index), **stamps)
+    load = replace(first.load, request_index=index, **stamps)
     raw = {**first.raw, "visits": [*first.raw["visits"], *second.raw["visits"]]}
     raw["process_cpu"] += second.raw["process_cpu"]
     return Look(first.clients, load, raw)

@@ -82,7 +82,8 @@ def test_a_closed_window_of_requests_answers_exactly_that_many(
 ) -> None:
     target = generator.connect(url, "/hello", concurrency=7)
     result = generator.closed(target, requests=500)
-    assert (result.completed, result.answered_in_window, result.error_count) == (500, 500, 0)
+    assert (result.completed, result.error_count) == (500, 0)
+    assert result.throughput * result.window_seconds == pytest.approx(500)
     assert result.concurrency == 7
     assert sorted(result.request_number) == list(range(500))
     again = generator.closed(target, requests=3)
@@ -95,7 +96,7 @@ def test_stamps_are_in_order_and_on_one_clock(generator: Generator, url: str) ->
     closes_ns = result.window_start_ns + result.window_seconds * 1e9
     assert result.window_seconds == pytest.approx(0.3)
     assert result.start_ns.min() >= result.window_start_ns
-    assert result.start_ns.max() < closes_ns
+    assert result.start_ns.max() < closes_ns + 1e6  # the clock is read before each is sent
     assert (result.end_ns > result.start_ns).all()
     assert (result.intended_ns == result.start_ns).all()
     assert (np.diff(result.end_ns) >= 0).all()
@@ -110,7 +111,7 @@ def test_a_closed_window_keeps_its_concurrency_and_waits_for_the_last_answers(
     target = generator.connect(url, "/sleep/300", concurrency=4)
     result = generator.closed(target, seconds=0.75)
     assert result.completed == 12  # three rounds, of which the last ends after the window
-    assert result.answered_in_window == pytest.approx(4 * 0.75 / 0.3, rel=0.05)
+    assert result.throughput == pytest.approx(4 / 0.3, rel=0.05)
     events = [(start, 1) for start in result.start_ns] + [(end, -1) for end in result.end_ns]
     in_flight = list(itertools.accumulate(change for _, change in sorted(events)))
     assert max(in_flight) == 4
@@ -320,7 +321,7 @@ def test_what_the_warm_up_moved_is_no_part_of_the_window(generator: Generator, u
     target = generator.connect(url, "/hello", concurrency=2)
     cold = generator.closed(target, requests=20)
     warmed = generator.closed(target, requests=20, warmup_seconds=0.2)
-    assert warmed.answered_of_warmup > 20
+    assert len(warmed.warmup_end_ns) > 20
     # Of each connection one answer of the warm-up may come after the window has opened.
     for moved in ("bytes_received", "bytes_sent"):
         assert getattr(warmed, moved) < 1.2 * getattr(cold, moved)

@@ -55,7 +55,24 @@ def test_it_is_settled_once_every_side_is_clearly_above_or_below_the_bar(metric:
 def test_windows_go_forth_and_back_until_it_is_settled(
     monkeypatch: pytest.MonkeyPatch, settled: bool, rounds: int
 ) -> None:
-    sides, seen = [side("a", 1.0), side("b", 1.0)], []
+    monkeypatch.setattr(compare, "_settled", lambda *_: settled)
+    seen = windows_of(monkeypatch, [side("a", 1.0), side("b", 1.0)], most_rounds=9)
+    assert "".join(seen) == ("abba" * 5)[: 2 * rounds]
+
+
+@pytest.mark.parametrize(("slower", "rounds"), [(10.0, 10), (2.0, compare.MOST_ROUNDS)])
+def test_what_is_decided_after_ten_rounds_needs_no_narrow_interval(
+    monkeypatch: pytest.MonkeyPatch, slower: float, rounds: int
+) -> None:
+    wide, other = side("a", 1.0), side("b", 1.0)
+    wide.values["p50"] = list(slower * np.resize([0.5, 1.0, 2.0], 16))
+    other.values["p50"] = [1.0] * 16
+    assert len(windows_of(monkeypatch, [wide, other], at_least=2.0)) == 2 * rounds
+
+
+def windows_of(monkeypatch: pytest.MonkeyPatch, sides: list[Any], **options: Any) -> list[str]:
+    """Whose window came when, of sides whose values are known beforehand."""
+    seen = []
 
     def window(_generator: object, side: Any, _length: object) -> Any:
         seen.append(side.subject.name)
@@ -64,8 +81,7 @@ def test_windows_go_forth_and_back_until_it_is_settled(
     monkeypatch.setattr(compare, "_prepare", lambda *_: (sides, []))
     monkeypatch.setattr(compare, "_window_length", lambda *_: {})
     monkeypatch.setattr(compare, "_one_window", window)
-    monkeypatch.setattr(compare, "_settled", lambda *_: settled)
     monkeypatch.setattr(compare, "_comparison", lambda *_: None)
     nobody: Any = None
-    compare.compare_windows(nobody, [each.subject for each in sides], most_rounds=9)
-    assert "".join(seen) == ("abba" * 5)[: 2 * rounds]
+    compare.compare_windows(nobody, [each.subject for each in sides], **options)
+    return seen

@@ -80,7 +80,6 @@ def load(latency_ms: Sequence[float], rate: float | None = None) -> LoadResult:
         status=np.full(size, 200),
         window_start_ns=0,
         window_seconds=5.0,
-        answered_in_window=size,
         concurrency=16,
         rate=rate,
         error_count=0,

@@ -1,7 +1,7 @@
 """Words beside points, crossings, and who passes when."""
 
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -182,13 +182,21 @@ UNKNOWN = (2.0, nan, nan, nan)
         {"one": [(1.0, 5.0, 4.0, 6.0), UNKNOWN, (4.0, 5.0, 4.0, 6.0)], "other": level(5)},
     ],
 )
-def test_what_a_window_could_not_tell_is_left_out(lines: dict[str, Line], log: bool | None) -> None:
+def test_what_a_window_could_not_tell_is_left_out(
+    lines: dict[str, Line], log: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda axes, x, *rest, **how: drawn.extend(x) or plot(axes, x, *rest, **how)
+    )
     axes = {"x_label": "x", "title": "", "x_log": log, "y_log": log}
     names = {"one": [str(x) for x, *_ in lines["one"]]}
     crossing = "at {:.0f}" if len(lines) > 1 else None
-    drawn = plots.plot_lines(lines, y_label="y", names=names, crossing=crossing, **axes)  # type: ignore[arg-type]
-    assert drawn.svg is not None
-    assert plots.plot_panels({"y": lines}, **axes).svg is not None  # type: ignore[arg-type]
+    plots.plot_lines(lines, y_label="y", names=names, crossing=crossing, **axes)  # type: ignore[arg-type]
+    known = [x for line in lines.values() for x, y, *_ in line if not isnan(y)]
+    assert drawn == known
+    plots.plot_panels({"y": lines}, **axes)  # type: ignore[arg-type]
+    assert drawn == 2 * known
 
 
 def test_the_best_window_is_one_that_is_known() -> None:

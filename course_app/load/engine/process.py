@@ -106,7 +106,7 @@ class Commands:
         reply = {
             "start_ns": window.opens_ns,
             "end_ns": ends_ns,
-            "targets": [_summary(each, window, ends_ns) for each in window.recorders],
+            "targets": [_summary(each) for each in window.recorders],
             "first": [stream.first for stream in streams],
             "next": [stream.number for stream in streams],
         }
@@ -114,6 +114,8 @@ class Commands:
         for position, (stream, recorder) in enumerate(zip(streams, window.recorders, strict=True)):
             columns = {
                 **recorder.columns,
+                "warmup_start_ns": recorder.warmup_start_ns,
+                "warmup_end_ns": recorder.warmup_end_ns,
                 "failed_due_ns": recorder.failed_due_ns,
                 "failed_ns": recorder.failed_ns,
                 "kinds": stream.kinds,
@@ -129,15 +131,8 @@ def _bodies(kept: Kept) -> dict[str, array[int] | bytes]:
     return {str(index): body for index, body in enumerate(kept.bodies)}
 
 
-def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]:
-    sent = (*recorder.columns["start_ns"], *recorder.carried_start_ns)
-    answered = (*recorder.columns["end_ns"], *recorder.carried_end_ns)
+def _summary(recorder: Recorder) -> dict[str, Any]:
     return {
-        "answered_in_window": sum(
-            _share_within(*stamps, window.opens_ns, ends_ns)
-            for stamps in zip(sent, answered, strict=True)
-        ),
-        "answered_of_warmup": len(recorder.carried_end_ns),
         "examples": recorder.examples,
         "errors": recorder.errors,
         "bytes_received": recorder.bytes_received,
@@ -147,17 +142,6 @@ def _summary(recorder: Recorder, window: Window, ends_ns: int) -> dict[str, Any]
         "max_backlog": recorder.max_backlog,
         "cpu_seconds": recorder.cpu_ns / 1e9,
     }
-
-
-def _share_within(start_ns: int, end_ns: int, opens_ns: int, ends_ns: int) -> float:
-    """The share of a request's time that lies in the window: 1 for nearly all of them.
-
-    Whole answers would be counted by chance: clients that wait for the same time are answered in
-    bursts, and a burst more or less fits into a window.
-    """
-    if opens_ns <= start_ns and end_ns <= ends_ns:
-        return 1.0
-    return max(0, min(end_ns, ends_ns) - max(start_ns, opens_ns)) / (end_ns - start_ns)
 
 
 def serve(owner: int, replies: int) -> None:

@@ -19,10 +19,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.opens_ns = 0
-        self.carried_start_ns, self.carried_end_ns = array("q"), array("q")
         self.columns = {
             name: array("q") for name in ("intended_ns", "start_ns", "end_ns", "number", "status")
         }
+        self.warmup_start_ns, self.warmup_end_ns = array("q"), array("q")
         self._intended, self._start, self._end, self._number, self._status = (
             column.append for column in self.columns.values()
         )
@@ -49,8 +49,8 @@ class Recorder:
     def answered(self, connection: Connection, end_ns: int, status: int) -> None:
         """A right answer is complete."""
         if connection.started_ns < self.opens_ns:
-            self.carried_start_ns.append(connection.started_ns)
-            self.carried_end_ns.append(end_ns)
+            self.warmup_start_ns.append(connection.started_ns)
+            self.warmup_end_ns.append(end_ns)
             return
         if connection.intended_ns:
             self._intended(connection.intended_ns)
