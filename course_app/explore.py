@@ -14,7 +14,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from course_app.measure.measurement import Measurement
-from course_app.measure.statistics import Interval, mean_interval, speedup_interval
+from course_app.measure.statistics import Interval, speedup_interval
 from course_app.plots.bars import Bar, plot_bars
 from course_app.plots.figure import Figure
 
@@ -68,8 +68,10 @@ class Explorer:
             )
             for name, result in shown
         ]
-        reached = mean_interval(most.throughputs)
-        title = f"Highest throughput tried: {reached:,.0f} requests/s with {best}"
+        if most is first[1]:
+            title = f"Nothing tried since gave more requests/s than {best}"
+        else:
+            title = f"{best}: {_against(first[1], most).times} the throughput of {first[0]}"
         return plot_bars(bars, title=title, unit="times the throughput of")
 
 

@@ -324,7 +324,7 @@ class Lab:
         if metric == "cpu":
             raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
         workloads = _per_app(apps, traffic)
-        with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
+        with ProgressLine(f"Comparing {'; '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(
                     self._subject(
@@ -368,7 +368,7 @@ class Lab:
         """
         workloads = _per_app(apps, traffic)
         stamps: Stamps = []
-        with ProgressLine(f"Comparing {', '.join(apps)}") as progress, ExitStack() as stack:
+        with ProgressLine(f"Comparing {'; '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
                 stack.enter_context(self._subject(name, app, workloads[name], 1, (i, stamps)))
                 for i, (name, app) in enumerate(apps.items())
@@ -476,7 +476,7 @@ class Lab:
 
             lab.compare_calls({"pool": by_pool, "the same": by_pool}, "SELECT 1")
         """
-        with ProgressLine(f"Comparing {', '.join(clients)}") as progress:
+        with ProgressLine(f"Comparing {'; '.join(clients)}") as progress:
             return compare_calls(
                 clients, workload=what, metric=metric, probe=self._postgres, progress=progress
             )

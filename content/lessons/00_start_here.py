@@ -98,8 +98,8 @@ comparison.plot(predicted=guess, counters=[])
 # one ratio, so a slow moment of your machine hits both sides.
 #
 # The bracket is the **interval**. The way in which it is made catches the truth 99 times in a
-# hundred. Read the interval before the number in front of it. "2.9x [2.8, 3.0]" is a result;
-# "2.9x [0.8, 9.0]" would be a rumour.
+# hundred (where it is another share, the bracket says so). Read the interval before the number in
+# front of it. "2.9x [2.8, 3.0]" is a result; "2.9x [0.8, 9.0]" would be a rumour.
 
 # %%
 comparison

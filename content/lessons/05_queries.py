@@ -583,14 +583,14 @@ with lab.wire_tap() as tap:
     trips = {name: tap.count(app, "/posts").round_trips for name, app in WAYS_TO_READ.items()}
 with lab.network_delay(2):
     crowd = lab.sweep(WAYS_TO_READ, "/posts", values=CLIENTS, metric="p50")
-print(f"Round trips per request: {trips}")
+print("Round trips per request:", {name: round(number) for name, number in trips.items()})
 
 # %% [markdown]
-# The counts predict what will happen (*by the law* in the figure, which knows of round trips only).
-# A request that is alone takes its round trips one after another; with `gather`, four connections
-# share them. In a crowd every connection is busy all the time, and what counts is the *number* of
-# round trips. `gather` makes nearly twice as many: after each loan the pool resets the connection,
-# which is one more.
+# The counts say what to expect (*by the law* in the figure, which knows of round trips only; what
+# else a request costs keeps the factors smaller). A request that is alone takes its round trips one
+# after another; with `gather`, four connections share them. In a crowd every connection is busy all
+# the time, and what counts is the *number* of round trips. `gather` makes nearly twice as many:
+# after each loan the pool resets the connection, which is one more.
 
 # %% jupyter={"source_hidden": true}
 from course_app.plots import plot_lines

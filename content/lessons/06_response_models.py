@@ -353,11 +353,11 @@ for rows in sweep.values:
     ]
     print(f"{rows:4g} rows - {';  '.join(said)}")
 hundred = sweep.ratio("dicts", "model", 100)
-less_again = "less again" if many.high < hundred.low else "cannot tell whether that is less"
+less_again = "less again" if many.high < hundred.low else "cannot tell whether the factor changed"
 print(f"Dicts take {hundred} a model's CPU for 100 rows, {many} for 1000: {less_again}.")
 validated = sweep.ratio("model", "instances", 1000)
 print(f"For 1000 rows a model takes {validated} the CPU of instances:")
-print("between lie the rows as dicts, and their validation.")
+print("the difference is making dicts of the rows, and validating them.")
 
 # %% [markdown]
 # ## When it does not help, and when it hurts

@@ -256,9 +256,7 @@ beaten = {
 }
 for (codec, level), by in beaten.items():
     others = ", ".join(f"{name} {number}" for name, number in by)
-    print(
-        f"{codec:>5} {level:>2}: {'smaller and quicker is ' + others if by else 'beaten by none'}"
-    )
+    print(f"{codec:>5} {level:>2}: {'smaller and quicker: ' + others if by else 'beaten by none'}")
 print(guess_11.against(times_cpu(("br", 11))))
 saved, more = 1 - size["gzip", 9] / size["gzip", 6], times_cpu(("gzip", 9), ("gzip", 6))
 print(f"gzip 9 takes {more} the CPU of gzip 6 for {saved:.1%} fewer bytes")
@@ -420,7 +418,7 @@ print(
 
 # %% [markdown]
 # *On the loop* is the same app with the threshold out of reach, so the threshold is the cause. A
-# thread helps the others, but not the one who waits for this answer.
+# thread helps the others; whoever waits for this answer waits for its compression either way.
 #
 # ## When it does not help: small answers
 #
@@ -480,6 +478,7 @@ OFFERS = {
     "Chromium, http": "gzip, deflate",
     "httpx, here": httpx.Client().headers["accept-encoding"],
     "not gzip": "gzip;q=0, *",
+    "nothing but plain": "identity",
 }
 negotiated = {}
 with lab.serve(compressed(1)) as old, lab.serve(modern()) as new:
@@ -488,21 +487,22 @@ with lab.serve(compressed(1)) as old, lab.serve(modern()) as new:
         negotiated[client] = [headers["Content-Encoding"] for headers in answers]
         varies = all("Accept-Encoding" in (headers["Vary"] or "") for headers in answers)
         print(
-            f"{client:>15} ({offer}): Starlette {negotiated[client][0]}, "
-            f"starlette-compress {negotiated[client][1]}, Vary by both: {varies}"
+            f"{client:>17} ({offer}): Starlette {negotiated[client][0] or 'plain'}, "
+            f"starlette-compress {negotiated[client][1] or 'plain'}, Vary by both: {varies}"
         )
 
 # %% [markdown]
 # Between you and your clients stand caches that keep answers by their URL. `Vary: Accept-Encoding`
 # tells them that this URL has several answers. Without it, whoever cannot decode gets what was kept
 # for somebody who can. It has to stand in the plain answer, too, because the cache learns it from
-# whichever comes first. Whoever writes such a middleware by hand easily forgets that one.
+# whichever comes first (the last line asks for that one). Whoever writes such a middleware by hand
+# easily forgets it.
 #
 # `q=0` means "anything but that" (RFC 9110, section 12.4.2).
 
 # %%
 print(
-    "Starlette sends gzip to who has refused it: it looks for the word only."
+    "Starlette sends gzip to clients that refused it: it looks for the word only."
     if negotiated["not gzip"][0] == "gzip"
     else "Starlette reads q=0 as a refusal."
 )
@@ -534,8 +534,8 @@ plot_transfer(
 )
 
 # %% [markdown]
-# What is not sent needs no compression and no link. What is left may be compressed, where that
-# still pays:
+# (A ring is where a line crosses that of the whole list.) What is not sent needs no compression and
+# no link. What is left may be compressed, where that still pays:
 
 # %%
 cheaper = trimming.faster("trimmed", at_least=1)
@@ -558,7 +558,8 @@ lab.verdict(
     "holds when",
     "The answer is text of some kilobytes, and the link is slow enough for the coding and its "
     "level: the dearer the level, the slower. On fast links gzip makes answers slower; zstd pays "
-    "on faster ones than gzip does. Empty and dense answers become larger.",
+    "on faster ones than gzip does. Empty and dense answers would grow: `minimum_size` and a list "
+    "of types spare most of them.",
     {
         "on one machine level 9 takes at least 3 times as long": (
             comparison.speedup("level 9").below(1 / 3)
@@ -681,8 +682,10 @@ for utilisation in (0.3, 0.8):
     rate = utilisation / dearest_ms
     crowd = {name: in_a_crowd(way, rate) for name, way in ways.items() if name != "br 11"}
     crowded[utilisation] = {n: break_even(crowd[n], crowd["plain"]) for n in list(crowd)[1:]}
-    said = ", ".join(f"{n} {speed:significant}" for n, speed in crowded[utilisation].items())
-    print(f"{1e3 * rate:.0f} requests/s: pays below {said} Mbit/s")
+    said = "; ".join(
+        f"{n} pays below {speed:significant}" for n, speed in crowded[utilisation].items()
+    )
+    print(f"At {1e3 * rate:.0f} requests/s, in Mbit/s: {said}")
 
 # %% [markdown]
 # By this formula the dearer a coding is, the more of its range a crowd takes from it. Compare gzip

@@ -7,7 +7,7 @@
 #
 # The answer does come sooner. But the work has not gone anywhere: somebody still does it. In this
 # lesson you find out who waits for it now, what comes of it when a part of it fails, and what is
-# left of it when the server is told to go. Less than a minute of measuring.
+# left of it when the server is told to go. A good minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -16,7 +16,7 @@
 # app be no faster than without the cache?</summary>
 #
 # A hit saves only the difference between the query and a look into the cache, and a query by
-# primary key is nearly as cheap as that look. A miss costs both and a write on top. Whether any
+# primary key may be nearly as cheap as that look. A miss costs both and a write on top. Whether any
 # share of hits makes up for the misses has to be measured.
 #
 # </details>
@@ -145,8 +145,8 @@ around
 slowest = around.slowest("async def that blocks")
 harmless = around.slowest("async def that awaits")
 around.plot(
-    title=f"A background task in async def keeps others waiting for {slowest:significant} ms if it "
-    f"blocks, for {harmless:significant} ms if it awaits"
+    title=f"The slowest ping takes {slowest:significant} ms beside a task in async def that "
+    f"blocks, {harmless:significant} ms beside one that awaits"
 )
 
 # %% [markdown]
@@ -242,7 +242,7 @@ plot_lines(
     {BLOCKS: slowest_page(BLOCKS), AWAITS: slowest_page(AWAITS), "the law": law},
     x_label="orders at the same moment (bars: lowest and highest try)",
     y_label="slowest page, ms",
-    title=f"A page beside 160 blocking tasks takes {many:significant} ms, beside one "
+    title=f"A page beside 160 blocking tasks typically takes {many:significant} ms, beside one "
     f"{few:significant} ms; beside 160 that await {crowds[160].slowest(AWAITS):significant} ms",
     x_log=False,
     y_log=False,
@@ -254,7 +254,7 @@ plot_lines(
 busy = {name: crowds[160].counts[name]["worker threads busy"] for name in works}
 print(guess_page.against(many))
 print("By the law it is 200 ms.")
-print({name: f"{count:.0f} worker threads busy" for name, count in busy.items()})
+print("worker threads busy:", {name: round(count) for name, count in busy.items()})
 
 # %% [markdown]
 # Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread;
@@ -448,7 +448,10 @@ def done_after_restart(end) -> dict[str, int]:
         time.sleep(0.1)
     seconds = time.monotonic() - restarted
     again.stop()
-    print(f"{accepted} accepted; at the end {at_the_end}; {seconds:.1f} s later {confirmed()}")
+    print(
+        f"{accepted} accepted; right after the end {at_the_end}; "
+        f"{seconds:.1f} s after a new worker was up {confirmed()}"
+    )
     return confirmed()
 
 

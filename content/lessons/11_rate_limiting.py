@@ -392,7 +392,7 @@ costs.plot(
 # %% [markdown]
 # The list's work grows with the limit, and it is done on the event loop, where everybody else
 # waits for it. The script pays one round trip, whatever the limit. Left of a crossing the list is
-# the faster one: what you buy in Valkey is not speed.
+# the faster one: there, what you buy in Valkey is not speed.
 #
 # Now 1,000 clients come once each. The window is a second. Two seconds later, how many of them does
 # each limiter remember? (The load generator sends `X-Forwarded-For`, the header in which a proxy
@@ -493,8 +493,8 @@ with lab.outages() as network:
 
 # %% [markdown]
 # A limiter against carelessness should fail open: it must not be the reason for an outage. One that
-# guards a password or a bill should fail closed. Both need a time limit of their own: a Valkey that
-# is gone refuses at once, but for one that is silent a client library waits ([lesson
+# guards a password or a bill should fail closed. Both need a time limit of their own: a Valkey
+# whose process ended says so at once, but for one that is silent a client library waits ([lesson
 # 09](09_redis_cache.ipynb)).
 #
 # ## When it does not help: behind a proxy

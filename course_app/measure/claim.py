@@ -83,9 +83,15 @@ class ClaimVerdict:
 
     def __str__(self) -> str:
         number = f" ({self.number or self.speedup})" if self.number or self.speedup else ""
-        lines = [f"Claim {self.claim}: {self.verdict.upper()}{number}. {self.because}"]
+        lines = [f"Claim {self.claim}: {self.verdict.upper()}{number}. {self._reason}"]
         lines += [f"  {_MARKS[held]} {text}" for text, held in self.conditions.items()]
         return "\n".join(lines)
+
+    @property
+    def _reason(self) -> str:
+        if self.verdict != CANNOT_TELL:
+            return self.because
+        return f"The course says “{self.proposed}”: {self.because}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": str(self), "text/html": self._html(), VERDICT_MIME: self.to_dict()}
@@ -101,7 +107,7 @@ class ClaimVerdict:
             f'<div style="border-left:.4em solid {colour};padding:.2em 1em;margin:.5em 0">'
             f"<p style='margin:.2em 0'>The guide says: <em>{html.escape(self.text)}</em></p>"
             f"<p style='margin:.2em 0'><strong>{html.escape(self.verdict.capitalize())}</strong> "
-            f"{number}<br>{html.escape(self.because)}</p>"
+            f"{number}<br>{html.escape(self._reason)}</p>"
             f"<ul style='margin:.3em 0;padding:0;font-size:.9em'>{items}</ul></div>"
         )
 

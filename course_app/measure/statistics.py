@@ -97,7 +97,7 @@ class Interval:
         if math.isnan(self.estimate):
             return NOT_KNOWN
         estimate, low, high = self._told(_factor)
-        return f"{estimate}x [{low}, {high}]"
+        return f"{estimate}x {self._limits(low, high)}"
 
     def __format__(self, spec: str) -> str:
         """As a factor; with a format as a quantity: ``f"{lag:.0f} ms"`` is ``201 [190, 214] ms``.
@@ -114,13 +114,19 @@ class Interval:
             estimate, low, high = self._told(significant)
         else:
             estimate, low, high = (format(value, spec) for value in values)
-        return f"{estimate} [{low}, {high}]"
+        return f"{estimate} {self._limits(low, high)}"
+
+    def _limits(self, low: str, high: str) -> str:
+        """In brackets; how sure they are only where it is less than everywhere else."""
+        sure = f" at {self.confidence:.0%}" if self.confidence < CONFIDENCE else ""
+        return f"[{low}, {high}{sure}]"
 
     def _told(self, tell: Callable[[float, int], str]) -> list[str]:
         """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other."""
         for digits in (2, 3, 4):
             told = [tell(value, digits) for value in (self.estimate, self.low, self.high)]
-            if told[1] != told[2] or math.isclose(self.low, self.high, rel_tol=1e-6):
+            apart = told[1] != told[2] and (digits > 2 or told[0] not in told[1:])
+            if apart or math.isclose(self.low, self.high, rel_tol=1e-6):
                 break
         decimals = max(len(text.partition(".")[2]) for text in told)
         if decimals > 2 or not max(self.estimate, self.high) < 10:

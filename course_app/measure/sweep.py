@@ -67,6 +67,16 @@ class Sweep(Result):
         """The parameter's values."""
         return tuple(point.value for point in next(iter(self.series.values())))
 
+    @property
+    def windows(self) -> int:
+        """How many windows each point has."""
+        return len(next(iter(self.series.values()))[0].windows[self.metric])
+
+    @property
+    def confidence(self) -> float:
+        """With which the windows' limits hold a ratio of two points."""
+        return _confidence(self.windows, self.windows)
+
     def at(self, name: str, value: float) -> Point:
         """The point of a series at one value of the parameter.
 
@@ -103,12 +113,21 @@ class Sweep(Result):
         """Where each series is best."""
         if self.wrong:
             return f"Answers were wrong in this sweep. {self.wrong[0]}"
-        said = []
-        for name in self.series:
-            best = self.best(name)
-            figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
-            said.append(f"{name}: {figure} at {self.parameter} {best.value:g}")
-        return "Best - " + "; ".join(said)
+        return "; ".join(self._best_of(name) for name in self.series)
+
+    def _best_of(self, name: str) -> str:
+        """The best value of a series, if all of its windows are better than those of any other."""
+        best = self.best(name)
+        low, high = best.span(self.metric)
+        others = [p.span(self.metric) for p in self.series[name] if p is not best]
+        if self.metric == "throughput":
+            ahead = all(low > other for _, other in others)
+        else:
+            ahead = all(high < other for other, _ in others)
+        if not ahead:
+            return f"{name}: no {self.parameter} is best for certain"
+        figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
+        return f"{name}: best at {self.parameter} {best.value:g}, {figure}"
 
     def rows(self) -> list[tuple[str, ...]]:
         """One row a value, one column a series: median [lowest, highest]."""
@@ -119,11 +138,11 @@ class Sweep(Result):
 
     def notes(self) -> list[str]:
         """Errors, then the noise."""
-        windows = len(next(iter(self.series.values()))[0].windows[self.metric])
-        sure = f"; ratios of them hold with {min(_confidence(windows, windows), 0.99):.0%}"
-        if windows == 1:
+        sure = f"; ratios of them hold with {min(self.confidence, 0.99):.0%}"
+        if self.windows == 1:
             sure = ", so ratios have no interval"
-        ranges = f"Medians of {amount(windows, 'window')} [lowest, highest]{sure}; {self.workload}."
+        counted = amount(self.windows, "window")
+        ranges = f"Medians of {counted} [lowest, highest]{sure}; {self.workload}."
         return [*(str(example) for example in self.wrong[1:]), ranges, str(self.noise)]
 
     def _cell(self, point: Point) -> str:
@@ -182,11 +201,13 @@ def sweep(
     }
     counts: dict[tuple[str, float], Counts] = {}
     wrong: list[WrongAnswer] = []
+    workloads: dict[str, None] = {}
     meter = NoiseMeter()
     meter.resume()
     for visit, value, name in _itinerary(windows, values, list(series)):
         progress(f"{parameter} {value:g}, {name}: window {visit + 1} of {windows}")
         with series[name](value) as subject:
+            workloads[subject.target.workload.describe()] = None
             if count_causes and visit == 0:
                 counts[name, value], load = count(generator, subject)
                 wrong += errors_of(name, load)
@@ -201,7 +222,7 @@ def sweep(
             name: tuple(_point(v, found[name][v], counts.get((name, v))) for v in values)
             for name in series
         },
-        workload=subject.target.workload.describe(),
+        workload=", ".join(workloads),
         noise=meter.report(),
         wrong=together(wrong),
     )

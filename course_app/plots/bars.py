@@ -190,9 +190,15 @@ def _labels(result: Comparison, counters: int | Sequence[str]) -> list[str]:
     return sorted(telling, key=difference, reverse=True)[:counters]
 
 
+def _figure(label: str, text: str) -> str:
+    """``SQL statements 3``; with a unit ``PostgreSQL CPU 410 µs``."""
+    name, _, unit = label.partition(", ")
+    return f"{name} {text} {unit}".rstrip()
+
+
 def _below(result: Comparison, index: int, labels: Sequence[str]) -> str:
     texts = result.variants[index].counts.as_text()
-    said = [f"{label.removesuffix(_EACH)} {texts[label]}" for label in labels if label in texts]
+    said = [_figure(label.removesuffix(_EACH), texts[label]) for label in labels if label in texts]
     if said and all(label.endswith(_EACH) for label in labels):
         said[-1] += " per request"
     return rows.SEPARATOR.join(said)

@@ -1,18 +1,22 @@
 """One line per series over a parameter: where it helps, where it stops, where it hurts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, isnan
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from course_app.measure.statistics import Floats, Interval, significant
+from course_app.measure.statistics import CONFIDENCE, Floats, Interval, significant
 from course_app.measure.sweep import UNITS, Point, Sweep
 from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import INK, MUTED, linear_ticks, log_ticks, look, styled
+from course_app.words import amount
 
 _LOG_FROM = 12.0
+#: How far below the lowest point a logarithmic axis shows intervals.
+_LOWEST = 5.0
 _NAMES = {
     "throughput": "throughput, requests/s",
     "p50": "median latency, ms",
@@ -44,15 +48,17 @@ def plot_sweep(
     message = title or _message(result, metric)
     unit = result.parameter.partition(", ")[2]
     label = _NAMES.get(metric, UNITS.get(metric, metric))
+    bars = f"bars: lowest and highest of {amount(result.windows, 'window')}"
     return plot_lines(
         {name: [_point(p, metric) for p in points] for name, points in result.series.items()},
         x_label=result.parameter,
-        y_label=label,
+        y_label=f"{label}\n({bars})" if result.windows > 1 else label,
         title=message,
         x_log=x_log,
         y_log=y_log,
         marks=marks,
         crossing=f"equal at {{:significant}} {unit}".rstrip() if crossing else None,
+        confidence=result.confidence,
     )
 
 
@@ -68,9 +74,9 @@ def _message(result: Sweep, metric: str) -> str:
     points = [(name, point) for name, points in result.series.items() for point in points]
     known = [pair for pair in points if not isnan(pair[1].middle(metric))] or points
     name, best = better(known, key=lambda pair: pair[1].middle(metric))
-    figure = f"{significant(best.middle(metric), 3)} {UNITS[metric]}"
-    first = "Best of all: " if len(result.series) > 1 else ""
-    return f"{first}{name} with {figure} at {result.parameter} {best.value:g}"
+    middle, low, high = (significant(x, 3) for x in (best.middle(metric), *best.span(metric)))
+    told = f"{name}, {middle} [{low}, {high}] {UNITS[metric]} at {result.parameter} {best.value:g}"
+    return f"{'Highest' if metric == 'throughput' else 'Lowest'} median: {told}"
 
 
 #: x, y, lowest and highest y.
@@ -89,6 +95,7 @@ def plot_lines(
     names: Mapping[str, Sequence[str]] | None = None,
     laws: Collection[str] = (),
     crossing: str | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Figure:
     """Any lines with intervals, in the style of a sweep; NaN limits draw no interval.
 
@@ -99,6 +106,7 @@ def plot_lines(
         laws: lines that were computed, not measured: thin, and without markers.
         crossing: what to write where the first two lines cross, if they do; its braces stand
             for the interval of x, such as ``"equal at {:.0f} rows"``.
+        confidence: with which the intervals hold what they are of.
     """
     words = {
         name: [
@@ -119,7 +127,8 @@ def plot_lines(
             _mark(axes, x, text)
         if crossing and (found := _crossing(axes, *list(lines.values())[:2])):
             axes.axvspan(found.low, found.high, color=MUTED, alpha=0.12, linewidth=0)
-            _mark(axes, found.estimate, crossing.format(found))
+            sure = replace(found, confidence=confidence)
+            _mark(axes, found.estimate, crossing.format(sure))
         for index, (line, points) in enumerate(lines.items()):
             _name_points(axes, index, points, words.get(line, ()))
         label_lines(axes, lines, laws)
@@ -255,7 +264,10 @@ def _scale(
         linear_ticks(axes.xaxis)
     if _logarithmic(y) if y_log is None else y_log:
         axes.set_yscale("log")
-        axes.set_ylim(y.min() / 1.4, tops.max() * 1.4)
+        # The limits below, too, unless they are so low that they would press all others together.
+        lows = points[:, 2][np.isfinite(points[:, 2]) & (points[:, 2] > 0)]
+        bottom = max(lows.min(initial=y.min()), y.min() / _LOWEST)
+        axes.set_ylim(bottom / 1.4, tops.max() * 1.4)
         log_ticks(axes.yaxis, y.min(), y.max())
     else:
         axes.set_ylim(0, float(tops.max()) * 1.12)
@@ -283,9 +295,9 @@ def _mark(axes: Axes, x: float, text: str) -> None:
         text,
         xy=(x, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(4 if left < 0.6 else -4, -2),
+        xytext=(4 if left < 0.5 else -4, -2),
         textcoords="offset points",
-        ha="left" if left < 0.6 else "right",
+        ha="left" if left < 0.5 else "right",
         va="top",
         color=INK,
         fontsize=8.5,

@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
-from course_app.measure.statistics import significant
 from course_app.measure.transfer import Delivery, break_even
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
@@ -118,9 +117,12 @@ def _strip(
             _say(axes, *place, _STRIP, f"{names[index]} is first", look(index).text, "bottom")
         if start and min(start - previous, end - start) / links.size > _ROOM_FOR_LIMITS:
             before, after = (ways[names[int(first[at])]] for at in (start - 1, start))
-            speed = break_even(before, after).estimate
+            speed = break_even(before, after)
+            # Between its limits nobody can tell which is first.
+            low, high = (min(max(limit, SLOWEST), FASTEST) for limit in (speed.low, speed.high))
+            axes.axvspan(low, high, 0, _STRIP, color=MUTED, linewidth=0, zorder=2)
             axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
-            _say(axes, links[start], "center", 1.0, f"{significant(speed)} Mbit/s", INK, "top")
+            _say(axes, links[start], "center", 1.0, f"{speed:significant} Mbit/s", INK, "top")
         previous = start
 
 

@@ -99,7 +99,8 @@ def test_every_text_is_whole_and_has_its_own_place(kind: str, canvases: list[Can
 def test_axes_have_labels_with_units(canvases: list[Canvas]) -> None:
     examples.sweep().plot()
     (axes,) = canvases[-1].axes
-    assert axes.get_ylabel() == "throughput, requests/s"
+    bars = "(bars: lowest and highest of 3 windows)"
+    assert axes.get_ylabel() == f"throughput, requests/s\n{bars}"
     assert axes.get_xlabel() == "concurrency"
 
 

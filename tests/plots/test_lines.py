@@ -86,15 +86,15 @@ def test_what_was_computed_is_a_thin_line_without_markers(drawn: list[dict[str, 
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("limit, requests", "equal at 3.0 [3.0, 3.0] requests"),
-        ("rows", "equal at 3.0 [3.0, 3.0]"),
+        ("limit, requests", "equal at 3.0 [3.0, 3.0 at 90%] requests"),
+        ("rows", "equal at 3.0 [3.0, 3.0 at 90%]"),
     ],
 )
 def test_a_crossing_has_the_unit_of_its_parameter(
     parameter: str, said: str, written: dict[str, Any]
 ) -> None:
     def line(*values: float) -> tuple[Point, ...]:
-        return tuple(Point(x, {"p50": (y,)}) for x, y in zip((1.0, 5.0), values, strict=True))
+        return tuple(Point(x, {"p50": (y, y, y)}) for x, y in zip((1.0, 5.0), values, strict=True))
 
     swept = Sweep(parameter, "p50", {"up": line(1, 4), "down": line(4, 1)}, "GET /", NOISE)
     plot_sweep(swept, crossing=True)
