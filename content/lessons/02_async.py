@@ -6,7 +6,7 @@
 #
 # The event loop is the one thread that serves all clients in turn. In this lesson you find out
 # what really stops it, how far each kind of handler gets when the crowd grows, and when
-# `async` gains nothing. Less than a minute of measuring.
+# `async` gains nothing. About a minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -150,7 +150,8 @@ lag.plot()
 lag
 
 # %% [markdown]
-# In grey a request is under way. Only in the first row the loop stands still meanwhile. (Timers
+# In grey a request is under way. Only in the first row does the loop stand still for about as long
+# as the call. (Timers
 # cannot tell less than half a millisecond: 0.5 stands for *no stall that can be seen*.) This is
 # the number to watch in production: **event-loop lag** tells a blocking call apart from a slow
 # service, which latency alone cannot.
@@ -196,10 +197,13 @@ print(guess_crowd.against(threaded))
 # not with the 99 % of a comparison.)
 #
 # Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
-# follow the clients until the CPU is busy: the title tells how far. The blocking `async def` does
-# one at a time for any number of clients. The `def` does **40** at a time (the mark), as many as
-# FastAPI has worker threads (the default of AnyIO, the library behind it). Whoever comes 41st waits
-# for a thread, and 40 waits of 50 ms are 800 requests per second at the very most. We count them:
+# follow the clients until the CPU is busy: the title tells how far, and the lines below how busy.
+# The blocking `async def` does one at a time for any number of clients. The `def` does **40** at a
+# time (the mark), as many as FastAPI has worker threads (the default of AnyIO, the library behind
+# it). Whoever comes 41st waits for a thread, and 40 waits of 50 ms are 800 requests per second at
+# the very most. (If 200 clients get somewhat more than 40, one reason may be that with exactly 40 a
+# thread stands idle between an answer and the same client's next request; with more, one is always
+# queued.) We count them:
 
 # %%
 at_100 = {
@@ -210,6 +214,10 @@ for name, measured in at_100.items():
     in_flight = measured.counts["max requests in flight"]
     busy = measured.counts["worker threads busy"]
     print(f"{name}: {in_flight:.0f} requests in flight, {busy:.0f} worker threads busy")
+for clients in (40, 200):
+    seen = crowd.at("async def, await", clients).windows
+    cores = [rate * cpu / 1e6 for rate, cpu in zip(seen["throughput"], seen["cpu"], strict=True)]
+    print(f"{clients} clients that await keep {min(cores):.2f} to {max(cores):.2f} cores busy")
 
 # %% [markdown]
 # ## More threads
@@ -239,21 +247,19 @@ threads = lab.sweep(
     parameter="worker threads",
     values=[40, 80, 120, 240],
     concurrency=120,
-    windows=2,
 )
 more_threads = threads.growth("def, blocking call", 40, 120)
 threads.plot(
-    title=f"120 clients: {more_threads} throughput with 120 threads instead of 40",
+    title=f"120 clients: {more_threads} the throughput with 120 threads instead of 40",
     x_log=False,
 )
 
 # %% [markdown]
-# So a blocking library is no verdict on an app: a `def` and enough threads carry it far. But each
-# thread takes memory and, when it works, a share of the interpreter's lock (the GIL, which lets one
-# thread at a time run Python); more of them than clients find nothing to do (if 240 look better or
-# worse than 120, mind the intervals: with two windows a point they hold with 67 %); and a database
-# that takes 100 connections is not helped by 200 threads that ask it. All `def` handlers share this
-# limit, the quick ones with the slow.
+# Where the interval in the title lies above 1, more threads carried a blocking library further.
+# Each thread takes memory and, when it works, a share of the interpreter's lock (the GIL, which
+# lets one thread at a time run Python); more of them than clients find nothing to do; and a
+# database that takes 100 connections is not helped by 200 threads that ask it. All `def` handlers
+# share this limit, the quick ones with the slow.
 #
 # ## Waiting for several things at once
 #
@@ -352,7 +358,7 @@ print(inspect.getsource(compute))
 # then? (The stall, as above: the longest of them counts.)
 
 # %%
-guess_thread = lab.predict(..., "ms at a stretch for which a def that computes stops the loop")
+guess_thread = lab.predict(..., "ms without a turn for the loop while a def computes")
 
 # %% [markdown]
 # The pool has two processes, and `spawn` starts a new interpreter for each. (A `fork` would copy
@@ -404,7 +410,8 @@ computing.plot()
 # In `async def` the work blocks the loop as `time.sleep` did. In a thread it is not out of the way:
 # Python lets one thread compute at a time, and one that wants a turn has to wait 5 ms before it may
 # ask for it. So the loop gets its turns late, again and again while the request is under way (the
-# table tells how late). In another **process** the work is out of the way.
+# table tells how late; it calls a loop unresponsive only above 10 ms). In another **process** the
+# work is out of the way.
 #
 # A process pool does not make the work shorter. It keeps it from everybody else's requests, and
 # it uses the other cores.
@@ -474,7 +481,7 @@ lab.verdict(
 lab.verdict(
     "T1",
     "holds",
-    "await with async libraries is the only variant without a limit of its own.",
+    "Of the three, only await with async libraries has no limit of its own besides the CPU.",
     {
         "8 clients: await is at least 3 times as fast as the blocking call in async def": (
             comparison.faster("async def, await", at_least=3)

@@ -230,10 +230,10 @@ from course_app.measure.statistics import Interval
 
 def more(gain: Interval) -> str:
     """What they serve, if 1.15 times as much is the least that pays for a worker."""
-    if gain.below(1):
+    if gain.below(0.95):
         return "more workers give less"
-    answers = {True: "more workers give more", False: "more give hardly more", None: "cannot tell"}
-    return answers[gain.above(1.15)]
+    answers = {True: "more workers give more", False: "more give hardly any more"}
+    return answers.get(gain.above(1.15), "cannot tell")
 
 
 for name in traffic:
@@ -304,6 +304,9 @@ for clients in crowd.values:
 # Where they leave the line because the core is full, a second worker brings a second core: up to
 # one worker per core that is really free.
 #
+# (A little over 1 is the window's doing: some answers that it counts have cost their CPU before it
+# began. Read it as a full core.)
+#
 # (A crowd has to be measured with patience. When a thousand clients send at once, nobody is
 # answered until most of them have been read, and their answers come in bursts, of which one more or
 # less fits into a window. So each window begins when all have had a first answer, and an answer
@@ -325,7 +328,7 @@ if per_core < 5:
         at_least=1.3,
         most_rounds=8,
     )
-    print(f"1000 clients: 5 workers give {beyond.speedup()} of what {per_core} give.")
+    print(f"1000 clients: 5 workers serve {beyond.speedup().times} as many as {per_core}.")
 else:
     print("This machine has a core for each of five workers.")
 
@@ -394,8 +397,8 @@ def cpu_cost(program: str) -> Interval:
 
 
 def below(program: str) -> str:
-    rate, memory = hello[program].middle("throughput"), servers[program].pss_bytes() / 1e6
-    return f"{rate:,.0f} requests/s, {memory:.0f} MB, {open_now[f'{program} x 2']} connections"
+    rate, opened = hello[program].middle("throughput"), open_now[f"{program} x 2"]
+    return f"{rate:,.0f} requests/s, {opened} connections"
 
 
 costs = {program: cpu_cost(program) for program in servers if program != "uvicorn"}
@@ -551,7 +554,7 @@ lab.verdict(
         "uvicorn replaced a worker that was killed": replaced["uvicorn"],
         "Gunicorn's workers say that they are uvicorn": says["gunicorn"] == "uvicorn",
     },
-    number=f"{costs['gunicorn']} of uvicorn's CPU per request",
+    number=f"{costs['gunicorn']} uvicorn's CPU per request",
 )
 
 # %% jupyter={"source_hidden": true}
@@ -579,7 +582,7 @@ lab.verdict(
     24,
     "outdated",
     "It is a rule for synchronous workers. One event loop waits for everything at once; a second "
-    "is for a second core's worth of CPU, and more only take memory and connections.",
+    "is for a second core's worth of CPU, and each takes memory and connections.",
     {
         **of_waiting(),
         **no_more,
@@ -599,7 +602,7 @@ lab.verdict(
         "a request costs more than 1.2 times uvicorn's CPU": costs["hypercorn"].above(1.2),
         "Hypercorn says that it parses with h11": "h11" in says["hypercorn"],
     },
-    number=f"{costs['hypercorn']} of uvicorn's CPU per request",
+    number=f"{costs['hypercorn']} uvicorn's CPU per request",
 )
 
 # %% jupyter={"source_hidden": true}

@@ -7,7 +7,7 @@
 #
 # Here something was made slow on purpose, and where is drawn from a seed. You corner it with four
 # instruments, each blind to what another one sees. Then you measure what the warning is worth. It
-# takes about three quarters of a minute of measuring.
+# takes about a minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?

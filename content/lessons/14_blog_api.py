@@ -86,8 +86,9 @@ guess_index = lab.predict(..., "times the guide's throughput, with the index alo
 # %% [markdown]
 # ## Posts, with and without an index
 #
-# A copy of the table gets the index, so that both can be measured in turns. The second column
-# breaks ties: without it, posts of the same minute may change places between two pages.
+# A copy of the table gets the index, so that both can be measured in turns. The second column is
+# for the mended blog, which sorts by it, too: without that, posts of the same minute may change
+# places between two pages.
 
 # %%
 import psycopg
@@ -223,7 +224,7 @@ def told(name: str, right: list[bool]) -> str:
         for (kind, at_once), each in zip(ASKED, right, strict=True)
         if not each
     ]
-    return f"{name}: {', '.join(wrong) or 'nothing'} from before the write"
+    return f"{name}, answers from before the write: {', '.join(wrong) or 'none'}"
 
 
 late_guide = asked_after_a_write(
@@ -384,7 +385,8 @@ for name, found in audits.items():
 print(guess_stale.against(round(100 * audits["+ index"].stale / audits["+ index"].lists)))
 
 # %% [markdown]
-# The index changes no answer, so the guide's own blog is as stale as the one with the index.
+# The index does not touch what is cached or deleted: the guide's own blog goes stale in the same
+# way.
 
 # %% [markdown]
 # ## What each correction costs or saves
@@ -407,8 +409,8 @@ plot_dots(
     [Dot("guide" if name == "+ index" else name, each) for name, each in cpu.items()],
     x_label="CPU of a hit, µs",
     unit="µs",
-    title=f"A page from the cache: {cpu['+ index']:.0f} µs as the guide answers it, "
-    f"{cpu[FINAL]:.0f} µs with all corrections, {cpu['floor']:.0f} µs at least",
+    title=f"A page from the cache: {cpu['+ index']:significant} µs as the guide answers it, "
+    f"{cpu[FINAL]:significant} µs with all corrections, {cpu['floor']:significant} µs at least",
 )
 
 # %%
@@ -455,7 +457,8 @@ of_hit = {
     for path in ("/posts/1", "/posts?skip=0&limit=100")
 }
 one, hundred = (compared.speedup("bytes") for compared in of_hit.values())
-print(f"Bytes instead of checked text, CPU of a hit: one post {one}, a hundred posts {hundred}")
+print(f"A hit as bytes is {one.times} as cheap as checked text is for one post,", end=" ")
+print(f"{hundred.times} for a hundred.")
 print(guess_bytes.against(hundred))
 
 # %% [markdown]
@@ -494,13 +497,13 @@ lab.verdict(
 lab.verdict(
     29,
     "holds when",
-    "The check repairs what json.dumps wrote, and grows with the list: check once, before it goes "
-    "into the cache, and send the bytes.",
+    "The stored text is not yet what the API answers: the check repairs what json.dumps wrote. It "
+    "grows with the list: check once, before it goes into the cache, and send the bytes.",
     {
         "bytes are more than 1.5 times cheaper for a hundred posts": hundred.above(1.5),
         "one post gains less than a hundred": True if one.high < hundred.low else None,
     },
-    number=f"CPU of a hit: {one} for one post, {hundred} for a hundred",
+    number=f"as bytes a hit is {one.times} as cheap for one post, {hundred.times} for a hundred",
 )
 
 # %% [markdown]
@@ -578,7 +581,7 @@ with_index = speedup_interval(overlap.log_ratios("both") - overlap.log_ratios("i
 more = {True: "More of it shows", False: "Less of it shows", None: "Whether more of it shows"}
 apart = True if with_index.low > alone.high else False if with_index.high < alone.low else None
 print(f"The stopwatch alone: {alone}; once the index is there: {with_index}.")
-print(f"{more[apart]} once the index is there{'' if apart is not None else ', cannot be told'}.")
+print(f"{more[apart]} once the index is there{'' if apart is not None else ' cannot be told'}.")
 
 # %% [markdown]
 # By Amdahl's law a smaller sort leaves Python the larger share, so that more of its gains can show;

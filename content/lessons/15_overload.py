@@ -171,21 +171,24 @@ waits = 1 - (way_ms + service_ms.mean()) / law[0.9]
 print(f"By the law {waits:.0%} of the latency at 0.9 is waiting.")
 
 # %% [markdown]
-# That waiting is made by nothing but chance: visitors that happen to come together. The curve
+# That waiting is made by nothing but chance: visitors that happen to come together. The law's curve
 # bends up, each step costs more than the one before. This is why the plan below leaves a headroom.
+# (The way there and back is read from the first dot, which has chance of its own: if that came out
+# high, all brackets lie a little too high.)
 #
 # Where the law stops: a handler that **waits** (it has a line of its own) serves many at once, it
-# has no queue of this kind. Several workers share their visitors, and wait less. At 1 and above
-# there is no mean at all: the queue grows for as long as the rush lasts. And a program that takes
-# the core away for a while makes service longer than it was when we measured it: then dots lie
-# above.
+# has no queue of this kind. Several workers share their visitors, who then wait less. At 1 and
+# above there is no mean at all: the queue grows for as long as the rush lasts. And a program that
+# takes the core away for a while makes service longer than it was when we measured it: then dots
+# lie above.
 #
 # ## The cliff
 #
 # Beyond the capacity the question changes. Say that an answer is of use within 100 ms. **Goodput**
 # is the number of such answers per second; throughput counts late ones, too. At 1.2 times the
-# capacity one visitor in six is too many. How many of the answers will be in time, in per cent?
-# (Rates of answers leave out the first three tenths of the time, here and below.)
+# capacity one visitor in six is too many. How many of the answers will be in time, in per cent, in
+# a rush of one second? (The longer it lasts, the fewer. Rates of answers leave out the first three
+# tenths of the time, here and below.)
 
 # %%
 guess_in_time = lab.predict(..., "% of the answers in time, at 1.2 times the capacity")
@@ -211,7 +214,7 @@ from course_app.measure.statistics import Interval
 
 
 def percent_of(whole: float, rate: Interval) -> Interval:
-    return Interval(*(100 * each / whole for each in (rate.estimate, rate.low, rate.high)))
+    return Interval(*(min(100, 100 * r / whole) for r in (rate.estimate, rate.low, rate.high)))
 
 
 def shares(rates: dict) -> list[tuple]:
@@ -232,9 +235,10 @@ plot_lines(
 )
 
 # %% [markdown]
-# The service works as hard as ever. But it serves first who came first, and who came first has
-# waited longest: once the queue is longer than 100 ms, every answer is late. A dashboard of
-# requests per second and of CPU shows a healthy service.
+# Nothing in the service stops working. But it serves first who came first, and who came first has
+# waited longest: once the queue is longer than 100 ms, every answer is late. Where the line of all
+# answers stays up, a dashboard of requests per second shows a healthy service. (The capacity was
+# measured in another run, with eight clients: a few per cent more are no contradiction.)
 #
 # ## After the rush
 #
@@ -309,7 +313,8 @@ for name, crowd in {"give up": gives_up, "try again": insists}.items():
 # keeps the queue longer than anybody waits, everybody tries again, and it stays long: the title
 # tells. Then nothing in the service is broken, and nothing will repair it until somebody sends
 # clients away. This is a **metastable failure** (Bronson et al., 2021): the cause has gone, and the
-# failure sustains itself.
+# failure sustains itself. (Attempts without a report were still in the queue when the last visitor
+# had gone; the lab sends those away, or the service would work on them for seconds more.)
 #
 # ## What ends it
 #
@@ -386,7 +391,9 @@ def in_flight_limited(app, most=10):
 
     async def limit(scope, receive, send):
         nonlocal under_way
-        if scope["type"] == "http" and under_way >= most:
+        if scope["type"] != "http":  # a lifespan is under way for as long as the server
+            return await app(scope, receive, send)
+        if under_way >= most:
             return await BUSY(scope, receive, send)
         under_way += 1
         try:
@@ -482,6 +489,9 @@ plot_counts(
 # - **Deadlines** spare the work that nobody waits for. It needs somebody in front who notes the
 #   time.
 # - **Shedding** looks at the queue itself, whoever made it.
+#
+# (The bars also count what was answered after the last visitor had come, and the capacity is one
+# measurement, so a bar may pass the line a little.)
 #
 # uvicorn has a limit of its own, `--limit-concurrency`. It counts open *connections*, and those of
 # clients that keep theirs open count while they do nothing. A limit of 50, twenty visitors a
@@ -654,7 +664,7 @@ lab.verdict(
 #
 # - Plan for 0.7 of what you measured. Above it more and more of the latency is chance; towards 1 it
 #   grows without end.
-# - Beyond capacity, throughput and CPU look healthy. Watch goodput: answers that came in time.
+# - Beyond capacity, throughput can look healthy. Watch goodput: answers that came in time.
 # - A retry is load. Back off, with jitter, within a budget, and only on one level of the stack.
 # - Refuse early, cheaply, with `Retry-After`, by how long the queue is and not by who stands in
 #   it.

@@ -121,7 +121,9 @@ print(guess_statements.against(counted[20]))
 
 # %% [markdown]
 # **Cause: a query for each row** ([lesson 05](05_queries.ipynb)): one statement for the page, and
-# one more for each post on it. A log of slow queries cannot show it: each of them is short.
+# one more for each post on it. A log of slow queries cannot show it: each of them is short. (The
+# statements themselves may be little of the time. Each also costs the driver's Python, a trip and a
+# reset of the connection: the gaps between the bars belong to them.)
 
 # %%
 mended_authors = lab.compare(
@@ -135,10 +137,11 @@ mended_authors.plot(title=f"One statement with a join: {mended_authors.speedup()
 # > *Alone it is fast. At noon it crawls, while the database does nothing and the CPU does nothing.
 # > We made the machine twice as large, and it did not help.*
 #
-# Nothing works, and everybody waits: perhaps for each other. Then more clients bring no more
-# answers from some number on, and that number says how many may do something at a time. Here one
-# request takes 15 ms and a little, most of it in another service. How many times as many answers
-# per second do sixteen clients get as two? If nobody waited for anybody, it would be at most eight.
+# Nothing works, and everybody waits: perhaps for each other. Then more clients bring hardly any
+# more answers from some number on, and that number says how many may do something at a time. Here
+# one request takes 15 ms and a little, most of it in another service. How many times as many
+# answers per second do sixteen clients get as two? If nobody waited for anybody, it would be at
+# most eight.
 
 # %%
 guess_crowd = lab.predict(..., "times as many requests per second with 16 clients as with 2")
@@ -189,8 +192,9 @@ lab.profile(profiles, reader, seconds=0.5).plot()
 
 # %% [markdown]
 # One statement by primary key, a pool, a small answer; the rest is the framework and the driver, at
-# many small places. It has **none of the causes** that these lessons taught. More throughput would
-# be a second worker ([lesson 12](12_workers.ipynb)). To say so is an answer, and it may save
+# many small places. Neither look shows any of the causes that these lessons taught: it is
+# **healthy**. More throughput would have to come from a second worker, if there is a core for it
+# ([lesson 12](12_workers.ipynb)). To say so is an answer, and it may save
 # somebody a month.
 #
 # ## The same by `lab.examine`

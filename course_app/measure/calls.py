@@ -44,7 +44,7 @@ class CallComparison(Comparison):
     def message(self) -> str:
         """How many times as long as with the baseline each client takes."""
         base = self.baseline.name
-        said = ", ".join(f"{v.name} {self.cost(v.name)}" for v in self.variants[1:])
+        said = "; ".join(f"{v.name} {self.cost(v.name)}" for v in self.variants[1:])
         return f"Time of one call as a multiple of {base}: {said}"
 
     def cost(self, name: str, metric: str | None = None) -> Interval:

@@ -53,7 +53,7 @@ class FlameGraph(Result):
         """How much Python ran, and which function of the app had most of it."""
         own = {f.name: 0.0 for f in self.root.walk() if f.kind == "app"}
         busiest = max(own, key=lambda name: self._innermost(name), default="")
-        said = f"{self.name}: the thread waits {self.waiting:.0%} of the time"
+        said = f"{self.name}: the event loop is idle {self.waiting:.0%} of the time"
         if not busiest:
             return said
         return f"{said} and spends {self._innermost(busiest):.0%} of it in {busiest}"

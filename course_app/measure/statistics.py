@@ -69,6 +69,8 @@ class Interval:
             return f"{name} is {self.times} as fast as {other}"
         if self.high < 1 / WORTH_A_CHANGE:
             return f"{name} is slower than {other}: {self}"
+        if self.verdict() is Verdict.CANNOT_TELL and self.low > 1:
+            return f"{name} is somewhat faster than {other}: {self}"
         if self.verdict() is Verdict.CANNOT_TELL:
             return f"cannot tell whether {name} is faster than {other}: {self}"
         return f"{name} is {'hardly' if self.low > 1 else 'not'} faster than {other}: {self}"

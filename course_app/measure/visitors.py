@@ -159,8 +159,14 @@ class Visitors(Result):
         rows.append(("attempts", visits.visitor.size))
         if self.entered is not None:
             rows.append(("requests in the app", self.entered))
+        # Attempts and work go on when the last visitor has come: a rate would be of what time?
+        of_visitors = (*self.fates,)
         return [
-            (what, f"{count / max(visits.visitors, 1):.0%}", f"{count / self.seconds:,.0f}")
+            (
+                what,
+                f"{count / max(visits.visitors, 1):.0%}",
+                f"{count / self.seconds:,.0f}" if what in of_visitors else "",
+            )
             for what, count in rows
         ]
 

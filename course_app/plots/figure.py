@@ -79,6 +79,10 @@ class Figure:
         return target
 
 
+#: A number, its limits and its unit, which no line break parts.
+_NUMBER = re.compile(r"(\S+ )?\[[^\]]*\]( (ms|µs|s|%|times|MB|kB)\b)?")
+
+
 def titled(title: str) -> Canvas:
     """An empty figure with its message on top, broken into lines that fit the width."""
     canvas = blank()
@@ -117,6 +121,7 @@ def nothing_known(title: str, why: str = "not known: this system does not tell")
 
 
 def _broken(canvas: Canvas, title: str, room_pixels: float) -> str:
+    title = _NUMBER.sub(lambda match: match[0].replace(" ", "\N{NO-BREAK SPACE}"), title)
     renderer = renderer_of(canvas)
     for characters in range(120, 20, -1):
         lines = textwrap.fill(title, characters, break_long_words=False, break_on_hyphens=False)

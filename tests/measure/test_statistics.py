@@ -116,7 +116,8 @@ def test_numbers_are_shown_with_two_significant_digits(value: float, text: str) 
     ("low", "high", "said"),
     [
         (1.2, 1.4, "new is 1.30 [1.20, 1.40] times as fast as old"),
-        (1.05, 1.2, "cannot tell whether new is faster than old: "),
+        (1.05, 1.2, "new is somewhat faster than old: "),
+        (0.95, 1.2, "cannot tell whether new is faster than old: "),
         (1.02, 1.08, "new is hardly faster than old: "),
         (0.97, 1.05, "new is not faster than old: "),
         (0.93, 0.98, "new is not faster than old: "),

@@ -45,9 +45,9 @@ def n_plus_one(chart: Chart) -> list[Finding]:
             Evidence(
                 look="calls of the client library",
                 says=f"Each request sends this {(kind == 'sql' and 'statement') or 'command'} "
-                f"{each:.0f} times, with other values: {_short(text)}. All but one take "
-                f"{percent(part)} of its time, from the first to the last it is "
-                f"{percent(stretch)}.",
+                f"{each:.0f} times, with other values: {_short(text)}. All but one "
+                f"take {percent(part)} of the request's time; from the first to the last of them "
+                f"it is {percent(stretch)}.",
                 value=part,
             ),
             Evidence(
