@@ -152,4 +152,14 @@ def test_an_idle_loop_has_no_timer() -> None:
 
 
 def test_it_is_short_enough_to_be_copied() -> None:
-    assert len(Path(shedding.__file__).read_text(encoding="utf-8").splitlines()) <= 60
+    assert len(Path(shedding.__file__).read_text(encoding="utf-8").splitlines()) <= 64
+
+
+def test_a_lifespan_is_no_request_under_way() -> None:
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(shedding_app.in_flight)
+
+    seen: list[int] = []
+    shedding_app = Shedding(app)
+    asyncio.run(shedding_app({"type": "lifespan"}, None, None))
+    assert seen == [0]
