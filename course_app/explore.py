@@ -58,7 +58,7 @@ class Explorer:
         """Throughput of what was tried, against the first, with intervals from within windows."""
         first, *later = self.tried
         shown = [first, *later[-(_BARS - 1) :]]
-        best, most = max(shown, key=lambda each: each[1].throughput)
+        best, most = max(self.tried, key=lambda each: each[1].throughput)
         bars = [
             Bar(
                 name,
@@ -69,7 +69,7 @@ class Explorer:
             for name, result in shown
         ]
         if most is first[1]:
-            title = f"Nothing tried since gave more requests/s than {best}"
+            title = f"No other gave more requests/s than {best}"
         else:
             title = f"{best}: {_against(first[1], most).times} the throughput of {first[0]}"
         return plot_bars(bars, title=title, unit="times the throughput of")

@@ -559,7 +559,7 @@ def dear(name: str, over: str = "httpx, shared"):
 
 costs = {name: dear(name) for name in wires if name != "httpx, shared"}
 opened = {
-    name: f"{wire.connections:g} connections opened per request" for name, wire in wires.items()
+    name: f"connections opened per request: {wire.connections:g}" for name, wire in wires.items()
 }
 shared_httpx = costs["httpx, new for each request"]
 print(guess_client.against(shared_httpx))

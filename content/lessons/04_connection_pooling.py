@@ -254,7 +254,11 @@ plot_dots(
 )
 
 # %%
-HALF = {True: "over half of it", False: "less than half of it", None: "half of it, more or less"}
+HALF = {
+    True: "over half of it",
+    False: "less than half of it",
+    None: "whether over half, cannot be told",
+}
 share = mean_interval((in_app + in_postgres) / in_all)
 print(f"CPU is {share:.0%} of what a connection adds here: {HALF[share.above(0.5)]}.")
 if "the app: hashing" in parts:
@@ -398,8 +402,7 @@ plot_lines(
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
 # busy for 10 ms, cannot do more than `n / 0.010` queries per second: the thin line. A query that
 # **works** needs a core, and there are only so many. More connections than keep those busy cannot
-# make it quicker, and may make it slower: look whether the second interval in the title lies below
-# 1. The
+# make it quicker, and may make it slower: then the second interval in the title lies below one. The
 # cores are a ceiling for the query that waits, too: its requests cost CPU in the app and in
 # PostgreSQL.
 

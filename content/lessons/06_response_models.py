@@ -363,8 +363,8 @@ print("the difference is making dicts of the rows, and validating them.")
 # ## When it does not help, and when it hurts
 #
 # **One row.** A detail page has little to encode. A model is still right there, for the sake of
-# its fields; the first line tells what is left of the gain. (Mind the bar of lesson 00: an interval
-# that holds 1.1 is called "cannot tell", even where it lies above 1.)
+# its fields; the first line tells what is left of the gain. (Mind the bar of lesson 00: where an
+# interval holds 1.1, "somewhat faster" is no verdict.)
 
 # %%
 one_row = lab.compare_requests({"dict": dicts(1), "model": model(1)}, "/users")

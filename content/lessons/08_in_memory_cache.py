@@ -564,7 +564,7 @@ ways = lab.compare_requests(
 )
 ways.plot(
     title=f"By CPU, a hit from TTLCache is {ways.speedup('TTLCache').times} as fast as one from "
-    f"the dictionary, with bytes {ways.speedup('TTLCache with bytes')}",
+    f"the dictionary, with bytes {ways.speedup('TTLCache with bytes').times}",
     counters=["SQL statements / request"],
 )
 

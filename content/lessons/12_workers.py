@@ -310,7 +310,7 @@ for clients in crowd.values:
 # (A crowd has to be measured with patience. When a thousand clients send at once, nobody is
 # answered until most of them have been read, and their answers come in bursts, of which one more or
 # less fits into a window. So each window begins when all have had a first answer, and an answer
-# that was on its way half of its time within the window counts as a half.)
+# that spent half of its time in the window counts as a half.)
 #
 # The rule "twice the cores plus one" comes from Gunicorn's *synchronous* workers, which can only
 # wait for one thing at a time. There a second worker uses the core while the first one waits. An

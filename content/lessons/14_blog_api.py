@@ -457,8 +457,8 @@ of_hit = {
     for path in ("/posts/1", "/posts?skip=0&limit=100")
 }
 one, hundred = (compared.speedup("bytes") for compared in of_hit.values())
-print(f"A hit as bytes is {one.times} as cheap as checked text is for one post,", end=" ")
-print(f"{hundred.times} for a hundred.")
+print(f"For one post, a hit as bytes is {one.times} as cheap as checked text,", end=" ")
+print(f"for a hundred {hundred.times}.")
 print(guess_bytes.against(hundred))
 
 # %% [markdown]

@@ -73,7 +73,7 @@ class ClaimVerdict:
             "verdict": self.verdict,
             "proposed": self.proposed,
             "because": self.because,
-            "number": self.number or (speedup.factor if speedup else ""),
+            "number": self.number or (str(speedup) if speedup else ""),
             "estimate": speedup.estimate if speedup else None,
             "interval": [speedup.low, speedup.high] if speedup else None,
             "unit": "x" if speedup else "",

@@ -190,14 +190,14 @@ def _prepare(
 
 def _window_length(side: _Side, requests: int | None) -> Mapping[str, Any]:
     """A slow side's windows are longer, to hold some requests; the others' need not be."""
-    counted = side.latencies_ms.pop()
+    counted, clients = side.latencies_ms.pop(), side.subject.concurrency
     if requests is not None:
         return {"requests": requests}
     # By the mean: where one kind of request takes most of the time, the median knows nothing of it.
     mean_seconds = float(np.mean(counted)) / 1e3 if counted.size else 0.0
     wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * mean_seconds)
     seconds = paced(min(wanted, _LONGEST_WINDOW_SECONDS))
-    return {"seconds": seconds, "warmup_seconds": warmup_seconds(counted)}
+    return {"seconds": seconds, "warmup_seconds": warmup_seconds(counted[:clients])}
 
 
 def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) -> LoadResult:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -81,8 +80,12 @@ class Measurement(Result):
         bears an interval (batch means: Law, *Simulation Modeling and Analysis*, section 9.5).
         """
         part = self.load.window_seconds / _PARTS
+        if not part:
+            return np.zeros(_PARTS)
         ends = self.load.window_start_ns + 1e9 * part * np.arange(_PARTS + 1)
-        return np.array([self.load.answered(*each) / part for each in pairwise(ends)])
+        # Whole answers: shares of them would make one part like its neighbours.
+        answers = np.concatenate([self.load.end_ns, self.load.warmup_end_ns])
+        return np.histogram(answers, ends)[0] / part
 
     @property
     def message(self) -> str:
@@ -172,7 +175,7 @@ def _window(
 ) -> LoadResult:
     if rate is not None:
         return generator.open(subject.target, rate=rate, seconds=seconds)
-    warmup = warmup_seconds(counted.latency_ms)
+    warmup = warmup_seconds(counted.latency_ms[: subject.concurrency])
     return generator.closed(subject.target, seconds=seconds, warmup_seconds=warmup)
 
 

@@ -99,7 +99,7 @@ class Interval:
         if math.isnan(self.estimate):
             return NOT_KNOWN
         estimate, low, high = self._told(_factor)
-        return f"{estimate}x {self._limits(low, high)}"
+        return f"{estimate}x{self._limits(low, high)}"
 
     def __format__(self, spec: str) -> str:
         """As a factor; with a format as a quantity: ``f"{lag:.0f} ms"`` is ``201 [190, 214] ms``.
@@ -116,12 +116,17 @@ class Interval:
             estimate, low, high = self._told(significant)
         else:
             estimate, low, high = (format(value, spec) for value in values)
-        return f"{estimate} {self._limits(low, high)}"
+        return f"{estimate}{self._limits(low, high)}"
 
     def _limits(self, low: str, high: str) -> str:
-        """In brackets; how sure they are only where it is less than everywhere else."""
+        """In brackets; how sure they are only where it is less than everywhere else.
+
+        Limits that hold nothing, such as those of a single window, are none.
+        """
+        if self.confidence <= 0:
+            return ""
         sure = f" at {self.confidence:.0%}" if self.confidence < CONFIDENCE else ""
-        return f"[{low}, {high}{sure}]"
+        return f" [{low}, {high}{sure}]"
 
     def _told(self, tell: Callable[[float, int], str]) -> list[str]:
         """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other."""

@@ -148,7 +148,7 @@ def warmup_seconds(first_ms: Floats) -> float:
     one is served that comes all the time. (After a second a window begins all the same.)
 
     Args:
-        first_ms: latencies of a round of all clients, or of more.
+        first_ms: latencies of the first answers, as many as there are clients.
     """
     longest = float(first_ms.max()) / 1e3 if first_ms.size else 0.0
     return min(max(longest, _LEAST_WARMUP_SECONDS), _LONGEST_WARMUP_SECONDS)

@@ -69,8 +69,8 @@ class Sweep(Result):
 
     @property
     def windows(self) -> int:
-        """How many windows each point has."""
-        return len(next(iter(self.series.values()))[0].windows[self.metric])
+        """How many windows each point has; where that differs, the fewest."""
+        return min(len(points[0].windows[self.metric]) for points in self.series.values())
 
     @property
     def confidence(self) -> float:
@@ -124,8 +124,9 @@ class Sweep(Result):
             ahead = all(low > other for _, other in others)
         else:
             ahead = all(high < other for other, _ in others)
-        if not ahead:
-            return f"{name}: no {self.parameter} is best for certain"
+        if self.windows == 1 or not others or not ahead:
+            parameter = self.parameter.partition(", ")[0]
+            return f"{name}: the windows do not tell which {parameter} is best"
         figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
         return f"{name}: best at {self.parameter} {best.value:g}, {figure}"
 

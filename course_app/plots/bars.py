@@ -13,7 +13,7 @@ from matplotlib.text import Annotation
 
 from course_app.measure.comparison import Comparison
 from course_app.measure.prediction import Prediction
-from course_app.measure.statistics import Interval, Verdict, significant
+from course_app.measure.statistics import NOT_KNOWN, Interval, Verdict, significant
 from course_app.plots import rows
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import make_room
@@ -162,7 +162,7 @@ def _message(result: Comparison, metric: str | None) -> str:
         much = "much " if speedup.low > 1 else ""
         return f"None of these is {much}faster than {base}; the best is {best.name}: {speedup}"
     words = speedup.in_words(best.name, base)
-    return words[0].upper() + words[1:] if speedup.verdict() is Verdict.CANNOT_TELL else words
+    return words[0].upper() + words[1:] if words.startswith("cannot tell") else words
 
 
 def _predictions(result: Comparison, predicted: Predicted) -> Mapping[str, float]:
@@ -193,7 +193,7 @@ def _labels(result: Comparison, counters: int | Sequence[str]) -> list[str]:
 def _figure(label: str, text: str) -> str:
     """``SQL statements 3``; with a unit ``PostgreSQL CPU 410 µs``."""
     name, _, unit = label.partition(", ")
-    return f"{name} {text} {unit}".rstrip()
+    return f"{name} {text} {unit}".rstrip() if text != NOT_KNOWN else f"{name} {text}"
 
 
 def _below(result: Comparison, index: int, labels: Sequence[str]) -> str:

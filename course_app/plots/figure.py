@@ -80,7 +80,7 @@ class Figure:
 
 
 #: A number, its limits and its unit, which no line break parts.
-_NUMBER = re.compile(r"(\S+ )?\[[^\]]*\]( (ms|µs|s|%|times|MB|kB)\b)?")
+_NUMBER = re.compile(r"(\S+ )?\[[^\]]*\]( (ms|µs|s|%|times|MB|kB|Mbit/s|requests/s)(?!\w))?")
 
 
 def titled(title: str) -> Canvas:
@@ -120,8 +120,13 @@ def nothing_known(title: str, why: str = "not known: this system does not tell")
         return finish(canvas, title)
 
 
+def kept_together(title: str) -> str:
+    """The title with spaces that no line break uses around and in brackets of limits."""
+    return _NUMBER.sub(lambda match: match[0].replace(" ", "\N{NO-BREAK SPACE}"), title)
+
+
 def _broken(canvas: Canvas, title: str, room_pixels: float) -> str:
-    title = _NUMBER.sub(lambda match: match[0].replace(" ", "\N{NO-BREAK SPACE}"), title)
+    title = kept_together(title)
     renderer = renderer_of(canvas)
     for characters in range(120, 20, -1):
         lines = textwrap.fill(title, characters, break_long_words=False, break_on_hyphens=False)

@@ -50,7 +50,7 @@ def test_the_report_reads_verdict_number_interval_and_conditions() -> None:
     )
     data = verdict._repr_mimebundle_()[VERDICT_MIME]
     assert data["verdict"] == "wrong"
-    assert data["number"] == "9.1x"
+    assert data["number"] == "9.1x [8.5, 9.8]"
     assert data["interval"] == [8.5, 9.8]
     assert data["conditions"] == [{"text": "slower", "held": True}]
 

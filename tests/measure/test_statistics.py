@@ -90,6 +90,7 @@ def test_a_quantity_is_shown_with_its_interval_in_any_format() -> None:
     assert str(Interval(2.87, 2.82, 2.93)) == "2.87x [2.82, 2.93]"
     assert str(Interval(22.3, 21.6, 23, confidence=2 / 3)) == "22.3x [21.6, 23.0 at 67%]"
     assert f"{Interval(201.3, 190.2, 213.9, 0.9):.0f} ms" == "201 [190, 214 at 90%] ms"
+    assert str(Interval(2.1, 2.1, 2.1, confidence=0)) == "2.1x"
     assert f"{lag}" == str(lag)
     assert f"{Interval(math.nan, math.nan, math.nan):.0f}" == "not known"
 

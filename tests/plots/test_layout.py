@@ -133,3 +133,17 @@ def test_texts_in_the_series_colours_can_be_read_on_white() -> None:
 def test_no_two_series_look_alike_without_colour() -> None:
     assert len(set(MARKERS)) == len(set(HATCHES)) == len(COLORS)
     assert len({str(line) for line in LINES[:4]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("title", "together"),
+    [
+        ("A connection takes 9.1 [8.2, 10] times as long", "9.1~[8.2,~10]~times"),
+        ("Waiting 5.8 [5.3, 6.2 at 90%] ms and more", "5.8~[5.3,~6.2~at~90%]~ms"),
+        ("From 64 [33, 95] % hits on", "64~[33,~95]~%"),
+        ("It answers 640 [610, 690] requests/s", "640~[610,~690]~requests/s"),
+        ("The guide's list [as it is]", "list~[as~it~is]"),
+    ],
+)
+def test_no_line_break_parts_a_number_from_its_limits_and_unit(title: str, together: str) -> None:
+    assert together.replace("~", "\N{NO-BREAK SPACE}") in figure.kept_together(title)

@@ -33,7 +33,8 @@ def own_gain(exam: Exam, service: str, plan: Plan) -> Interval:
     for server in (one, two, two, one):
         rates[server].append(send(exam, server, service).throughput)
     few, many = rates[one], rates[two]
-    return Interval(median(many) / median(few), min(many) / max(few), max(many) / min(few))
+    limits = min(many) / max(few), max(many) / min(few)
+    return Interval(median(many) / median(few), *limits, confidence=2 / 3)
 
 
 def reported_gain(choice: Choice) -> float | None:
