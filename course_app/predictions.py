@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from course_app.measure.prediction import CLOSE_FACTOR
-from course_app.measure.statistics import Interval
+from course_app.measure.statistics import CONFIDENCE, Interval
 from course_app.system import homes
 
 
@@ -29,6 +29,12 @@ class Kept:
     measured: float
     low: float
     high: float
+    confidence: float = CONFIDENCE
+
+    @property
+    def interval(self) -> Interval:
+        """What was measured, with its limits."""
+        return Interval(self.measured, self.low, self.high, self.confidence)
 
     @property
     def factor(self) -> float | None:
@@ -60,7 +66,8 @@ class Predictions:
 
     def keep(self, lesson: str, what: str, predicted: float, measured: Interval) -> None:
         """Write one down, unless there is one: also where another notebook does so just now."""
-        kept = Kept(lesson, what, predicted, measured.estimate, measured.low, measured.high)
+        found = measured.estimate, measured.low, measured.high, measured.confidence
+        kept = Kept(lesson, what, predicted, *found)
         name = hashlib.sha256(f"{lesson} {what}".encode()).hexdigest()[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f".{secrets.token_hex(6)}"

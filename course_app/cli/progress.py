@@ -64,16 +64,15 @@ def _print_predictions(kept: "Sequence[Kept]") -> None:
     from rich.table import Table
 
     from course_app.measure.prediction import in_digits
-    from course_app.measure.statistics import Interval, significant
+    from course_app.measure.statistics import significant
     from course_app.predictions import calibration
 
     output().print(f"\n{calibration(list(kept))}")
     table = Table("Lesson", "Predicted", "Measured", "What", box=None, pad_edge=False)
     for each in kept:
-        interval = Interval(each.measured, each.low, each.high)
         mark = "[green]✓[/] " if each.good else ""
         table.add_row(
-            each.lesson, significant(each.predicted), in_digits(interval), f"{mark}{each.what}"
+            each.lesson, significant(each.predicted), in_digits(each.interval), f"{mark}{each.what}"
         )
     if kept:
         output().print(table)
