@@ -303,7 +303,7 @@ with lab.serve(guide) as server:
     failed = asyncio.run(ask(f"{server.url}/error"))
 
 print(f"stream: the header says {streamed[0]:.1f} ms, the client needed {streamed[1]:.0f} ms")
-print(f"error:  the header says {failed[0]}")
+print("error:  there is no header" if failed[0] is None else f"error: {failed[0]:.1f} ms")
 
 # %% [markdown]
 # A stopwatch inside starts when the app gets the request. The requests of the others lay in the
@@ -393,8 +393,8 @@ print(guess_slow.against(round(100 * over_100_ms["closed"], 1)))
 #
 # Can a loop around `httpx` do as a load generator? The server is a process of its own here, and
 # each client has sixteen connections. (The generator is a process, too; httpx runs in this
-# notebook, as it would in yours, and at the end of the lesson you see what that loop costs.) How
-# many times as many requests per second does the lab's generator get answered?
+# notebook, as it would in yours, and the end of the lesson shows how its loop differs from a
+# server's.) How many times as many requests per second does the lab's generator get answered?
 
 # %%
 guess_client = lab.predict(..., "times as many requests by the generator as by httpx")

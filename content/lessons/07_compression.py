@@ -727,7 +727,8 @@ with lab.serve(kinds) as server:
         _, before = fetch(server, f"/{kind}", "identity")
         headers, after = fetch(server, f"/{kind}")
         sent[kind] = len(before), len(after)
-        print(f"{kind:>20}: {len(before):7,} B, {len(after):7,} B {headers['Content-Encoding']}")
+        coding = headers["Content-Encoding"] or "as it is"
+        print(f"{kind:>20}: {len(before):7,} B, {len(after):7,} B {coding}")
 
 # %% [markdown]
 # Name such types yourself: `exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, ...)`.

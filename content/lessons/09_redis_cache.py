@@ -323,6 +323,9 @@ print(
 )
 
 # %% [markdown]
+# (The mark in the figure is the mean of what each round says alone; the lines are means of all, and
+# may cross a little beside it.)
+#
 # ## Writes: how old may an answer be?
 #
 # Now the data changes. Three strategies: let entries **expire** (after 400 ms here), **delete**

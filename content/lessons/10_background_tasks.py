@@ -167,7 +167,7 @@ def those(found: dict) -> str:
 print(guess.against(slowest))
 sooner = {name: around.answered(name).below(half_ms) for name in six}
 others_pay = {name: around.slowest(name).above(half_ms) for name in six}
-print(f"The order is answered in less than half of its work: {those(sooner)}.")
+print(f"The order is answered in less than half the time of its work: {those(sooner)}.")
 print(f"Somebody else waits for more than half of it: {those(others_pay)}.")
 
 # %% [markdown]
@@ -572,7 +572,7 @@ lab.verdict(
         "a failing task cancels the next, unless it catches": (
             noted["unguarded"] == 0 and noted["guarded"] == 20
         ),
-        "SIGTERM loses none of it, where the server waits for its tasks": (
+        "SIGTERM loses no accepted work, where the server waits for its tasks": (
             never["uvicorn, SIGTERM"] == 0 or None
         ),
         "and some, where it does not": never["uvicorn without patience, SIGTERM"] > 0 or None,

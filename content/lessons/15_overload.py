@@ -314,7 +314,9 @@ for name, crowd in {"give up": gives_up, "try again": insists}.items():
 # tells. Then nothing in the service is broken, and nothing will repair it until somebody sends
 # clients away. This is a **metastable failure** (Bronson et al., 2021): the cause has gone, and the
 # failure sustains itself. (Attempts without a report were still in the queue when the last visitor
-# had gone; the lab sends those away, or the service would work on them for seconds more.)
+# had gone; the lab sends those away, or the service would work on them for seconds more. Answers
+# are counted when they come, visitors when they arrive: a second may hold one answer more than
+# visitors.)
 #
 # ## What ends it
 #
@@ -478,8 +480,8 @@ plot_counts(
 )
 
 # %% [markdown]
-# The bars count all visitors, also the first ones, who met a short queue. The shares in the title
-# leave out the first three tenths of the time.
+# The bars count all visitors, also the first ones, who met a short queue; how many those are
+# differs from run to run. The shares in the title leave out the first three tenths of the time.
 #
 # - **In flight**: a handler that computes does not let go of the loop until it is done. There is
 #   never more than one in the app; the queue stands before it, where no counter in the app sees

@@ -176,7 +176,9 @@ def _routes(report: Report) -> RenderableType:
 def as_text(report: Report, other: Report | None = None) -> str:
     """The same without colours, for scripts and files."""
     written = io.StringIO()
-    Console(file=written, width=PLAIN_WIDTH, highlight=False, color_system=None).print(
-        rendered(report, other)
+    # In a notebook Rich would display it there instead.
+    plain = Console(
+        file=written, width=PLAIN_WIDTH, highlight=False, color_system=None, force_jupyter=False
     )
+    plain.print(rendered(report, other))
     return written.getvalue().rstrip("\n")

@@ -79,8 +79,6 @@ class Comparison(Result):
     generator_busy: float
     wrong: tuple[WrongAnswer, ...] = ()
 
-    more = "more, alike"
-
     @property
     def columns(self) -> tuple[str, ...]:
         """One column a variant."""
@@ -150,7 +148,7 @@ class Comparison(Result):
         return [*self._timing_rows(), *self._counted(differing=True)]
 
     def more_rows(self) -> list[tuple[str, ...]]:
-        """p99 if there are enough requests, and counts that are alike and not zero."""
+        """p99 if there are enough requests, and counts that differ little and are not zero."""
         p99 = [
             f"{v.percentile(99):.2f}" if enough_for(99, v.latencies_ms.size) else "too few requests"
             for v in self.variants

@@ -109,3 +109,8 @@ def test_what_a_notebook_keeps_names_no_file_of_this_machine() -> None:
     assert "Lesson 02" in kept
     assert "file:" not in kept
     assert "file:" in page(REPORT)
+
+
+def test_a_report_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert headline(COMPARED) in " ".join(as_text(COMPARED).split())
