@@ -122,7 +122,10 @@ def _strip(
             low, high = (min(max(limit, SLOWEST), FASTEST) for limit in (speed.low, speed.high))
             axes.axvspan(low, high, 0, _STRIP, color=MUTED, linewidth=0, zorder=2)
             axes.axvline(links[start], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
-            _say(axes, links[start], "center", 1.0, f"{speed:significant} Mbit/s", INK, "top")
+            along = start / links.size  # near an end a centred text would reach over the axis
+            align = "left" if along < _ROOM_TO_CENTRE else "center"
+            align = "right" if along > 1 - _ROOM_TO_CENTRE else align
+            _say(axes, links[start], align, 1.0, f"{speed:significant} Mbit/s", INK, "top")
         previous = start
 
 
