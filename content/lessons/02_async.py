@@ -411,10 +411,10 @@ computing.plot()
 # Python lets one thread compute at a time, and one that wants a turn has to wait 5 ms before it may
 # ask for it. So the loop gets its turns late, again and again while the request is under way (the
 # table tells how late; it calls a loop unresponsive only above 10 ms). In another **process** the
-# work is out of the way.
+# work is out of the loop's way, as long as there is a core for each.
 #
 # A process pool does not make the work shorter. It keeps it from everybody else's requests, and
-# it uses the other cores.
+# it can use the other cores.
 
 # %%
 computing

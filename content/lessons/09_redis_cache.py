@@ -300,7 +300,8 @@ pays = (
     else (
         f"at no share of hits (it would be {needed:.0f} %)"
         if needed.above(100)
-        else f"from {needed:.0f} % hits on, which may be never"
+        else f"from {needed:.0f} % hits on, "
+        + ("if a hit is faster at all" if needed.below(100) else "which may be never")
     )
 )
 plot_lines(

@@ -257,8 +257,8 @@ print("By the law it is 200 ms.")
 print("worker threads busy:", {name: round(count) for name, count in busy.items()})
 
 # %% [markdown]
-# Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread;
-# those that are busy beside them run the page. What a page waits for then, and beyond the law, is
+# Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread; a
+# thread that is busy beside them runs the page. What a page waits for then, and beyond the law, is
 # the crowd itself: one loop has to answer all these orders first.
 #
 # ## When it hurts: a task that fails

@@ -7,7 +7,7 @@
 #
 # A worker is a whole process: its own interpreter, its own event loop, its own pool of
 # connections. In this lesson you start real ones, measure what more of them give, and count what
-# they take. That is about a minute of measuring, and half a minute of starting servers.
+# they take. That is about a minute of measuring, and half a minute or more of starting servers.
 
 # %% [markdown]
 # ## Do you remember?
@@ -300,9 +300,10 @@ for clients in crowd.values:
 
 # %% [markdown]
 # One loop is enough while **requests per second x CPU per request**, the cores kept busy, stays
-# well below one: then its dots lie near the thin line, and a second worker has nothing to add.
-# Where they leave the line because the core is full, a second worker brings a second core: up to
-# one worker per core that is really free.
+# well below what it can get of a core (a whole one, unless others use it too): then its dots lie
+# near the thin line, and a second worker has nothing to add. Where they leave the line because it
+# gets no more of a core, a second worker brings a second core: up to one worker per core that is
+# really free.
 #
 # (A little over 1 is the window's doing: some answers that it counts have cost their CPU before it
 # began. Read it as a full core.)
@@ -609,8 +610,8 @@ lab.verdict(
 lab.verdict(
     "T7",
     "holds",
-    "One worker is enough while requests per second x CPU per request stays well below one core; "
-    "then one per core that is free, whether handlers compute or wait.",
+    "One worker is enough while requests per second x CPU per request stays well below the core "
+    "that it can get; then one per core that is free, whether handlers compute or wait.",
     {
         f"{per_core} workers compute over 1.15 times as much as one": gains,
         **of_waiting(),

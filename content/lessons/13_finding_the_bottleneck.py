@@ -443,7 +443,7 @@ from course_app.plots import Gain, plot_amdahl
 gains = {name: tuned.speedup(f"{name} free") for name in share}
 repair = tuned.speedup(f"{culprit} repaired")
 others = [name for name in share if name != culprit]
-best_other = max((gains[name] for name in others), key=lambda gain: gain.estimate)
+best_other = max((gains[name] for name in others), key=lambda gain: gain.high)
 print(guess.against(best_other))
 plot_amdahl(
     {
@@ -487,9 +487,10 @@ for name, endpoint in after.endpoints.items():
     )
 
 # %% [markdown]
-# Pages that share an event loop with the culprit may have become faster too, if it was Python
-# that kept the loop busy. (Where the two numbers are equal, nothing of it shows: Locust rounds to
-# whole ms.) And the bottleneck has moved, as it always does:
+# Pages that share an event loop with the culprit may have become faster too, if it was Python that
+# kept the loop busy. (Where the second number is not the smaller one, nothing of it shows. These
+# are two runs and not turns, so a busier moment may even make it larger; and Locust rounds to whole
+# ms.) And the shares have changed. Is the largest still that of the repaired stage?
 
 # %%
 now = shares(repaired)

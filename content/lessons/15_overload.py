@@ -493,7 +493,8 @@ plot_counts(
 # - **Shedding** looks at the queue itself, whoever made it.
 #
 # (The bars also count what was answered after the last visitor had come, and the capacity is one
-# measurement, so a bar may pass the line a little.)
+# measurement, taken before: if others left more of the core later, a bar passes the line, and a
+# share in the title passes 1. Its interval knows nothing of that error.)
 #
 # uvicorn has a limit of its own, `--limit-concurrency`. It counts open *connections*, and those of
 # clients that keep theirs open count while they do nothing. A limit of 50, twenty visitors a
@@ -624,8 +625,8 @@ print(f"one worker at its planned {planned:.0f}/s:", dict(checked.fates))
 
 # %% [markdown]
 # A plan is a claim; the last line is its check, on the machine that it was made for. The generator
-# needs its part of the cores, too: where there is only one, or others use them, the check fails,
-# and it is right.
+# needs its part of the cores, too: where there is only one, or others use them, the check may fail,
+# and then it is right.
 #
 # ## The verdict
 
