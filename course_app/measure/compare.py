@@ -56,6 +56,7 @@ class _Side:
 
     subject: Subject
     counts: Counts
+    warmup_seconds: float = 0.0
     values: dict[str, list[float]] = field(default_factory=lambda: {m: [] for m in METRICS})
     latencies_ms: list[np.ndarray] = field(default_factory=list)
     wrong: list[WrongAnswer] = field(default_factory=list)
@@ -182,7 +183,7 @@ def _prepare(
         before = before_window if window_requests else None
         counts, load = count(generator, subject, requests=window_requests, before=before)
         wrong += errors_of(subject.name, load)
-        side = _Side(subject, counts)
+        side = _Side(subject, counts, warmup_seconds(load))
         side.latencies_ms.append(load.latency_ms)
         sides.append(side)
     return sides, wrong
@@ -190,14 +191,14 @@ def _prepare(
 
 def _window_length(side: _Side, requests: int | None) -> Mapping[str, Any]:
     """A slow side's windows are longer, to hold some requests; the others' need not be."""
-    counted, clients = side.latencies_ms.pop(), side.subject.concurrency
+    counted = side.latencies_ms.pop()
     if requests is not None:
         return {"requests": requests}
     # By the mean: where one kind of request takes most of the time, the median knows nothing of it.
     mean_seconds = float(np.mean(counted)) / 1e3 if counted.size else 0.0
     wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * mean_seconds)
     seconds = paced(min(wanted, _LONGEST_WINDOW_SECONDS))
-    return {"seconds": seconds, "warmup_seconds": warmup_seconds(counted[:clients])}
+    return {"seconds": seconds, "warmup_seconds": side.warmup_seconds}
 
 
 def _one_window(generator: Generator, side: _Side, length: Mapping[str, Any]) -> LoadResult:

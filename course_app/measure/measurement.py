@@ -175,7 +175,7 @@ def _window(
 ) -> LoadResult:
     if rate is not None:
         return generator.open(subject.target, rate=rate, seconds=seconds)
-    warmup = warmup_seconds(counted.latency_ms[: subject.concurrency])
+    warmup = warmup_seconds(counted)
     return generator.closed(subject.target, seconds=seconds, warmup_seconds=warmup)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from course_app.load import Generator, LoadResult, Target, Workload
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
-from course_app.measure.statistics import Floats
 from course_app.serving import AppDoesNotAnswer, ProcessServer, ThreadServer, UsageNotKnown
 from course_app.system.cores import usable_cores
 
@@ -31,6 +30,7 @@ _MORE_SECONDS_APART = 0.001
 _ACCEPTED_SECONDS = 0.01
 
 _LEAST_WARMUP_SECONDS, _LONGEST_WARMUP_SECONDS = 0.03, 1.0
+_NEVER_NS = 2**62
 
 
 def silent(_text: str) -> None:
@@ -141,16 +141,18 @@ def _are_spread(server: ProcessServer, concurrency: int) -> bool:
     return len(busy) >= math.ceil(_SHARE_OF_WORKERS * able)
 
 
-def warmup_seconds(first_ms: Floats) -> float:
+def warmup_seconds(cold: LoadResult) -> float:
     """How long requests go on before a window begins: until all clients had a first answer.
 
     They send at once, and until most of a crowd has been read, nobody is answered: that is not how
     one is served that comes all the time. (After a second a window begins all the same.)
 
     Args:
-        first_ms: latencies of the first answers, as many as there are clients.
+        cold: a load that began without a warm-up; its first requests are those that were sent
+            before anybody was answered.
     """
-    longest = float(first_ms.max()) / 1e3 if first_ms.size else 0.0
+    first_ms = cold.latency_ms[cold.start_ns < cold.end_ns.min(initial=_NEVER_NS)]
+    longest = float(first_ms.max(initial=0.0)) / 1e3
     return min(max(longest, _LEAST_WARMUP_SECONDS), _LONGEST_WARMUP_SECONDS)
 
 

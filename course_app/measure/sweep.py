@@ -252,7 +252,7 @@ def _window(
         load = generator.closed(
             subject.target,
             seconds=max(seconds, 2.5 * median),
-            warmup_seconds=warmup_seconds(warm.latency_ms),
+            warmup_seconds=warmup_seconds(warm),
         )
     figures = {
         "throughput": load.throughput,

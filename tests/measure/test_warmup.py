@@ -1,5 +1,8 @@
 """How long requests go on before a window."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,10 +10,17 @@ from course_app.measure.subject import warmup_seconds
 
 
 @pytest.mark.parametrize(
-    ("first_ms", "seconds"),
-    [([], 0.03), ([1.0, 2.0], 0.03), ([5.0, 5.0, 80.0], 0.08), ([10.0, 30_000.0], 1.0)],
+    ("start_ms", "end_ms", "seconds"),
+    [
+        ([], [], 0.03),
+        ([0, 0], [1, 2], 0.03),
+        ([0, 0, 0, 50], [50, 60, 80, 300], 0.08),  # the last one came when others had an answer
+        ([0, 0], [10, 30_000], 1.0),
+    ],
 )
 def test_it_lasts_as_long_as_the_slowest_first_answer_within_limits(
-    first_ms: list[float], seconds: float
+    start_ms: list[float], end_ms: list[float], seconds: float
 ) -> None:
-    assert warmup_seconds(np.array(first_ms)) == pytest.approx(seconds)
+    start, end = (np.array(ms, dtype=np.int64) * 1_000_000 for ms in (start_ms, end_ms))
+    load: Any = SimpleNamespace(start_ns=start, end_ns=end, latency_ms=(end - start) / 1e6)
+    assert warmup_seconds(load) == pytest.approx(seconds)
