@@ -14,7 +14,7 @@ from course_app.measure.subject import warmup_seconds
     [
         ([], [], 0.03),
         ([0, 0], [1, 2], 0.03),
-        ([0, 0, 0, 50], [50, 60, 80, 300], 0.08),  # the last one came when others had an answer
+        ([0, 0, 0, 50], [50, 60, 80, 300], 0.1),  # the last one came when others had an answer
         ([0, 0], [10, 30_000], 1.0),
     ],
 )
