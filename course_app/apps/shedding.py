@@ -35,20 +35,17 @@ class Shedding:
         self._due = self._late = 0.0  # the next beat (0: none), and how late the last one was
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":  # a lifespan is under way for as long as the server
-            await self.app(scope, receive, send)
-            return
-        if scope["path"] not in self.never and self._overloaded():
+        if scope["type"] == "http" and scope["path"] not in self.never and self._overloaded():
             self.shed += 1
             headers = [(b"retry-after", b"%d" % random.randint(1, 4)), (b"content-length", b"0")]
             await send({"type": "http.response.start", "status": 503, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        self.in_flight += 1
+        self.in_flight += scope["type"] == "http"  # a lifespan lasts as long as the server
         try:
             await self.app(scope, receive, send)
         finally:
-            self.in_flight -= 1
+            self.in_flight -= scope["type"] == "http"
 
     def _overloaded(self) -> bool:
         late = max(self._late, time.monotonic() - self._due) if self._due else self._beat()

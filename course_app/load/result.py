@@ -132,8 +132,10 @@ class LoadResult:
         Where requests queue, a window needs a warm-up: in its first moments nothing is under way
         that would count.
         """
-        answered = self.answered(self.window_start_ns, self._end_ns)
-        return answered / self.window_seconds if self.window_seconds else 0.0
+        if not self.window_seconds:
+            return 0.0
+        ends_ns = self.window_start_ns + 1e9 * self.window_seconds
+        return self.answered(self.window_start_ns, ends_ns) / self.window_seconds
 
     def answered(self, begin_ns: float, end_ns: float) -> float:
         """Right answers between two stamps, each by the share of its time that lies there.
@@ -147,10 +149,6 @@ class LoadResult:
         end = np.concatenate([self.warmup_end_ns, self.end_ns])
         within = np.minimum(end, end_ns) - np.maximum(start, begin_ns)
         return float(np.sum(np.maximum(within, 0) / np.maximum(end - start, 1)))
-
-    @property
-    def _end_ns(self) -> float:
-        return self.window_start_ns + 1e9 * self.window_seconds
 
     @property
     def latency_ms(self) -> NDArray[np.float64]:

@@ -154,18 +154,16 @@ class Visitors(Result):
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What became of the visitors, and how many attempts they made."""
-        visits = self.visits
-        rows = list(self.fates.items())
-        rows.append(("attempts", visits.visitor.size))
+        visits, fates = self.visits, self.fates
+        rows = [*fates.items(), ("attempts", visits.visitor.size)]
         if self.entered is not None:
             rows.append(("requests in the app", self.entered))
         # Attempts and work go on when the last visitor has come: a rate would be of what time?
-        of_visitors = (*self.fates,)
         return [
             (
                 what,
                 f"{count / max(visits.visitors, 1):.0%}",
-                f"{count / self.seconds:,.0f}" if what in of_visitors else "",
+                f"{count / self.seconds:,.0f}" if what in fates else "",
             )
             for what, count in rows
         ]
