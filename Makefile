@@ -7,7 +7,9 @@ BIN := .venv/bin
 STAMP := .venv/.complete
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-test.txt)
 FETCH := install --quiet --disable-pip-version-check $(UV)
-INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+# Compiled now: where Python may not write beside its packages (another user's folder, a container's
+# PYTHONDONTWRITEBYTECODE, the process of an answer) each start would compile them anew, 3 s of 4.
+INSTALL := $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python
 COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate $(NEWER)
 
 .PHONY: help lab setup instructor site check test test-slow pins clean
@@ -61,6 +63,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "relocatable = true" >> .venv/pyvenv.cfg
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) --no-deps --editable .
+	@$(BIN)/python -m compileall -q course_app
 # Where the course is, as a path from there: a folder that is moved still works.
 	@for pth in .venv/lib/python*/site-packages/fastapi_performance_course.pth; do echo ../../../.. > "$$pth"; done
 	@printf '%s\n' "$(CURDIR)" > $(STAMP)

@@ -146,6 +146,20 @@ def pip_section() -> list[str]:
     return lines
 
 
+def test_what_a_lesson_imports_is_compiled() -> None:
+    """Else each start compiles it anew wherever Python may not write beside its packages."""
+    program = """
+import sys
+from pathlib import Path
+import course_app.lab, course_app.plots, fastapi
+for name, module in sys.modules.items():
+    file = getattr(module, "__file__", None) or ""
+    if "site-packages" in file and file.endswith(".py") and not Path(module.__cached__).is_file():
+        print(name)
+"""
+    assert run(sys.executable, "-B", "-c", program, cwd=PROJECT).split() == []
+
+
 def test_conda_gives_python_and_pip_and_nothing_else() -> None:
     content = environment_file()
     assert set(content) == {"name", "channels", "dependencies"}
