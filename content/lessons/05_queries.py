@@ -642,7 +642,7 @@ print(
 # by `OFFSET`?
 
 # %%
-guess_offset = lab.predict(..., "times as long by OFFSET, the last page")
+guess_offset = lab.predict(..., "times as long for the last page by OFFSET")
 
 # %%
 sql("""

@@ -327,7 +327,7 @@ if per_core < 5:
         concurrency=500,
         metric="throughput",
         at_least=1.3,
-        most_rounds=12,
+        most_rounds=8,
     )
     print(f"500 clients: 5 workers serve {beyond.speedup().times} as many as {per_core}.")
 else:

@@ -447,7 +447,7 @@ for after, gain in gains.items():
 # in the cache?
 
 # %%
-guess_bytes = lab.predict(..., "times as cheap, a hundred posts as bytes")
+guess_bytes = lab.predict(..., "times as cheap for a hundred posts kept as bytes")
 
 # %%
 sent = {"asgi_timing": True, "cached_bytes": True}

@@ -1,9 +1,7 @@
 """``course verify``: prove that exercises judge rightly."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,7 @@ from course_app.errors import CourseError
 
 if TYPE_CHECKING:
     from course_app.authoring.contents import Course, Lesson
-    from course_app.grading import Checker, Exercise, Proof
+    from course_app.grading import Proof
 
 
 Only = Annotated[
@@ -28,7 +26,8 @@ def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None
 
     The blank is not attempted, the solution and all other right answers get full points, each
     known wrong answer fails in its own way with its own hint, and nothing could not be checked.
-    All are run to the end, which takes about ten seconds an answer.
+    All are run to the end, two or more at once where there are cores for it; what does not hold
+    then is proved again alone.
     """
     from course_app.authoring.contents import find_course
 
@@ -46,49 +45,39 @@ def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None
 
 
 def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[Proof]":
-    """All proofs, under one bar."""
+    """All proofs in the order of the lessons, under one bar."""
     from rich.markup import escape
 
-    from course_app.grading import Checker
-    from course_app.learn import load_exercise
-    from course_app.services import start_services
-
-    exercises = [load_exercise(lesson.slug) for lesson in lessons]
-    proofs: list[Proof] = []
-    with ExitStack() as stack:
-        services = cache(lambda: stack.enter_context(start_services(dataset=False)))
-        checker = stack.enter_context(Checker(services, isolated=True))
-        bar = stack.enter_context(progress_bar())
-        task = bar.add_task("", total=sum(_answers(x) for x in exercises))
-        for lesson, exercise in zip(lessons, exercises, strict=True):
-            bar.update(task, description=lesson.slug)
-            for proof in _proofs(course, lesson, exercise, checker, only):
-                proofs.append(proof)
-                status().print(escape(str(proof)), soft_wrap=True)
-                bar.update(task, advance=1 if proof.card else 0)
-    return proofs
-
-
-def _answers(exercise: "Exercise") -> int:
-    """The blank, the solution, and all that it declares."""
-    return 2 + len(exercise.right_answers) + len(exercise.wrong_answers)
-
-
-def _proofs(
-    course: "Course", lesson: "Lesson", exercise: "Exercise", checker: "Checker", only: str
-) -> "Iterator[Proof]":
     from course_app.authoring.contents import EXERCISES, SOLUTIONS
-    from course_app.grading.proofs import Proof
-    from course_app.grading.proofs import verify as prove
+    from course_app.grading.proofs import Proof, defects, names
+    from course_app.grading.proving import Task, prove_all
+    from course_app.learn import load_exercise
 
+    proofs: list[Proof] = []
+    tasks: list[Task] = []
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        built: dict[str, Path] = {}
-        try:
-            built = _built(course, lesson, Path(folder))
-        except CourseError as error:
-            yield Proof(exercise.slug, "notebooks can be built", str(error))
-        blank, solution = built.get(EXERCISES), built.get(SOLUTIONS)
-        yield from prove(checker, exercise, blank=blank, solution=solution, only=only)
+        for lesson in lessons:
+            exercise = load_exercise(lesson.slug)
+            problems = [("declaration", problem) for problem in defects(exercise)]
+            built: dict[str, Path] = {}
+            try:
+                built = _built(course, lesson, Path(folder) / lesson.slug)
+            except CourseError as error:
+                problems.append(("notebooks can be built", str(error)))
+            proofs += [Proof(exercise.slug, what, problem) for what, problem in problems]
+            blank, solution = built.get(EXERCISES), built.get(SOLUTIONS)
+            wanted = [name for name in names(exercise) if only in name]
+            tasks += [Task(lesson.slug, name, blank, solution) for name in wanted]
+        proved: dict[Task, Proof] = {}
+        with progress_bar() as bar:
+            row = bar.add_task("", total=len(tasks))
+            for task, proof in prove_all(tasks):
+                proved[task] = proof
+                status().print(escape(str(proof)), soft_wrap=True)
+                bar.update(row, advance=1, description=task.exercise)
+    proofs += [proved[task] for task in tasks]
+    numbers = {lesson.slug: number for number, lesson in enumerate(lessons)}
+    return sorted(proofs, key=lambda proof: numbers[proof.exercise])
 
 
 def _built(course: "Course", lesson: "Lesson", folder: Path) -> dict[str, Path]:
@@ -108,7 +97,7 @@ def _built(course: "Course", lesson: "Lesson", folder: Path) -> dict[str, Path]:
     for planned in plan(course, [lesson]):
         if planned.tree != LESSONS:
             path = built[planned.tree] = folder / planned.tree / planned.target.name
-            path.parent.mkdir()
+            path.parent.mkdir(parents=True)
             path.write_text(as_text(planned.notebook), encoding="utf-8")
     return built
 

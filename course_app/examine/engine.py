@@ -194,8 +194,9 @@ class Examination:
         self._began = time.monotonic()
         self._seconds = seconds
         self.chart = Chart(asked=[Asked(_accepting(r), r.describe()) for r in traffic])
-        # Alone, layers and encoders take about this much for each route.
+        # Start, crowds and memory take so long, alone, layers and encoders about 2.4 s a route.
         fixed = 22.0
+        self._hurry = min(1.0, max(0.5, seconds / fixed))
         self._scale = min(1.0, max(0.15, (seconds - fixed) / (len(traffic) * 2.4)))
         # Many looks end sooner than they may: an app of one route takes 15 s, one of 80 takes 120.
         self._expected = 0.6 * (fixed + len(traffic) * 2.4 * self._scale)
@@ -335,7 +336,12 @@ class Examination:
             states: Counter[str] = Counter()
             done = servers.watch(states)
             try:
-                look = self._window(workload, clients, _CROWD_SECONDS, period=_CROWD_PERIOD_SECONDS)
+                look = self._window(
+                    workload,
+                    clients,
+                    _CROWD_SECONDS * self._hurry,
+                    period=_CROWD_PERIOD_SECONDS,
+                )
             except LoadError as error:
                 self._noted(f"With {clients} clients it was not looked at: {error}")
                 break
@@ -394,7 +400,9 @@ class Examination:
             return
         requests = [asked.request for asked in self.chart.asked if asked.alone is not None]
         workload = mix(*requests) if len(requests) > 1 else requests[0]
-        many = int(min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS)))
+        many = int(
+            min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS * self._hurry))
+        )
         eight = _Sent(workload, 8)
         ward = self._living
         sizes, cpu = [], []

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +68,25 @@ def verify(
                 yield _proof(checker, exercise, claim, first_failure_only)
 
 
+def names(exercise: Exercise) -> list[str]:
+    """What there is to prove beside the declaration: the blank, and each answer by its name."""
+    return [claim.what for claim in _claims(exercise, Path(), exercise.reference)]
+
+
+def prove(
+    checker: Checker, exercise: Exercise, name: str, blank: Path | None, solution: Path | None
+) -> Proof:
+    """One of the proofs that :func:`verify` yields, by its name.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    with _file(blank, _BLANK) as path:
+        claims = _claims(exercise, path, solution or exercise.reference)
+        claim = {claim.what: claim for claim in claims}[name]
+        return _proof(checker, exercise, claim, first_failure_only=False)
+
+
 @dataclass(frozen=True)
 class _Claim:
     """What must come out for one answer; ``judge`` says what is wrong with a scorecard."""
@@ -109,6 +129,8 @@ def defects(exercise: Exercise) -> list[str]:
     found += [_missing(cls, "docstring") for cls in failure_kinds(exercise) if not cls.summary()]
     if not exercise.hints:
         found.append("The exercise has no hints.")
+    twice = [name for name, times in Counter(names(exercise)).items() if times > 1]
+    found += [f"Two answers are called the same: {name}." for name in twice]
     if not exercise.wrong_answers:
         found.append("The exercise has no known wrong answers, so nothing shows that it can fail.")
     return found

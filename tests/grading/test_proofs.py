@@ -90,6 +90,7 @@ def test_a_blank_with_an_answer_in_it_is_found(processes: Checker, tmp_path: Pat
         (replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.faster)), "order"),
         (replace(QUICK, wrong_answers=()), "no known wrong answers"),
         (replace(QUICK, hints=()), "no hints"),
+        (replace(QUICK, wrong_answers=QUICK.wrong_answers[:1] * 2), "called the same"),
         (
             replace(QUICK, wrong_answers=(WrongAnswer("x", squares.create_wrong, WithoutHint),)),
             "WithoutHint has no hint",
