@@ -62,7 +62,7 @@ class Explorer:
         bars = [
             Bar(
                 name,
-                result.throughput / first[1].throughput,
+                1.0 if result is first[1] else _against(first[1], result).estimate,
                 None if result is first[1] else _against(first[1], result),
                 below=f"{result.throughput:,.0f} requests/s, p50 {result.p50_ms:.1f} ms",
             )

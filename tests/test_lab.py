@@ -128,6 +128,24 @@ def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     assert 2 < comparison.speedup().estimate < 4.5
 
 
+def test_what_requests_of_two_kinds_cost_is_the_mean_of_both(lab: Lab) -> None:
+    """A median would know of one kind only, and jump where the other becomes the more frequent."""
+
+    def working(every: int) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/{number}")
+        async def root(number: int) -> int:
+            return 0 if number % every else sum(range(100_000)) * 0
+
+        return app
+
+    apps = {"each": working(1), "one in three": working(3)}
+    comparison = lab.compare_requests(apps, get("/{number}", number=uniform(1, 3000)))
+    # A request that does not work costs about a tenth of one that does.
+    assert 1.9 < comparison.speedup().estimate < 3.3
+
+
 def test_a_crowds_window_begins_when_all_have_had_an_answer(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,7 +149,7 @@ nothing
 # - **not faster**: the whole interval lies below 1.1. "Hardly faster", if it lies above 1;
 #   "slower", if it lies below 1 / 1.1, which is 0.91.
 # - **cannot tell**: 1.1 lies inside. More time or a quieter machine would decide it. A point
-#   estimate never does.
+#   estimate never does. ("Somewhat faster", if it lies above 1 all the same.)
 #
 # ## The database is real
 #

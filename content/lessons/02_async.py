@@ -510,7 +510,7 @@ lab.verdict(
             comparison["async def, blocking call"].counts["max requests in flight"] == 1
         ),
     },
-    number=f"{blocking_stall:.0f} ms of lag per request",
+    number=f"{blocking_stall:significant} ms of lag per request",
 )
 
 # %% [markdown]

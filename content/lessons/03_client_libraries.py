@@ -451,7 +451,7 @@ lines["40 threads / 50 ms"] = [(n, min(n, 40) / 0.050, np.nan, np.nan) for n in 
 plot_lines(
     lines,
     x_label="requests at once",
-    y_label="throughput, requests/s",
+    y_label="throughput, requests/s\n(bars: lowest and highest of a point's windows)",
     title=f"From 40 to 80 at once: asyncpg {beyond['asyncpg']}, in def {beyond['psycopg2 in def']}",
     x_log=True,
     y_log=True,
@@ -597,8 +597,8 @@ lab.verdict(
     5,
     "holds when",
     "For many rows asyncpg takes far less time than psycopg2 with RealDictCursor. But SQLAlchemy "
-    "is a layer above a driver and its ORM takes several times as long; and up to 40 requests at "
-    "a time a blocking driver in def gains from more requests, too.",
+    "is a layer above a driver, which takes time of its own, its ORM several times the driver's; "
+    "and up to 40 requests at a time a blocking driver in def gains from more requests, too.",
     {
         "for 1000 rows psycopg2 takes more than 1.5 times asyncpg's time": psycopg2_many.above(1.5),
         "for one row the ORM takes more than 3 times asyncpg's time": orm.above(3),

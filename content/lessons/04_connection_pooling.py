@@ -599,7 +599,7 @@ lab.verdict(
 lab.verdict(
     "T6",
     "holds",
-    "A connection is expensive to make and cheap to keep.",
+    "A connection is expensive to make: keep it, and bound how many there are.",
     {"the pool is at least 3 times as fast": comparison.faster(at_least=3)},
     evidence=comparison,
 )

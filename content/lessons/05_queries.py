@@ -587,9 +587,9 @@ print("Round trips per request:", {name: round(number) for name, number in trips
 
 # %% [markdown]
 # The counts say what to expect (*by the law* in the figure, which knows of round trips only; what
-# else a request costs keeps the factors smaller). A request that is alone takes its round trips one
-# after another; with `gather`, four connections share them. In a crowd every connection is busy all
-# the time, and what counts is the *number* of round trips. `gather` makes nearly twice as many:
+# else a request costs keeps the factors nearer to 1). A request that is alone takes its round trips
+# one after another; with `gather`, four connections share them. In a crowd every connection is busy
+# all the time, and what counts is the *number* of round trips. `gather` makes nearly twice as many:
 # after each loan the pool resets the connection, which is one more.
 
 # %% jupyter={"source_hidden": true}
@@ -1096,7 +1096,7 @@ longest = {name: line[1].max() for name, line in waits.items()}
 plot_over_time(
     waits,
     y_label="an insert takes, ms",
-    title="The longest insert: "
+    title="The longest insert, in one run each: "
     + ", ".join(f"{ms:,.0f} ms during {name}" for name, ms in longest.items()),
     rows=True,
     steps=True,

@@ -351,13 +351,13 @@ for rows in sweep.values:
     said = [
         f"{name}: {p.counts[CALLS]:5g} calls, {p.middle('cpu'):6.0f} µs" for name, p in at.items()
     ]
-    print(f"{rows:4g} rows - {';  '.join(said)}")
+    print(f"{rows:4g} {'row ' if rows == 1 else 'rows'} - {';  '.join(said)}")
 hundred = sweep.ratio("dicts", "model", 100)
 less_again = "less again" if many.high < hundred.low else "cannot tell whether the factor changed"
 print(f"Dicts take {hundred} a model's CPU for 100 rows, {many} for 1000: {less_again}.")
 validated = sweep.ratio("model", "instances", 1000)
 print(f"For 1000 rows a model takes {validated} the CPU of instances:")
-print("the difference is making dicts of the rows, and validating them.")
+print("the difference is validating the rows, which makes a User of each.")
 
 # %% [markdown]
 # ## When it does not help, and when it hurts
@@ -440,7 +440,7 @@ lab.verdict(
         "the model sends at most 0.8 of the bytes": (
             bytes_sent["model"] <= 0.8 * bytes_sent["whole rows"]
         ),
-        "100 rows take no call of jsonable_encoder in place of one a value": (
+        f"100 rows take no call of jsonable_encoder in place of {expected}": (
             calls == {"fields by hand": expected, "response model": 0}
         ),
         "100 rows come at least 2 times as fast": comparison.faster(at_least=2),

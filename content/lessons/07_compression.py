@@ -276,7 +276,7 @@ print(guess_9.against(round(100 * saved, 1)))
 # Up to which speed does the guide's line pay, with its level 9?
 
 # %%
-guess_link = lab.predict(..., "Mbit/s, the fastest link on which gzip 9 pays")
+guess_link = lab.predict(..., "Mbit/s on the fastest link on which gzip 9 pays")
 
 # %% [markdown]
 # Bits and CPU are counted for whole requests, one at a time and in turns. Starlette has gzip only.
@@ -371,8 +371,9 @@ plot_transfer(
 
 # %% [markdown]
 # Lines are computed from CPU and bytes, dots are what the client waited. (Where others use the
-# machine, dots lie above their lines: a wait for a core is no CPU time.) A ring is where a coding
-# stops paying.
+# machine, dots lie above their lines: a wait for a core is no CPU time. And the CPU in the lines
+# was measured beside other codings, so a dot may lie below, too.) A ring is where a coding stops
+# paying.
 #
 # Phones with a weak signal are on the left, where bytes are nearly all that counts. A service in
 # the same data centre is on the right. It asks for compression because its HTTP library does,

@@ -270,7 +270,7 @@ costly.plot(
 # From which share of hits on does the cache pay for the primary key?
 
 # %%
-guess_hits = lab.predict(..., "% hits, from which on a primary key is better cached")
+guess_hits = lab.predict(..., "% of hits for a primary key to be better cached")
 
 # %% jupyter={"source_hidden": true}
 import numpy as np
@@ -295,12 +295,12 @@ def line(intervals: dict[float, Interval]) -> list[tuple[float, float, float, fl
 
 
 pays = (
-    f"from {needed:.0f} % hits on"
+    f"from {needed:significant} % hits on"
     if needed.below(100) and from_cache.above(1)
     else (
-        f"at no share of hits (it would be {needed:.0f} %)"
+        f"at no share of hits (it would be {needed:significant} %)"
         if needed.above(100)
-        else f"from {needed:.0f} % hits on, "
+        else f"from {needed:significant} % hits on, "
         + ("if a hit is faster at all" if needed.below(100) else "which may be never")
     )
 )
@@ -313,7 +313,7 @@ plot_lines(
     y_label="a request to PostgreSQL takes, ms",
     title=f"A cache pays above its break-even: for the primary key {pays}",
     y_log=True,
-    marks={needed.estimate: f"{needed:.0f} %"} if 20 < needed.estimate < 100 else None,
+    marks={needed.estimate: f"{needed:significant} %"} if 20 < needed.estimate < 100 else None,
 )
 
 # %%
@@ -456,8 +456,8 @@ from course_app.plots import plot_over_time
 plot_over_time(
     ages,
     y_label="age of the answer, ms (0: fresh)",
-    title="Stale answers: "
-    + ", ".join(f"{name} {n / ages[name].shape[1]:.0%}" for name, n in stale.items()),
+    title="Stale answers in one run: "
+    + ", ".join(f"{name} {n} of {ages[name].shape[1]}" for name, n in stale.items()),
 )
 
 # %% [markdown]
@@ -607,7 +607,7 @@ from course_app.plots import plot_requests
 
 plot_requests(
     outage,
-    title=f"Not handled: {errors['cut off, not handled']} errors. Silence costs up to "
+    title=f"In one try, not handled: {errors['cut off, not handled']} errors. Silence cost up to "
     f"{slowest['silent, default time-out']:,.0f} ms, with a time-out "
     f"{slowest['silent, time-out 50 ms, then a pause']:,.0f} ms",
 )
@@ -680,7 +680,8 @@ lab.verdict(
 #
 # - Cache answers that are costly to make and often asked for. Whether a
 #   primary key is worth it, measure: the break-even is a share of hits.
-# - Store the finished bytes. A hit must look like a miss, times and all.
+# - Store the finished bytes ([lesson 14](14_blog_api.ipynb) measures what that spares). A hit must
+#   look like a miss, times and all.
 # - Every entry expires; that is your net, not your strategy. Delete after writes, or stamp, if
 #   readers may overlap with writers.
 # - One fetches, the others wait: a lock in Valkey, with an expiry, a token and a deadline (below).
@@ -939,8 +940,8 @@ def report_app(locked: bool, fails: int = 0) -> FastAPI:
 
 # %% [markdown]
 # Two servers, fifty requests, and the cache is empty at first. The report takes 0.2 s longer here,
-# as a costly one does. Fetches are counted where they happen. In the third case the first fetch of
-# each server fails.
+# as a costly one does. Fetches are counted where they happen. In the third case a server's first
+# fetch fails.
 
 
 # %%

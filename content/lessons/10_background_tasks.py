@@ -151,8 +151,9 @@ around.plot(
 
 # %% [markdown]
 # Each dot is a ping, at the time at which it was due; the dashed line is the order's own answer.
-# Where the dots form a slope, it is everybody *else* who pays: whoever asks first after the order
-# waits for all of the work, who comes later for the rest of it.
+# Where the dots form a slope that begins at the order, it is everybody *else* who pays: whoever
+# asks first after the order waits for all of the work, who comes later for the rest of it. (What
+# came before the order is no part of the numbers.)
 
 # %%
 half_ms = 1e3 * WORK_SECONDS / 2

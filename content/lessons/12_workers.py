@@ -7,7 +7,7 @@
 #
 # A worker is a whole process: its own interpreter, its own event loop, its own pool of
 # connections. In this lesson you start real ones, measure what more of them give, and count what
-# they take. That is about a minute of measuring, and half a minute or more of starting servers.
+# they take. That is about a minute of measuring, and a quarter of a minute of starting servers.
 
 # %% [markdown]
 # ## Do you remember?
@@ -230,7 +230,7 @@ from course_app.measure.statistics import Interval
 
 def more(gain: Interval) -> str:
     """What they serve, if 1.15 times as much is the least that pays for a worker."""
-    if gain.below(0.95):
+    if gain.high < 1:
         return "more workers give less"
     answers = {True: "more workers give more", False: "more give hardly any more"}
     return answers.get(gain.above(1.15), "cannot tell")
@@ -399,7 +399,7 @@ def cpu_cost(program: str) -> Interval:
 
 def below(program: str) -> str:
     rate, opened = hello[program].middle("throughput"), open_now[f"{program} x 2"]
-    return f"{rate:,.0f} requests/s, {opened} connections"
+    return f"about {rate / 1000:.1f} thousand requests/s, {opened} connections"
 
 
 costs = {program: cpu_cost(program) for program in servers if program != "uvicorn"}

@@ -363,22 +363,36 @@ def timed_app(app):
 
 
 # %%
-def shares(stages, clients=1):
+from course_app.measure.statistics import Interval, mean_interval
+
+
+def in_blocks(seconds: list[float]) -> np.ndarray:
+    return np.array([np.median(block) for block in np.array_split(seconds, 8)])
+
+
+def shares(stages, clients=1) -> dict[str, Interval]:
+    """Of each stage in per cent, over eight blocks of requests."""
     spent.clear()
     watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
     lab.measure(timed_app(newsroom(watched)), one_page, concurrency=clients, name="stopwatches")
-    whole = np.median(spent.pop("whole"))
-    return {name: float(np.median(seconds) / whole) for name, seconds in spent.items()}
+    whole = in_blocks(spent.pop("whole"))
+    return {name: mean_interval(100 * in_blocks(part) / whole) for name, part in spent.items()}
+
+
+def largest(found: dict[str, Interval]) -> str:
+    return max(found, key=lambda name: found[name].estimate)
 
 
 share = shares(stages)
-culprit = max(share, key=share.get)
+culprit = largest(share)
 for name, part in share.items():
-    print(f"{name:>10}: {part:6.1%}")
-print(f"{'the rest':>10}: {1 - sum(share.values()):6.1%} (framework, JSON)")
+    print(f"{name:>10}: {part:.1f} %")
+rest = 100 - sum(part.estimate for part in share.values())
+print(f"{'the rest':>10}: about {rest:.1f} % (framework, JSON)")
 
 # %% [markdown]
-# The largest share is the culprit. That was one client at a time. Now sixteen come at once: what
+# In brackets, as always, what eight blocks of requests leave open. The largest share is the
+# culprit. That was one client at a time. Now sixteen come at once: what
 # share of the time do the same stopwatches show for the same stage, in per cent?
 
 # %%
@@ -387,9 +401,9 @@ guess_crowded = lab.predict(..., "% of the time for the slow stage, among sixtee
 # %%
 crowded = shares(stages, clients=16)
 for name, part in share.items():
-    print(f"{name:>10}: {part:6.1%} alone, {crowded[name]:6.1%} among sixteen")
-print(guess_crowded.against(round(100 * crowded[culprit])))
-blamed = max(crowded, key=crowded.get)
+    print(f"{name:>10}: {part:.1f} % alone, {crowded[name]:.1f} % among sixteen")
+print(guess_crowded.against(crowded[culprit]))
+blamed = largest(crowded)
 still = "still" if blamed == culprit else "no longer"
 print(f"Among sixteen the largest share of this run is {still} that of {culprit}.")
 
@@ -450,16 +464,27 @@ plot_amdahl(
         "free": [Gain(name, share[name], gains[name]) for name in share],
         "repaired": [Gain(culprit, share[culprit], repair)],
     },
-    title=f"{culprit} takes {share[culprit]:.0%} of the time: repaired {repair}. "
+    title=f"{culprit} takes {share[culprit]:.0f} % of the time: repaired {repair}. "
     f"Any other stage, made free: at most {best_other}",
     predicted=guess.value,
 )
 
+
+def bound(part: Interval) -> Interval:
+    """The most that the whole can become faster, by a part's share in per cent."""
+    return Interval(*(1 / (1 - each / 100) for each in (part.estimate, part.low, part.high)))
+
+
+above = [name for name in share if gains[name].low > bound(share[name]).high]
+print(f"By the law {culprit} can gain {bound(share[culprit]).times} at most.")
+print("Above their bounds:", ", ".join(above) or "none.")
+
 # %% [markdown]
 # The curve is the law, the shares come from the stopwatches: both were known before anything was
 # changed. So you can know what a change is worth at most before you make it. Free stages belong at
-# the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot a little
-# above it is no contradiction: the shares are from another run, and have an error of their own.)
+# the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot above it
+# has to reach it by its bars. If one does not, its share has changed since: the stopwatches ran
+# some seconds earlier, on a machine that was perhaps another.)
 # Where the share is small, an evening of clever work ends near 1.
 #
 # ## The cause, counted
@@ -494,12 +519,12 @@ for name, endpoint in after.endpoints.items():
 
 # %%
 now = shares(repaired)
-largest = max(now, key=now.get)
+next_one = largest(now)
 for name, part in now.items():
-    print(f"{name:>10}: {part:6.1%} of the time now, {share[name]:6.1%} before")
-print(
-    f"Even without {largest}, the page would be at most {1 / (1 - now[largest]):.1f} times as fast."
-)
+    print(f"{name:>10}: {part:.1f} % of the time now, {share[name]:.1f} % before")
+clearly = all(now[next_one].low > part.high for name, part in now.items() if name != next_one)
+print(f"The largest is {next_one}." if clearly else "Which is the largest cannot be told.")
+print(f"Even without {next_one}, the page would be at most {bound(now[next_one]).times} as fast.")
 
 # %% [markdown]
 # This is where to stop, or to think of something else than stages: fewer requests, a cache.
@@ -510,7 +535,7 @@ print(
 # this says nothing.
 
 # %% jupyter={"source_hidden": true}
-stands_out = share[culprit] > 0.5 or None
+stands_out = share[culprit].above(50) or None
 lab.verdict(
     "P3",
     "holds",

@@ -364,8 +364,8 @@ print(f"All together: {of_index} the throughput of the index alone. {beyond[of_i
 # blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
 # %% [markdown]
-# About one request in twenty writes a post, and the guide deletes a key each time. How many of its
-# lists are stale, in per cent?
+# About one request in twenty-five writes a post, and the guide deletes a key each time. How many of
+# its lists are stale, in per cent?
 
 # %%
 guess_stale = lab.predict(..., "% of the guide's lists stale")

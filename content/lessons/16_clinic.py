@@ -5,8 +5,7 @@
 # four, from four apps that you have not seen. Stop after each and say where you would look first.
 # Then look there with the lab's instruments, name the cause, mend it and prove the gain. Then
 # `lab.examine` does the same on its own, and you see where it is better than you and where it is
-# worse. At the end stands the only app that matters: yours. It takes about two minutes of
-# measuring.
+# worse. At the end stands the only app that matters: yours. It takes a good minute of measuring.
 
 # %% [markdown]
 # ## Do you remember?
@@ -139,7 +138,7 @@ mended_authors.plot(title=f"One statement with a join: {mended_authors.speedup()
 #
 # Nothing works, and everybody waits: perhaps for each other. Then more clients bring hardly any
 # more answers from some number on, and that number says how many may do something at a time. Here
-# one request takes 15 ms and a little, most of it in another service. How many times as many
+# a request waits 15 ms for another service, and takes a few more. How many times as many
 # answers per second do sixteen clients get as two? If nobody waited for anybody, it would be at
 # most eight.
 
@@ -172,7 +171,9 @@ mended_parcels = lab.compare(
     concurrency=16,
     metric="throughput",
 )
-mended_parcels.plot(title=f"Given back first: {mended_parcels.speedup()} the throughput")
+mended_parcels.plot(
+    counters=[], title=f"Given back first: {mended_parcels.speedup()} the throughput"
+)
 
 # %% [markdown]
 # ## The profiles

@@ -10,6 +10,7 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
+import course_app.exercises
 from course_app.grading.engine import Checker
 from course_app.grading.proofs import Proof, prove
 from course_app.services import start_services
@@ -39,7 +40,8 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
     that had all cores.
     """
     at_once = max(1, min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks)))
-    with ProcessPoolExecutor(at_once, get_context("spawn"), _begin) as pool:
+    folders = list(course_app.exercises.__path__)
+    with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (folders,)) as pool:
         try:
             begun = {pool.submit(_prove, task): task for task in tasks}
             again = []
@@ -59,8 +61,12 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
 _checkers: list[Checker] = []
 
 
-def _begin() -> None:
-    """Once in each process: a checker with services of its own, which end when it does."""
+def _begin(folders: list[str]) -> None:
+    """Once in each process: a checker with services of its own, which end when it does.
+
+    ``folders`` are where this process looks for exercises.
+    """
+    course_app.exercises.__path__ = folders
     # Ctrl-C reaches all processes of a terminal: who began this one tells it when to end.
     signal.signal(signal.SIGINT, lambda *_: None)
     stack = ExitStack()

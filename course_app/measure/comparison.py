@@ -163,7 +163,7 @@ class Comparison(Result):
         rounds = self.baseline.rounds[self.metric].size
         way = "windows" if self.protocol == "windows" else "blocks of single requests"
         return [
-            f"{rounds} rounds of {way} in turns; 99 % intervals.",
+            f"{rounds} rounds of {way} in turns; 99 % intervals of ratios within rounds.",
             *(x for v in self.variants for x in self._afterwards(v)),
             str(self.noise),
             generator_note(self.generator_busy),

@@ -125,8 +125,7 @@ class Sweep(Result):
         else:
             ahead = all(high < other for other, _ in others)
         if self.windows == 1 or not others or not ahead:
-            parameter = self.parameter.partition(", ")[0]
-            return f"{name}: the windows do not tell at which {parameter} it is best"
+            return f"{name}: the windows do not tell where it is best"
         figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
         return f"{name}: best at {self.parameter} {best.value:g}, {figure}"
 

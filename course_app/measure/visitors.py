@@ -1,5 +1,6 @@
 """What becomes of visitors who wait only so long: goodput, the answers that were still of use."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from course_app.measure.notes import generator_note
 from course_app.measure.pace import paced
 from course_app.measure.probes.asgi import ASGIApp, Receive, Scope, Send
 from course_app.measure.result import Result
-from course_app.measure.statistics import Floats, Interval, mean_interval
+from course_app.measure.statistics import CONFIDENCE, Floats, Interval, mean_interval
 from course_app.serving import ProcessServer, ThreadServer
 
 #: Seconds, and visitors per second.
@@ -181,7 +182,15 @@ class Visitors(Result):
         edges = np.arange(settled, self.seconds + 1e-9, _SLOT_SECONDS)
         counts = np.histogram(self._since(self.visits.end_ns[which]), edges)[0]
         found = mean_interval(counts / _SLOT_SECONDS)
-        return Interval(found.estimate, max(0.0, found.low), found.high)
+        # Counts that are all alike know no better than by the one that was just missed; and where
+        # nothing came, up to 4.6 may have been due (a Poisson count is 0 with 1 % then).
+        seconds = counts.size * _SLOT_SECONDS
+        unseen = (1.0 if counts.any() else -math.log(1 - CONFIDENCE)) / seconds
+        return Interval(
+            found.estimate,
+            max(0.0, min(found.low, found.estimate - unseen)),
+            max(found.high, found.estimate + unseen),
+        )
 
 
 def visitors(

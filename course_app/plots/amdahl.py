@@ -16,16 +16,16 @@ _LARGEST_SHARE = 0.985
 
 @dataclass(frozen=True)
 class Gain:
-    """What changing one part gained; ``share`` is its part of the time before, 0 to 1."""
+    """What changing one part gained; ``share`` is its part of the time before, in per cent."""
 
     name: str
-    share: float
+    share: Interval
     gain: Interval
 
 
 def bound(share: float) -> float:
-    """The most that a part with this share of the time can give: Amdahl (1967), 1 / (1 - share)."""
-    return 1.0 / max(1.0 - share, 1e-9)
+    """The most that a part with this share (%) of the time can give: Amdahl (1967), 1 / (1 - p)."""
+    return 1.0 / max(1.0 - share / 100, 1e-9)
 
 
 def plot_amdahl(
@@ -57,22 +57,23 @@ def plot_amdahl(
 def _points(axes: Axes, index: int, name: str, gains: Sequence[Gain]) -> None:
     style = look(index)
     for number, gain in enumerate(gains):
-        x, interval = 100 * gain.share, gain.gain
+        x, y, interval = gain.share.estimate, gain.gain.estimate, gain.gain
         axes.plot([x, x], [interval.low, interval.high], color=style.color, linewidth=1.4)
+        axes.plot([gain.share.low, gain.share.high], [y, y], color=style.color, linewidth=1.4)
         axes.plot(
             [x],
-            [interval.estimate],
+            [y],
             color=style.color,
             marker=style.marker,
             markersize=7,
             linestyle="none",
         )
-        left = gain.share > 0.5
+        left = x > 50
         axes.annotate(
             f"{gain.name}, {name}: {interval.factor}",
-            xy=(x, interval.estimate),
+            xy=(x, y),
             # Small shares lie close together: their names stand on a slope.
-            xytext=(-10, -3) if left else (16, 44 + 16 * number),
+            xytext=(-10, -12) if left else (16, 44 + 16 * number),
             textcoords="offset points",
             ha="right" if left else "left",
             va="center",
@@ -100,7 +101,9 @@ def _prediction(axes: Axes, gain: float) -> None:
 
 
 def _finish_axes(axes: Axes, gains: Sequence[Gain], unit: str) -> None:
-    top = 1.6 * max([*(gain.gain.high for gain in gains), *(bound(g.share) for g in gains), 4.0])
+    top = 1.6 * max(
+        [*(gain.gain.high for gain in gains), *(bound(gain.share.estimate) for gain in gains), 4.0]
+    )
     low = min([*(gain.gain.low for gain in gains), 1.0])
     axes.set_yscale("log")
     axes.set_ylim(0.8 * low, top)
@@ -111,7 +114,7 @@ def _finish_axes(axes: Axes, gains: Sequence[Gain], unit: str) -> None:
     axes.set_ylabel(unit)
     axes.annotate(
         "Amdahl's bound: 1 / (1 - share)",
-        xy=(66, bound(0.66)),
+        xy=(66, bound(66)),
         xytext=(0, 9),
         textcoords="offset points",
         ha="right",

@@ -59,7 +59,7 @@ def plot_requests(
             [ms for load in loads.values() for ms in (load.latency_ms, load.failed_ms)]
         )
         _latency_axis(rows[0], together, few=len(loads) > 1)
-        rows[-1].set_xlabel("seconds since the first request was due")
+        rows[-1].set_xlabel("seconds since the first request was due, or sent")
         canvas.supylabel("latency, ms", fontsize=9.5)
         return finish(canvas, message, scatter=True)
 

@@ -48,11 +48,13 @@ def plot_sweep(
     message = title or _message(result, metric)
     unit = result.parameter.partition(", ")[2]
     label = _NAMES.get(metric, UNITS.get(metric, metric))
-    bars = f"bars: lowest and highest of {amount(result.windows, 'window')}"
+    same = len({len(p.windows[metric]) for points in result.series.values() for p in points}) == 1
+    windows = amount(result.windows, "window") if same else "a point's windows"
+    bars = f"bars: lowest and highest of {windows}"
     return plot_lines(
         {name: [_point(p, metric) for p in points] for name, points in result.series.items()},
         x_label=result.parameter,
-        y_label=f"{label}\n({bars})" if result.windows > 1 else label,
+        y_label=f"{label}\n({bars})" if result.windows > 1 or not same else label,
         title=message,
         x_log=x_log,
         y_log=y_log,

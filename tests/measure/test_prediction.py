@@ -23,7 +23,7 @@ def test_a_count_is_told_without_an_interval() -> None:
 
 def test_who_says_nothing_is_asked_and_told_what_was_measured() -> None:
     silent = Prediction(None, "times as fast")
-    assert str(silent).startswith("How many times as fast?")
+    assert str(silent).startswith("Your guess: ... times as fast.")
     assert silent.against(NINE) == "Measured 9.0 [8.0, 10] times as fast; nothing was predicted."
 
 

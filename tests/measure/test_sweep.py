@@ -48,11 +48,11 @@ def test_values_are_gone_through_forth_and_back() -> None:
 def test_a_best_is_named_where_its_windows_are_ahead_of_all_others() -> None:
     slow, fast = SWEEP.message.split("; ")
     assert slow == "slow: best at rows 1, 5.00 ms"
-    assert fast == "fast: the windows do not tell at which rows it is best"
+    assert fast == "fast: the windows do not tell where it is best"
 
 
 @pytest.mark.parametrize("points", [1, 2])
 def test_one_window_or_one_value_tells_no_best(points: int) -> None:
     values = (Point(1, {"p50": (4.0,)}), Point(9, {"p50": (40.0,)}))[:points]
     message = Sweep("limit, requests", "p50", {"a": values}, "GET /", CALM).message
-    assert message == "a: the windows do not tell at which limit it is best"
+    assert message == "a: the windows do not tell where it is best"

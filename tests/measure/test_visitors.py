@@ -67,6 +67,15 @@ def test_a_steady_rate_has_a_narrow_interval() -> None:
     assert steady.goodput.below(220)
 
 
+def test_counts_that_are_all_alike_know_no_better_than_by_one_visitor() -> None:
+    arrivals = np.arange(0, 2, 0.01) + 0.001
+    alike = crowd([(i, 0, at, at + 0.005, 200) for i, at in enumerate(arrivals)])
+    assert alike.goodput.low < 100 < alike.goodput.high
+    late = crowd([(i, 0, at, at + 0.5, 200) for i, at in enumerate(arrivals)])
+    assert late.goodput.estimate == 0
+    assert 0 == late.goodput.low < late.goodput.high < 5
+
+
 def test_behind_a_closed_door_nothing_reaches_the_app() -> None:
     seen: list[str] = []
 
