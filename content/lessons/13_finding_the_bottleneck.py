@@ -470,6 +470,7 @@ plot_amdahl(
 )
 
 
+# %%
 def bound(part: Interval) -> Interval:
     """The most that the whole can become faster, by a part's share in per cent."""
     return Interval(*(1 / (1 - each / 100) for each in (part.estimate, part.low, part.high)))

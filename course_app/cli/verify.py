@@ -49,8 +49,8 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
     from rich.markup import escape
 
     from course_app.authoring.contents import EXERCISES, SOLUTIONS
+    from course_app.cli.proving import Task, prove_all
     from course_app.grading.proofs import Proof, defects, names
-    from course_app.grading.proving import Task, prove_all
     from course_app.learn import load_exercise
 
     proofs: list[Proof] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 import course_app.exercises
 from course_app.grading.engine import Checker
 from course_app.grading.proofs import Proof, prove
+from course_app.learn import load_exercise
 from course_app.services import start_services
 from course_app.system import cores
 
@@ -76,7 +77,5 @@ def _begin(folders: list[str]) -> None:
 
 
 def _prove(task: Task) -> Proof:
-    from course_app.learn import load_exercise
-
     exercise = load_exercise(task.exercise)
     return prove(_checkers[0], exercise, task.name, task.blank, task.solution)
