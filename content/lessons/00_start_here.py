@@ -95,7 +95,7 @@ comparison.plot(predicted=guess, counters=[])
 
 # %% [markdown]
 # The two apps took turns, a fifth of a second each, back and forth. Every pair of turns gives
-# one ratio, so a slow moment of your machine hits both sides.
+# one ratio, so a slow moment of your machine mostly hits both sides.
 #
 # The bracket is the **interval**. The way in which it is made catches the truth 99 times in a
 # hundred (where it is another share, the bracket says so). Read the interval before the number in

@@ -123,8 +123,8 @@ pure.add_middleware(Timing)
 
 # %% [markdown]
 # This is a question of CPU and not of waiting, so single requests take turns: one to each app,
-# then the other way round, thousands of times. That resolves a few per cent in seconds, even on
-# a busy machine.
+# then the other way round, thousands of times. On a quiet machine that resolves a few per cent in
+# seconds; the intervals say how fine it is here.
 
 # %%
 stopwatch = lab.compare_requests(

@@ -34,8 +34,8 @@
 # seconds each?</summary>
 #
 # Because something else on the machine may be busy during one of the ten seconds, and would look
-# like a fault of the version that it met. In turns both meet it, and the ratio of each pair hardly
-# changes.
+# like a fault of the version that it met. In turns mostly both meet it; how much the pairs differ
+# all the same is what the interval shows.
 #
 # </details>
 
@@ -197,7 +197,8 @@ print(guess_crowd.against(threaded))
 # not with the 99 % of a comparison.)
 #
 # Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
-# follow the clients until the CPU is busy: the title tells how far, and the lines below how busy.
+# follow the clients until it gets no more of a core: the title tells how far, and the lines below
+# how busy the cores were.
 # The blocking `async def` does one at a time for any number of clients. The `def` does **40** at a
 # time (the mark), as many as FastAPI has worker threads (the default of AnyIO, the library behind
 # it). Whoever comes 41st waits for a thread, and 40 waits of 50 ms are 800 requests per second at
@@ -400,8 +401,8 @@ async def compute_in_a_process():
 computing = lab.loop_lag(
     {"async def": on_the_loop, "def": in_a_thread, "process pool": in_a_process},
     "/",
-    requests=10,
-    rate=5,
+    requests=8,
+    rate=3,
 )
 print(guess_thread.against(computing.stall("def")))
 computing.plot()

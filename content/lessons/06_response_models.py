@@ -338,12 +338,12 @@ plot_panels(
 )
 
 # %% [markdown]
-# Where the lines begin, at one row, most of what you see is the request itself: prebuilt bytes show
-# how much. Then the rows begin to count, and from some number on far more without a type: look
-# where the first two lines part. (The limits are those of a sweep, which hold with 90 %. For 100
-# rows the factors need not be those of the figure before: there one request came at a time, here
-# four clients ask at once, and what a request costs besides its rows is not the same.) Beside the
-# times, the calls:
+# Where the lines begin, at one row, most of what you see is the request itself: prebuilt bytes
+# show, as far as the bars allow, how much. Then the rows begin to count, and from some number on
+# far more without a type: look where the first two lines part. (The limits are those of a sweep,
+# which hold with 90 %. For 100 rows the factors need not be those of the figure before: there one
+# request came at a time, here four clients ask at once, and what a request costs besides its rows
+# is not the same.) Beside the times, the calls:
 
 # %%
 for rows in sweep.values:

@@ -588,6 +588,8 @@ def in_an_outage(app: FastAPI, take_away, mend):
     return result
 
 
+QUICK, TIME_OUT_MS = "silent, time-out 50 ms, then a pause", 50
+
 with lab.outages() as network:
     outage = {
         "cut off, not handled": in_an_outage(
@@ -595,12 +597,14 @@ with lab.outages() as network:
         ),
         "cut off, PostgreSQL instead": in_an_outage(steadfast(), network.cut, network.mend),
         "silent, default time-out": in_an_outage(steadfast(), network.silence, network.mend),
-        "silent, time-out 50 ms, then a pause": in_an_outage(
+        QUICK: in_an_outage(
             steadfast(pause_seconds=1, socket_timeout=0.05), network.silence, network.mend
         ),
     }
 errors = {name: result.load.error_count for name, result in outage.items()}
 slowest = {name: float(result.load.latency_ms.max()) for name, result in outage.items()}
+# A pause that began earlier, for whatever else was slow, may last over the whole outage.
+met = "" if slowest[QUICK] >= TIME_OUT_MS else " (nobody met it, in a pause)"
 
 # %%
 from course_app.plots import plot_requests
@@ -609,7 +613,7 @@ plot_requests(
     outage,
     title=f"In one try, not handled: {errors['cut off, not handled']} errors. Silence cost up to "
     f"{slowest['silent, default time-out']:,.0f} ms, with a time-out "
-    f"{slowest['silent, time-out 50 ms, then a pause']:,.0f} ms",
+    f"{slowest[QUICK]:,.0f} ms{met}",
 )
 
 # %% [markdown]
@@ -654,7 +658,7 @@ lab.verdict(
         ),
         "stamped entries: no stale answer": stale["stamp"] == 0,
         "with a time-out and a pause, no request fails while Valkey is away": (
-            errors["silent, time-out 50 ms, then a pause"] == 0
+            None if met else errors[QUICK] == 0
         ),
     },
     evidence=costly.speedup("Valkey, bytes"),

@@ -226,6 +226,8 @@ crowds = {
 # nothing itself.
 
 # %%
+from statistics import median
+
 from course_app.plots import plot_lines
 
 
@@ -233,7 +235,7 @@ def slowest_page(name: str) -> list[tuple[float, ...]]:
     """The middle of all tries, the lowest and the highest."""
     tries = {n: crowd.series[name] for n, crowd in crowds.items() if name in crowd.series}
     waits = {n: sorted(each.slowest_ms for each in tries[n]) for n in sorted(tries)}
-    return [(n, ms[len(ms) // 2], ms[0], ms[-1]) for n, ms in waits.items()]
+    return [(n, median(ms), ms[0], ms[-1]) for n, ms in waits.items()]
 
 
 nan = float("nan")
@@ -260,7 +262,7 @@ print("worker threads busy:", {name: round(count) for name, count in busy.items(
 # %% [markdown]
 # Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread; a
 # thread that is busy beside them runs the page. What a page waits for then, and beyond the law, is
-# the crowd itself: one loop has to answer all these orders first.
+# the crowd itself: one loop has to answer all these orders first, on what others leave of a core.
 #
 # ## When it hurts: a task that fails
 #

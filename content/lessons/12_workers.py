@@ -5,9 +5,9 @@
 # watches over them, with uvicorn's worker class; one worker per core if the app computes, twice the
 # cores plus one if it waits for I/O; and Hypercorn, another server, as something to try.
 #
-# A worker is a whole process: its own interpreter, its own event loop, its own pool of
-# connections. In this lesson you start real ones, measure what more of them give, and count what
-# they take. That is about a minute of measuring, and a quarter of a minute of starting servers.
+# A worker is a whole process: its own interpreter, its own event loop, its own pool of connections.
+# In this lesson you start real ones, measure what more of them give, and count what they take. That
+# is about a minute of measuring, and a quarter of a minute or more of starting servers.
 
 # %% [markdown]
 # ## Do you remember?
@@ -327,7 +327,7 @@ if per_core < 5:
         concurrency=500,
         metric="throughput",
         at_least=1.3,
-        most_rounds=8,
+        most_rounds=12,
     )
     print(f"500 clients: 5 workers serve {beyond.speedup().times} as many as {per_core}.")
 else:
@@ -532,15 +532,21 @@ print(f"of {len(started)} processes {left} are left, and {still} connections")
 
 
 # %% jupyter={"source_hidden": true}
-def if_calm(held: bool | None, result) -> bool | None:
-    return held if held or result.noise.badge == "calm" else None
+def if_calm(more: bool | None, result) -> bool | None:
+    """Is it more? What does not show beside others may show alone."""
+    return more if more or result.noise.badge == "calm" else None
+
+
+def no_more(less: bool | None, result) -> bool | None:
+    """Is it less than that? Beside others that proves nothing, either."""
+    return less if result.noise.badge == "calm" else None
 
 
 def of_waiting() -> dict[str, bool | None]:
     few, many = gain[32].below(1.15), gain[1000].above(1.15) if cores > 1 else None
     return {
         f"32 clients that wait: {each_core} serve less than 1.15 times as much as one": (
-            if_calm(few, crowd)
+            few  # by the clients' own limit, whoever else uses the cores
         ),
         f"1000 clients that wait: {each_core} serve over 1.15 times as much": if_calm(many, crowd),
     }
@@ -562,7 +568,7 @@ lab.verdict(
 gains = if_calm(computing.faster(at_least=1.15), computing) if cores > 1 else None
 more_than_cores = {}
 if cores < 9:  # with nine cores or more, nine workers are not too many
-    no_gain = if_calm(scaling.growth("computes", cores, 9).below(1.6), scaling)
+    no_gain = no_more(scaling.growth("computes", cores, 9).below(1.6), scaling)
     more_than_cores[f"9 workers compute less than 1.6 times as much as {cores}"] = no_gain
 
 lab.verdict(
@@ -574,10 +580,10 @@ lab.verdict(
 )
 
 # %% jupyter={"source_hidden": true}
-no_more = {}
+of_five = {}
 if beyond:
-    fewer = beyond.speedup().below(1.3)
-    no_more["500 clients: 5 workers serve less than 1.3 times as much"] = if_calm(fewer, beyond)
+    fewer = no_more(beyond.speedup().below(1.3), beyond)
+    of_five["500 clients: 5 workers serve less than 1.3 times as much"] = fewer
 
 lab.verdict(
     24,
@@ -586,7 +592,7 @@ lab.verdict(
     "is for a second core's worth of CPU, and each takes memory and connections.",
     {
         **of_waiting(),
-        **no_more,
+        **of_five,
         "5 workers take more than twice the memory": memory_mb[5] > 2 * memory_mb[1],
         "and 5 times the connections": connected[5] == 5 * connected[1],
     },

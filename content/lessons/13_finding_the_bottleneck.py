@@ -473,7 +473,8 @@ plot_amdahl(
 # %%
 def bound(part: Interval) -> Interval:
     """The most that the whole can become faster, by a part's share in per cent."""
-    return Interval(*(1 / (1 - each / 100) for each in (part.estimate, part.low, part.high)))
+    rest = (max(0.001, 1 - each / 100) for each in (part.estimate, part.low, part.high))
+    return Interval(*(1 / each for each in rest))
 
 
 above = [name for name in share if gains[name].low > bound(share[name]).high]
@@ -545,6 +546,7 @@ lab.verdict(
     {
         f"{culprit} takes more than half of the time": stands_out,
         f"{culprit}, repaired: more than twice as fast": stands_out and repair.above(2),
+        "no gain lies above its bound": stands_out and (not above or None),
         **{
             f"{name}, made free: less than 1.5x": stands_out and gains[name].below(1.5)
             for name in others

@@ -110,8 +110,8 @@ guess_mean = lab.predict(..., "ms on average at 0.9 of the capacity")
 # %% [markdown]
 # Pollaczek (1930) and Khinchine (1932) found how long one waits on average, where visitors come at
 # random and are served one at a time: *rate x mean of the squared service times / (2 x (1 -
-# utilisation))*. All of it is known before the crowd comes, but for the way there and back: the
-# first dot below tells that.
+# utilisation))*. All of it is known before the crowd comes, as long as a report takes what it took
+# above, but for the way there and back: the first dot below tells that.
 
 
 # %%

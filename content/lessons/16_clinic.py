@@ -63,7 +63,9 @@ shop = clinic.create_shop()
 beside = lab.bystanders({"the shop": shop}, "/prices/1", "/stock/1", every_ms=2, seconds=0.2)
 waited = beside.slowest("the shop")
 print(guess.against(waited))
-beside.plot(title=f"One price keeps the stock waiting for up to {waited:.0f} ms")
+beside.plot(
+    title=f"Beside one price the slowest request for the stock typically waits {waited:.0f} ms"
+)
 
 # %% [markdown]
 # And who holds the loop? A second look, independent of the first: the stacks of its thread.
@@ -239,9 +241,9 @@ for factory, report in reports.items():
 
 # %% [markdown]
 # Where it disagrees with us, who is right? Look at its evidence, then at yours, and measure what
-# would tell the two apart. Compare its bound for the newest posts with what the join gained above.
-# (The shares in its evidence are of requests that come alone. The bound is the larger of what one
-# client and what a crowd can gain, so it may exceed 1 / (1 - share).)
+# would tell the two apart. Where it gives a bound for the newest posts, compare it with what the
+# join gained above. (The shares in its evidence are of requests that come alone. The bound is the
+# larger of what one client and what a crowd can gain, so it may exceed 1 / (1 - share).)
 #
 # It never forgets a look, and it does not fall in love with its first idea. But it knows only what
 # it was asked with: with another mix of requests, or other data, it may find something else. It

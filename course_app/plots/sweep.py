@@ -233,12 +233,18 @@ def _line(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:
     )
 
 
+#: Beside each line's own points, where the next line's words are not.
+_BESIDE = ((6, 5, "left"), (6, -11, "left"), (-6, 5, "right"), (-6, -11, "right"))
+
+
 def _name_points(axes: Axes, index: int, points: Sequence[LinePoint], words: Sequence[str]) -> None:
+    right, up, side = _BESIDE[index % len(_BESIDE)]
     for word, (x, y, _, _) in zip(words, points, strict=False):
         axes.annotate(
             word,
             xy=(x, y),
-            xytext=(6, 5),
+            xytext=(right, up),
+            ha=side,
             textcoords="offset points",
             color=look(index).text,
             fontsize=8.5,

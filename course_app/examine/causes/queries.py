@@ -34,7 +34,7 @@ def n_plus_one(chart: Chart) -> list[Finding]:
         if each < _LEAST_REPEATS:
             continue
         part = share(visits, partial(_repeats, key))
-        if part.estimate < _LEAST_SHARE:
+        if part.high < _LEAST_SHARE:
             continue
         kind, text, place = key
         grows = _grows(visits, key)
@@ -142,7 +142,7 @@ def by_plan(chart: Chart) -> list[Finding]:
                 continue
             calls = [c for v in visits for c in v.calls if c.text == text]
             part = share_of_time(visits, partial(_taken, text))
-            if part.estimate < _LEAST_SHARE:
+            if part.high < _LEAST_SHARE:
                 continue
             each = _deep(chart, asked, plan, calls, part) or _scan(chart, asked, plan, calls, part)
             if each is not None:
