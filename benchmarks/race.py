@@ -21,8 +21,11 @@ REFERENCE_SPEEDUP = 3.0
 #: the largest that six exercises showed calm and beside two busy loops, and one far beyond.
 SEEN = {"calm": (0.03, 0.0), "two busy loops": (0.13, 0.05)}
 NOISES = {**SEEN, "far noisier": (0.5, 0.1)}
+#: What a window costs of which something else took a part: caches that were emptied, a core that
+#: was shared. And how far the machine drifts from one window to the next (sd of the logarithm):
+#: 5 % are a third in one race.
 _TAKEN = 3.0
-_DRIFT = 0.1
+_DRIFT = 0.05
 #: Right answers win about the whole gain, known slow ones a quarter or less of it.
 _FAR = 0.25
 
@@ -77,7 +80,8 @@ def _race(
 
 def _noise(random: np.random.Generator, spread: float, taken: float) -> Floats:
     """Of the logarithms of all windows, shape (3, rounds): drift, jitter, and what others took."""
-    drift = np.cumsum(random.normal(0, _DRIFT, MOST_ROUNDS))
+    drift = np.cumsum(random.normal(0, _DRIFT, 3 * MOST_ROUNDS)).reshape(MOST_ROUNDS, 3)
+    drift[1::2] = drift[1::2, ::-1]  # every other round goes the other way, as a race does
     jitter = random.normal(0, spread, (3, MOST_ROUNDS))
     lost = np.log(_TAKEN) * (random.random((3, MOST_ROUNDS)) < taken)
-    return np.asarray(drift + jitter + lost)
+    return np.asarray(drift.T + jitter + lost)

@@ -287,6 +287,9 @@ def in_turn(numbers: np.ndarray) -> list[tuple[float, float, float, float]]:
 
 
 print(guess_header.against(round(max(headers_ms))))
+for name, answers in crowded.items():
+    waits = answers[:, 1]
+    print(f"{name}: clients waited {waits.min():.0f} to {waits.max():.0f} ms")
 plot_lines(
     {
         "waited, pure ASGI": in_turn(waited_ms),
@@ -298,10 +301,9 @@ plot_lines(
     y_label="ms",
     x_log=False,
     y_log=False,
-    title=f"Pure ASGI: the first client waited {waited_ms[0]:.0f} ms, the last {waited_ms[-1]:.0f} "
-    f"ms, no header says more than {max(headers_ms):.0f} ms; the guide's: "
-    f"{guide_waited_ms[0]:.0f} to {guide_waited_ms[-1]:.0f} ms, half of the headers say "
-    f"{np.median(guide_headers_ms):.0f} ms or more",
+    title=f"No header of pure ASGI says more than {max(headers_ms):.0f} ms, its last client waited "
+    f"{waited_ms[-1]:.0f} ms; half of the guide's headers say {np.median(guide_headers_ms):.0f} ms "
+    "or more",
 )
 
 # %%
@@ -317,11 +319,11 @@ print("error:  there is no header" if failed[0] is None else f"error: {failed[0]
 # requests of the others lie in the queue of the blocked loop, where no code of the app can note how
 # long: clients are served one after another, and each header tells of one handler only.
 #
-# The guide's middleware hands each request to a task of its own and waits for it. So all
-# stopwatches start before the first handler runs, and nobody is answered before the last one has.
-# If its headers in the figure lie near what the clients waited, they have seen that queue, and its
-# clients have paid for it: all of them waited for the last. Neither sees what waits before the app
-# is called.
+# The guide's middleware hands each request to a task of its own and waits for it. So the
+# stopwatches of all that the loop has read together start before the first of their handlers runs,
+# and none of them is answered before the last one has. If its headers in the figure lie near what
+# the clients waited, they have seen that queue, and its clients have paid for it: all of them
+# waited for the last. Neither sees what waits before the app is called.
 #
 # Both stop when the response starts, so a stream looks instantaneous. And on an error the exception
 # passes straight through the stopwatch, so there is no header at all. Time in a queue is seen
@@ -392,13 +394,13 @@ for name, measured in {"closed": closed, "open": arriving}.items():
     slow = measured.load.latency_ms > 100
     fifths = [fifth.mean() for fifth in np.array_split(slow, 5)]
     over_100_ms[name] = float(slow.mean())
-    told[name] = f"{slow.mean():.1%} [{min(fifths):.1%}, {max(fifths):.1%}]"
+    told[name] = f"{slow.mean():.1%} (fifths: {min(fifths):.1%} to {max(fifths):.1%})"
     print(f"{name} model: {told[name]} of the requests took more than 100 ms")
 print(guess_slow.against(round(100 * over_100_ms["closed"], 1)))
 
 # %% [markdown]
-# The same app, for five seconds each. (In brackets: a fifth of the requests, the lowest share and
-# the highest.) The closed model reports few slow requests, because few were
+# The same app, for five seconds each. (Fifths: the share in a fifth of the requests, the
+# lowest and the highest.) The closed model reports few slow requests, because few were
 # *sent* while it was slow. That error has a name, **coordinated omission**, and it is built into
 # every benchmark with a fixed number of waiting clients. Use the open model for "what do users
 # feel", the closed model for "how much can it do".

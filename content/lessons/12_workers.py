@@ -532,14 +532,14 @@ print(f"of {len(started)} processes {left} are left, and {still} connections")
 
 
 # %% jupyter={"source_hidden": true}
-def if_calm(more: bool | None, result) -> bool | None:
+def if_calm(held: bool | None, result) -> bool | None:
     """Is it more? What does not show beside others may show alone."""
-    return more if more or result.noise.badge == "calm" else None
+    return held if held or result.noise.badge == "calm" else None
 
 
-def no_more(less: bool | None, result) -> bool | None:
+def no_more(held: bool | None, result) -> bool | None:
     """Is it less than that? Beside others that proves nothing, either."""
-    return less if result.noise.badge == "calm" else None
+    return held if result.noise.badge == "calm" else None
 
 
 def of_waiting() -> dict[str, bool | None]:

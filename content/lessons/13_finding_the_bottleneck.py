@@ -376,7 +376,8 @@ def shares(stages, clients=1) -> dict[str, Interval]:
     watched = {**stages, page: {name: timed(name, stages[page][name]) for name in stages[page]}}
     lab.measure(timed_app(newsroom(watched)), one_page, concurrency=clients, name="stopwatches")
     whole = in_blocks(spent.pop("whole"))
-    return {name: mean_interval(100 * in_blocks(part) / whole) for name, part in spent.items()}
+    found = {name: mean_interval(100 * in_blocks(part) / whole) for name, part in spent.items()}
+    return {n: Interval(p.estimate, max(0, p.low), min(100, p.high)) for n, p in found.items()}
 
 
 def largest(found: dict[str, Interval]) -> str:
@@ -477,7 +478,14 @@ def bound(part: Interval) -> Interval:
     return Interval(*(1 / each for each in rest))
 
 
-above = [name for name in share if gains[name].low > bound(share[name]).high]
+def lies_above(name: str, gain: Interval) -> bool:
+    """Neither of its bars reaches the curve: the law is one, so the machine was another."""
+    most = bound(share[name])
+    return gain.low > most.estimate and gain.estimate > most.high
+
+
+found = [*gains.items(), (culprit, repair)]
+above = sorted({name for name, gain in found if lies_above(name, gain)})
 print(f"By the law {culprit} can gain {bound(share[culprit]).times} at most.")
 print("Above their bounds:", ", ".join(above) or "none.")
 
@@ -485,7 +493,7 @@ print("Above their bounds:", ", ".join(above) or "none.")
 # The curve is the law, the shares come from the stopwatches: both were known before anything was
 # changed. So you can know what a change is worth at most before you make it. Free stages belong at
 # the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot above it
-# has to reach it by its bars. If one does not, its share has changed since: the stopwatches ran
+# has to reach it by its bars. If one does not, its share may have changed: the stopwatches ran
 # some seconds earlier, on a machine that was perhaps another.)
 # Where the share is small, an evening of clever work ends near 1.
 #

@@ -364,7 +364,7 @@ print(f"All together: {of_index} the throughput of the index alone. {beyond[of_i
 # blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
 # %% [markdown]
-# About one request in twenty-five writes a post, and the guide deletes a key each time. How many of
+# One request in twenty is meant to write a post, and the guide deletes a key each time. How many of
 # its lists are stale, in per cent?
 
 # %%

@@ -501,8 +501,8 @@ plot_counts(
 #   time.
 # - **Shedding** looks at the queue itself, whoever made it.
 #
-# (The bars also count what was answered after the last visitor had come, and the capacity is one
-# measurement, taken before: if others left more of the core later, a bar passes the line, and a
+# (The bars also count what was answered after the last visitor had come, and the capacity comes
+# from three runs, taken before: if others left more of the core later, a bar passes the line, and a
 # share in the title passes 1. Its interval knows nothing of that error.)
 #
 # uvicorn has a limit of its own, `--limit-concurrency`. It counts open *connections*, and those of
@@ -628,7 +628,7 @@ with ProcessServer(SERVICE) as server:
     print(
         f"1,000/s x {1e3 * cpu_seconds:.2f} ms / {HEADROOM} = {needed:.1f}, so {workers} workers,"
     )
-    print(f"which want {HEADROOM * workers:.1f} cores; here are {lab.card.cores}")
+    print(f"which want {1000 * cpu_seconds:.1f} cores; here are {lab.card.cores}")
     print(f"{workers * memory_mb:.0f} MB, {workers * POOL} PostgreSQL connections")
     planned = HEADROOM / cpu_seconds
     checked = lab.visitors(

@@ -1,21 +1,25 @@
 """Proofs of many exercises at once, one on each core, in processes that end with this one."""
 
 import atexit
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
+from functools import cache, partial
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import course_app.exercises
+from course_app.errors import CourseError
 from course_app.grading.engine import Checker
 from course_app.grading.proofs import Proof, prove
 from course_app.learn import load_exercise
 from course_app.services import start_services
 from course_app.system import cores
+from course_app.system.descent import die_with_parent
 
 #: An examination's apps, load generator and servers take turns, so each has about a core.
 _MOST_AT_ONCE = 4
@@ -37,39 +41,52 @@ class Task:
 def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
     """Yield each task with its proof, in the order in which they end.
 
-    Beside others a speed may not be told, or too late: what did not hold comes last, after a check
-    that had all cores.
+    Beside others a speed may not be told, or an answer come too late: what did not hold is proved
+    again at the end, one after another, and yielded again.
+
+    Raises:
+        CourseError: a process that proves has ended.
     """
-    at_once = max(1, min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks)))
-    folders = list(course_app.exercises.__path__)
-    with ProcessPoolExecutor(at_once, get_context("spawn"), _begin, (folders,)) as pool:
+    # Servers that were there before count what all of us do.
+    shared = any(os.environ.get(name) for name in ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL"))
+    most = 1 if shared else min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks))
+    begin = partial(_begin, os.getpid(), list(course_app.exercises.__path__))
+    with ProcessPoolExecutor(max(1, most), get_context("spawn"), begin) as pool:
         try:
             begun = {pool.submit(_prove, task): task for task in tasks}
             again = []
             for future in as_completed(begun):
-                proof = future.result()
-                if proof.held or at_once == 1:
-                    yield begun[future], proof
-                else:
-                    again.append(begun[future])
+                task, proof = begun[future], future.result()
+                yield task, proof
+                if most > 1 and not proof.held:
+                    again.append(task)
             for task in again:
                 yield task, pool.submit(_prove, task).result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except BaseException as error:
+            # They end now, not when their checks do; what they started ends with them.
+            for process in active_children():
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise CourseError("A process that proves has ended. Prove once more.") from error
             raise
 
 
 _checkers: list[Checker] = []
 
 
-def _begin(folders: list[str]) -> None:
+def _begin(owner: int, folders: list[str]) -> None:
     """Once in each process: a checker with services of its own, which end when it does.
 
-    ``folders`` are where this process looks for exercises.
+    Args:
+        owner: the process that began this one, whatever ends it.
+        folders: where it looks for exercises.
     """
-    course_app.exercises.__path__ = folders
-    # Ctrl-C reaches all processes of a terminal: who began this one tells it when to end.
+    # Ctrl-C reaches all processes of a terminal: the owner ends this one.
     signal.signal(signal.SIGINT, lambda *_: None)
+    die_with_parent()
+    if os.getppid() != owner:
+        os._exit(1)
+    course_app.exercises.__path__ = folders
     stack = ExitStack()
     atexit.register(stack.close)
     services = cache(lambda: stack.enter_context(start_services(dataset=False)))

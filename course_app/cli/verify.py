@@ -74,7 +74,7 @@ def _proved(course: "Course", lessons: "Sequence[Lesson]", only: str) -> "list[P
             for task, proof in prove_all(tasks):
                 proved[task] = proof
                 status().print(escape(str(proof)), soft_wrap=True)
-                bar.update(row, advance=1, description=task.exercise)
+                bar.update(row, completed=len(proved), description=task.exercise)
     proofs += [proved[task] for task in tasks]
     numbers = {lesson.slug: number for number, lesson in enumerate(lessons)}
     return sorted(proofs, key=lambda proof: numbers[proof.exercise])

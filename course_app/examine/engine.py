@@ -199,7 +199,7 @@ class Examination:
         self._hurry = min(1.0, max(0.5, seconds / fixed))
         self._scale = min(1.0, max(0.15, (seconds - fixed) / (len(traffic) * 2.4)))
         # Many looks end sooner than they may: an app of one route takes 15 s, one of 80 takes 120.
-        self._expected = 0.6 * (fixed + len(traffic) * 2.4 * self._scale)
+        self._expected = 0.6 * (fixed * self._hurry + len(traffic) * 2.4 * self._scale)
         self._partial = False
         self._ward: Ward | None = None
         self._failed: list[Finding] = []

@@ -62,10 +62,11 @@ def verify(
         first_failure_only: end each check where it has failed, instead of running it to its end.
     """
     yield from (Proof(exercise.slug, "declaration", problem) for problem in defects(exercise))
-    with _file(blank, _BLANK) as path:
-        for claim in _claims(exercise, path, solution or exercise.reference):
-            if only in claim.what:
-                yield _proof(checker, exercise, claim, first_failure_only)
+    for name in names(exercise):
+        if only in name:
+            yield prove(
+                checker, exercise, name, blank, solution, first_failure_only=first_failure_only
+            )
 
 
 def names(exercise: Exercise) -> list[str]:
@@ -74,7 +75,13 @@ def names(exercise: Exercise) -> list[str]:
 
 
 def prove(
-    checker: Checker, exercise: Exercise, name: str, blank: Path | None, solution: Path | None
+    checker: Checker,
+    exercise: Exercise,
+    name: str,
+    blank: Path | None,
+    solution: Path | None,
+    *,
+    first_failure_only: bool = False,
 ) -> Proof:
     """One of the proofs that :func:`verify` yields, by its name.
 
@@ -84,7 +91,7 @@ def prove(
     with _file(blank, _BLANK) as path:
         claims = _claims(exercise, path, solution or exercise.reference)
         claim = {claim.what: claim for claim in claims}[name]
-        return _proof(checker, exercise, claim, first_failure_only=False)
+        return _proof(checker, exercise, claim, first_failure_only)
 
 
 @dataclass(frozen=True)

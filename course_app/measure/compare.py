@@ -140,7 +140,7 @@ def compare_requests(
     Needs some forty times less time than windows for the same precision, because
     neighbours a millisecond apart share the state of the machine. Each subject must be wrapped in
     :class:`~course_app.measure.probes.asgi.InFlight` with its own number and with ``stamps``.
-    Rounds are blocks of requests. A block's cost is the mean: requests need not be alike.
+    Rounds are blocks of requests. A block's CPU is the mean: requests need not be alike.
     """
     sides, wrong = _prepare(generator, subjects, same_answers, progress)
     meter = NoiseMeter([tid for s in subjects for tid in s.thread_ids()])

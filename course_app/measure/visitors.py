@@ -1,6 +1,5 @@
 """What becomes of visitors who wait only so long: goodput, the answers that were still of use."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,15 +181,16 @@ class Visitors(Result):
         edges = np.arange(settled, self.seconds + 1e-9, _SLOT_SECONDS)
         counts = np.histogram(self._since(self.visits.end_ns[which]), edges)[0]
         found = mean_interval(counts / _SLOT_SECONDS)
-        # Counts that are all alike know no better than by the one that was just missed; and where
-        # nothing came, up to 4.6 may have been due (a Poisson count is 0 with 1 % then).
+        # Counts that are all alike know no better than by the one that was just missed. Where most
+        # are zero the mean leaves out the others: the limit is that of a Poisson count.
         seconds = counts.size * _SLOT_SECONDS
-        unseen = (1.0 if counts.any() else -math.log(1 - CONFIDENCE)) / seconds
-        return Interval(
-            found.estimate,
-            max(0.0, min(found.low, found.estimate - unseen)),
-            max(found.high, found.estimate + unseen),
-        )
+        most = found.estimate + 1 / seconds
+        if not found.estimate:
+            from scipy.special import gammaincinv
+
+            most = float(gammaincinv(counts.sum() + 1, CONFIDENCE)) / seconds
+        low = max(0.0, min(found.low, found.estimate - 1 / seconds))
+        return Interval(found.estimate, low, max(found.high, most))
 
 
 def visitors(

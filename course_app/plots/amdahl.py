@@ -72,8 +72,9 @@ def _points(axes: Axes, index: int, name: str, gains: Sequence[Gain]) -> None:
         axes.annotate(
             f"{gain.name}, {name}: {interval.factor}",
             xy=(x, y),
-            # Small shares lie close together: their names stand on a slope.
-            xytext=(-10, -12) if left else (16, 44 + 16 * number),
+            # Small shares lie close together: their names stand on a slope. The names of a large
+            # one's gains stand above its first and below its second.
+            xytext=(-10, -13 if index else 13) if left else (16, 44 + 16 * number),
             textcoords="offset points",
             ha="right" if left else "left",
             va="center",
@@ -115,9 +116,9 @@ def _finish_axes(axes: Axes, gains: Sequence[Gain], unit: str) -> None:
     axes.annotate(
         "Amdahl's bound: 1 / (1 - share)",
         xy=(66, bound(66)),
-        xytext=(0, 9),
+        xytext=(8, -12),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         fontsize=8.5,
         color=INK,
     )

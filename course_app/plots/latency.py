@@ -119,4 +119,4 @@ def _finish_axes(axes: Axes, found: Mapping[str, Floats]) -> None:
 
 def _message(found: Mapping[str, Floats]) -> str:
     tails = {name: float(np.percentile(ms, 99)) for name, ms in found.items()}
-    return f"In this run 1 request in 100 took longer than: {listed(tails, 'ms')}"
+    return f"In one run each, 1 request in 100 took longer than: {listed(tails, 'ms')}"

@@ -49,7 +49,7 @@ def plot_requests(
     """
     loads = {n: v.load if isinstance(v, Measurement) else v for n, v in series.items()}
     slowest = {name: float(load.latency_ms.max(initial=0.0)) for name, load in loads.items()}
-    message = title or f"The slowest request of this run: {listed(slowest, 'ms')}"
+    message = title or f"The slowest request, in one run each: {listed(slowest, 'ms')}"
     with styled():
         canvas = titled(message)
         rows = canvas.subplots(len(loads), 1, sharex=True, sharey=True, squeeze=False)[:, 0]

@@ -343,6 +343,7 @@ def test_verify_fails_for_a_wrong_answer_that_passes(command: Command, exercise:
     assert [proof["held"] for proof in proofs] == [True, True, False]
     assert proofs[2]["came"] == "passed"
     assert "it is passed" in proofs[2]["problem"]
+    assert result.stderr.count("it is passed") == 2, "proved again, alone"
 
 
 @pytest.mark.slow

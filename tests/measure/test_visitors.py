@@ -76,6 +76,14 @@ def test_counts_that_are_all_alike_know_no_better_than_by_one_visitor() -> None:
     assert 0 == late.goodput.low < late.goodput.high < 5
 
 
+def test_a_few_answers_in_one_moment_are_within_the_limits() -> None:
+    few = [(i, 0, 1.0, 1.01, 200) for i in range(4)]
+    others = [(4 + i, 0, at, at + 0.5, 200) for i, at in enumerate(np.arange(0, 2, 0.01))]
+    goodput = crowd(few + others).goodput
+    assert goodput.estimate == 0
+    assert goodput.high > 4 / 1.4
+
+
 def test_behind_a_closed_door_nothing_reaches_the_app() -> None:
     seen: list[str] = []
 

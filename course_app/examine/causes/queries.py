@@ -14,6 +14,7 @@ from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Call, Span, Visit, median, share
 
 _LEAST_REPEATS = 5
+#: Of a request's time, as far as the interval reaches; but half of it at least.
 _LEAST_SHARE = 0.2
 #: So many rows are read in vain before a scan is worth an index.
 _LEAST_ROWS = 1000
@@ -34,7 +35,7 @@ def n_plus_one(chart: Chart) -> list[Finding]:
         if each < _LEAST_REPEATS:
             continue
         part = share(visits, partial(_repeats, key))
-        if part.high < _LEAST_SHARE:
+        if _is_small(part):
             continue
         kind, text, place = key
         grows = _grows(visits, key)
@@ -68,6 +69,10 @@ def n_plus_one(chart: Chart) -> list[Finding]:
             )
         found.append(finding(Cause.N_PLUS_ONE, asked.name, place, evidence, at_most))
     return found
+
+
+def _is_small(part: Bound) -> bool:
+    return part.high < _LEAST_SHARE or part.estimate < _LEAST_SHARE / 2
 
 
 def _keys(visit: Visit) -> list[Any]:
@@ -142,7 +147,7 @@ def by_plan(chart: Chart) -> list[Finding]:
                 continue
             calls = [c for v in visits for c in v.calls if c.text == text]
             part = share_of_time(visits, partial(_taken, text))
-            if part.high < _LEAST_SHARE:
+            if _is_small(part):
                 continue
             each = _deep(chart, asked, plan, calls, part) or _scan(chart, asked, plan, calls, part)
             if each is not None:
