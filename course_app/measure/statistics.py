@@ -132,7 +132,8 @@ class Interval:
         """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other."""
         for digits in (2, 3, 4):
             told = [tell(value, digits) for value in (self.estimate, self.low, self.high)]
-            apart = told[1] != told[2] and (digits > 2 or told[0] not in told[1:])
+            at_a_limit = told[0] in told[1:] and self.estimate not in (self.low, self.high)
+            apart = told[1] != told[2] and (digits > 2 or not at_a_limit)
             if apart or math.isclose(self.low, self.high, rel_tol=1e-6):
                 break
         decimals = max(len(text.partition(".")[2]) for text in told)
