@@ -479,9 +479,10 @@ def bound(part: Interval) -> Interval:
 
 
 def lies_above(name: str, gain: Interval) -> bool:
-    """Neither of its bars reaches the curve: the law is one, so the machine was another."""
+    """By more than both intervals together: the law is one, so the machine was another."""
     most = bound(share[name])
-    return gain.low > most.estimate and gain.estimate > most.high
+    halves = (math.log(each.high / each.low) / 2 for each in (gain, most))
+    return math.log(gain.estimate / most.estimate) > math.hypot(*halves)
 
 
 found = [*gains.items(), (culprit, repair)]
@@ -492,8 +493,8 @@ print("Above their bounds:", ", ".join(above) or "none.")
 # %% [markdown]
 # The curve is the law, the shares come from the stopwatches: both were known before anything was
 # changed. So you can know what a change is worth at most before you make it. Free stages belong at
-# the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot above it
-# has to reach it by its bars. If one does not, its share may have changed: the stopwatches ran
+# the curve or below it: a client also waits for what no stopwatch in the app sees. (A dot that lies
+# further above it than its two bars leave open has another share than it had: the stopwatches ran
 # some seconds earlier, on a machine that was perhaps another.)
 # Where the share is small, an evening of clever work ends near 1.
 #

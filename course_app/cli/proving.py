@@ -3,13 +3,15 @@
 import atexit
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import course_app.exercises
@@ -53,7 +55,10 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
     begin = partial(_begin, os.getpid(), list(course_app.exercises.__path__))
     with ProcessPoolExecutor(max(1, most), get_context("spawn"), begin) as pool:
         try:
+            # Ctrl-C waits until they are ready for it: see `_begin`.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             begun = {pool.submit(_prove, task): task for task in tasks}
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             again = []
             for future in as_completed(begun):
                 task, proof = begun[future], future.result()
@@ -63,7 +68,8 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
             for task in again:
                 yield task, pool.submit(_prove, task).result()
         except BaseException as error:
-            # They end now, not when their checks do; what they started ends with them.
+            # Checks that are under way end now, and clean up.
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 process.terminate()
             if isinstance(error, BrokenProcessPool):
@@ -72,6 +78,7 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
 
 
 _checkers: list[Checker] = []
+_told_to_end = threading.Event()
 
 
 def _begin(owner: int, folders: list[str]) -> None:
@@ -83,7 +90,10 @@ def _begin(owner: int, folders: list[str]) -> None:
     """
     # Ctrl-C reaches all processes of a terminal: the owner ends this one.
     signal.signal(signal.SIGINT, lambda *_: None)
-    die_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, _end)
+    die_with_parent()  # on Linux; elsewhere the thread sees that the owner has ended
+    threading.Thread(target=_end_with_owner, daemon=True).start()
     if os.getppid() != owner:
         os._exit(1)
     course_app.exercises.__path__ = folders
@@ -93,6 +103,20 @@ def _begin(owner: int, folders: list[str]) -> None:
     _checkers.append(stack.enter_context(Checker(services, isolated=True)))
 
 
+def _end(*_: object) -> None:
+    _told_to_end.set()
+    sys.exit(1)
+
+
+def _end_with_owner() -> None:
+    owner = parent_process()
+    if owner is not None:
+        owner.join()
+        os._exit(1)
+
+
 def _prove(task: Task) -> Proof:
+    if _told_to_end.is_set():  # this one was handed over before the owner ended the others
+        sys.exit(1)
     exercise = load_exercise(task.exercise)
     return prove(_checkers[0], exercise, task.name, task.blank, task.solution)

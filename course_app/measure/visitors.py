@@ -181,16 +181,21 @@ class Visitors(Result):
         edges = np.arange(settled, self.seconds + 1e-9, _SLOT_SECONDS)
         counts = np.histogram(self._since(self.visits.end_ns[which]), edges)[0]
         found = mean_interval(counts / _SLOT_SECONDS)
-        # Counts that are all alike know no better than by the one that was just missed. Where most
-        # are zero the mean leaves out the others: the limit is that of a Poisson count.
         seconds = counts.size * _SLOT_SECONDS
-        most = found.estimate + 1 / seconds
-        if not found.estimate:
+        if not np.median(counts):
+            # A trimmed mean would leave out the few that came: they are counted instead (the exact
+            # limits of a Poisson count; Garwood, 1936).
             from scipy.special import gammaincinv
 
-            most = float(gammaincinv(counts.sum() + 1, CONFIDENCE)) / seconds
-        low = max(0.0, min(found.low, found.estimate - 1 / seconds))
-        return Interval(found.estimate, low, max(found.high, most))
+            number, beyond = int(counts.sum()), (1 - CONFIDENCE) / 2
+            low = float(gammaincinv(number, beyond)) if number else 0.0
+            high = float(gammaincinv(number + 1, 1 - beyond))
+            return Interval(number / seconds, low / seconds, high / seconds)
+        # Counts that are all alike know no better than by the one that was just missed.
+        low = min(found.low, found.estimate - 1 / seconds)
+        return Interval(
+            found.estimate, max(0.0, low), max(found.high, found.estimate + 1 / seconds)
+        )
 
 
 def visitors(

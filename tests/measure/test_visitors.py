@@ -74,14 +74,16 @@ def test_counts_that_are_all_alike_know_no_better_than_by_one_visitor() -> None:
     late = crowd([(i, 0, at, at + 0.5, 200) for i, at in enumerate(arrivals)])
     assert late.goodput.estimate == 0
     assert 0 == late.goodput.low < late.goodput.high < 5
+    assert late.goodput.high > 3
 
 
-def test_a_few_answers_in_one_moment_are_within_the_limits() -> None:
-    few = [(i, 0, 1.0, 1.01, 200) for i in range(4)]
-    others = [(4 + i, 0, at, at + 0.5, 200) for i, at in enumerate(np.arange(0, 2, 0.01))]
-    goodput = crowd(few + others).goodput
-    assert goodput.estimate == 0
-    assert goodput.high > 4 / 1.4
+@pytest.mark.parametrize("moments", [{1.0: 4}, {0.65: 40, 0.75: 1}, {0.65: 44, 0.75: 44, 0.85: 1}])
+def test_a_few_answers_in_some_moments_are_counted(moments: dict[float, int]) -> None:
+    good = [(0, at, at + 0.01) for at, count in moments.items() for _ in range(count)]
+    late = [(0, at, at + 0.5) for at in np.arange(0, 2, 0.01)]
+    goodput = crowd([(i, *visit, 200) for i, visit in enumerate(good + late)]).goodput
+    assert goodput.estimate == pytest.approx(sum(moments.values()) / 1.4)
+    assert 0 < goodput.low < goodput.estimate < goodput.high
 
 
 def test_behind_a_closed_door_nothing_reaches_the_app() -> None:
