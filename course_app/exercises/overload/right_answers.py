@@ -8,8 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException
 
-from course_app.apps.shedding import Shedding
-from course_app.exercises.overload.baseline import seal_of, takes_everything
+from course_app.exercises.overload.baseline import seal_of
 from course_app.grading import RightAnswer
 
 #: Lets a request in, or raises HTTPException; left when it has been answered.
@@ -36,13 +35,6 @@ def guarded(guard: Guard) -> FastAPI:
 
 def busy() -> HTTPException:
     return HTTPException(503, "Busy", {"Retry-After": "2"})
-
-
-def create_by_lag() -> FastAPI:
-    """The lesson's piece: the loop's own lag, with less of it than clients would bear."""
-    app = takes_everything()
-    app.add_middleware(Shedding, max_lag_seconds=0.03)
-    return app
 
 
 def create_with_deadlines() -> FastAPI:
@@ -119,7 +111,6 @@ def create_with_estimate() -> FastAPI:
 
 
 RIGHT_ANSWERS = (
-    RightAnswer("the loop's lag", create_by_lag),
     RightAnswer("deadlines in the line", create_with_deadlines),
     RightAnswer("a limit that adapts", create_with_adaptive_limit),
     RightAnswer("the wait, estimated", create_with_estimate),
