@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from course_app.examine.causes.order import _saved, _steps
+from course_app.examine.causes.queries import _is_small
 from course_app.examine.causes.waiting import _hold, _holding_place, _lined_up
 from course_app.examine.engine import changes, merged, ranked
 from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, Where, lesson_of
@@ -19,6 +20,17 @@ from course_app.load import LoadResult
 
 NOBODY = cast("LoadResult", None)
 ONE = Bound(estimate=2.0, low=1.5, high=3.0)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "high", "small"),
+    [(0.15, 0.19, True), (0.15, 0.21, False), (0.05, 1.0, True), (0.3, 0.4, False)],
+)
+def test_a_share_is_small_if_its_interval_says_so(
+    estimate: float, high: float, small: bool
+) -> None:
+    """On a busy machine the rest of a request takes longer, and what it asks a smaller share."""
+    assert _is_small(Bound(estimate=estimate, low=0.0, high=high)) is small
 
 
 def steps_of(tmp_path: Path, source: str) -> list[tuple[int, set[int], bool]]:

@@ -131,6 +131,11 @@ def test_a_speedup_is_put_into_words_that_its_interval_bears(
     assert Interval((low + high) / 2, low, high).in_words("new", "old").startswith(said)
 
 
+def test_an_estimate_that_is_its_own_limit_needs_no_more_digits() -> None:
+    assert str(Interval(0, 0, 1.468)) == "0.00x [0.00, 1.47]"
+    assert str(Interval(0, 0, 9.05)) == "0.0x [0.0, 9.1]"
+
+
 def test_an_estimate_and_its_limits_have_equally_many_digits_all_of_them_measured() -> None:
     assert str(Interval(1.52, 0.97, 3.44)) == "1.52x [0.97, 3.44]"
     assert str(Interval(4.56, 1.96, 7.89)) == "4.56x [1.96, 7.89]"
