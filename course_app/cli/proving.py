@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from course_app.grading.proofs import Proof, prove
 from course_app.learn import load_exercise
 from course_app.services import start_services
 from course_app.system import cores
-from course_app.system.descent import die_with_parent
 
 #: An examination's apps, load generator and servers take turns, so each has about a core.
 _MOST_AT_ONCE = 4
@@ -52,8 +51,8 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
     # Servers that were there before count what all of us do.
     shared = any(os.environ.get(name) for name in ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL"))
     most = 1 if shared else min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks))
-    begin = partial(_begin, os.getpid(), list(course_app.exercises.__path__))
-    with ProcessPoolExecutor(max(1, most), get_context("spawn"), begin) as pool:
+    folders = list(course_app.exercises.__path__)
+    with ProcessPoolExecutor(max(1, most), get_context("spawn"), _begin, (folders,)) as pool:
         try:
             # Ctrl-C waits until they are ready for it: see `_begin`.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -81,21 +80,16 @@ _checkers: list[Checker] = []
 _told_to_end = threading.Event()
 
 
-def _begin(owner: int, folders: list[str]) -> None:
+def _begin(folders: list[str]) -> None:
     """Once in each process: a checker with services of its own, which end when it does.
 
-    Args:
-        owner: the process that began this one, whatever ends it.
-        folders: where it looks for exercises.
+    ``folders`` are where it looks for exercises.
     """
     # Ctrl-C reaches all processes of a terminal: the owner ends this one.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _end)
-    die_with_parent()  # on Linux; elsewhere the thread sees that the owner has ended
     threading.Thread(target=_end_with_owner, daemon=True).start()
-    if os.getppid() != owner:
-        os._exit(1)
     course_app.exercises.__path__ = folders
     stack = ExitStack()
     atexit.register(stack.close)
@@ -109,6 +103,7 @@ def _end(*_: object) -> None:
 
 
 def _end_with_owner() -> None:
+    """Whatever ended it, kill -9 included: the pool alone would wait for its next task."""
     owner = parent_process()
     if owner is not None:
         owner.join()
