@@ -472,22 +472,24 @@ plot_amdahl(
 
 
 # %%
-def bound(part: Interval) -> Interval:
-    """The most that the whole can become faster, by a part's share in per cent."""
-    rest = (max(0.001, 1 - each / 100) for each in (part.estimate, part.low, part.high))
-    return Interval(*(1 / each for each in rest))
+from course_app.plots.amdahl import bound
+
+
+def at_most(part: Interval) -> Interval:
+    """What the whole can gain, by a part's share."""
+    return Interval(*(bound(share) for share in (part.estimate, part.low, part.high)))
 
 
 def lies_above(name: str, gain: Interval) -> bool:
     """By more than both intervals together: the law is one, so the machine was another."""
-    most = bound(share[name])
+    most = at_most(share[name])
     halves = (math.log(each.high / each.low) / 2 for each in (gain, most))
     return math.log(gain.estimate / most.estimate) > math.hypot(*halves)
 
 
 found = [*gains.items(), (culprit, repair)]
 above = sorted({name for name, gain in found if lies_above(name, gain)})
-print(f"By the law {culprit} can gain {bound(share[culprit]).times} at most.")
+print(f"By the law {culprit} can gain {at_most(share[culprit]).times} at most.")
 print("Above their bounds:", ", ".join(above) or "none.")
 
 # %% [markdown]
@@ -535,7 +537,7 @@ for name, part in now.items():
     print(f"{name:>10}: {part:.1f} % of the time now, {share[name]:.1f} % before")
 clearly = all(now[next_one].low > part.high for name, part in now.items() if name != next_one)
 print(f"The largest is {next_one}." if clearly else "Which is the largest cannot be told.")
-print(f"Even without {next_one}, the page would be at most {bound(now[next_one]).times} as fast.")
+print(f"Even without {next_one}, the page would be at most {at_most(now[next_one]).times} as fast.")
 
 # %% [markdown]
 # This is where to stop, or to think of something else than stages: fewer requests, a cache.
