@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from course_app.examine.engine import examine_now
 from course_app.examine.target import CannotExamine, parse_target
 from course_app.load import get
 from course_app.services import Services
+from course_app.serving.frames import COLLECTS_ANYWHERE
 
 
 @pytest.fixture
@@ -37,6 +39,23 @@ def test_a_patients_cause_is_named_first_and_its_twin_is_free_of_it(
 def test_a_healthy_app_gives_no_confirmed_finding(given: dict[str, str]) -> None:
     found = clinic.examined("21_slow_reports", clinic.answer_of("21_slow_reports"), given)
     assert not found.first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_looking_into_an_app_does_not_end_it(given: dict[str, str]) -> None:
+    """Greenlets, an ORM's garbage, and a thread that reads the stacks of both.
+
+    On Python 3.11 more than a quarter of these examinations ended by signal 11, while collections
+    began wherever they liked.
+    """
+    name, times = "24_server_view", 12 if COLLECTS_ANYWHERE else 2
+    answer = clinic.answer_of(name)
+    with ThreadPoolExecutor(2) as pool:  # what it finds under such a load is not asked
+        done = pool.map(
+            lambda _: clinic.examined(name, answer, given, cured=True).failed, range(times)
+        )
+        assert [failed for failed in done if failed] == []
 
 
 def test_an_app_without_a_route_says_what_to_do(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from course_app.examine.instruments import code as codes
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.visits import Visit, Visits
-from course_app.serving.frames import no_collections
+from course_app.serving.frames import CollectionsInTurn, no_collections
 
 #: A loop that has not turned for so long counts as held.
 HELD_SECONDS = 0.008
@@ -52,11 +52,11 @@ class Sampler:
         self._loop_thread = 0
         self._idle_code: Any = None
         self.limiter: Any = None
-        self._beat = time.perf_counter()
         self._due = 0.0
         self.lags: list[tuple[float, float]] = []
         self._thread: threading.Thread | None = None
         self._going = False
+        self._collections = CollectionsInTurn()
         self.states: list[State] = []
         self._state_numbers: dict[State, int] = {}
         self.reset()
@@ -97,7 +97,7 @@ class Sampler:
         now = time.perf_counter()
         if self._going:
             self.lags.append((self._due, now - self._due))
-        self._beat = now
+            self._collections.turn()
         self._schedule()
 
     def held_now(self, places: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
@@ -120,6 +120,7 @@ class Sampler:
         self._going = True
         self._usual = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
+        self._collections.begin()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
 
@@ -130,6 +131,7 @@ class Sampler:
         self._going = False
         if self._thread is not None:
             self._thread.join(5.0)
+        self._collections.end()
         sys.setswitchinterval(self._usual)
 
     def _run(self) -> None:
@@ -143,8 +145,7 @@ class Sampler:
             else:
                 due = now
             now = time.perf_counter()
-            with no_collections():
-                holding_since = self._tick(now, holding_since)
+            holding_since = self._tick(now, holding_since)
         self.cpu_seconds = time.thread_time()
 
     def _tick(self, now: float, holding_since: float) -> float:
