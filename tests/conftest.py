@@ -27,6 +27,8 @@ MEASURING_PLACES = {
 }
 #: Whoever asks for one of these measures, too.
 MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
+#: They ask for a lab, and wait in it for what never comes: what they look at is what is said of it.
+WAITING_PLACES = {"test_strangers.py"}
 
 
 # Tests that call make are no part of the make that started them: it would announce its folders.
@@ -47,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def measures(path: Path, fixtures: list[str] | tuple[str, ...]) -> bool:
     place = path.relative_to(TESTS)
     places = {str(place), place.parts[0]}
+    if places & WAITING_PLACES:
+        return False
     return bool(places & MEASURING_PLACES or MEASURING_FIXTURES & set(fixtures))
 
 

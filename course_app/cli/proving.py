@@ -19,7 +19,7 @@ from course_app.errors import CourseError
 from course_app.grading.engine import Checker
 from course_app.grading.proofs import Proof, prove
 from course_app.learn import load_exercise
-from course_app.services import start_services
+from course_app.services import own_servers, start_services
 from course_app.system import cores
 
 #: An examination's apps, load generator and servers take turns, so each has about a core.
@@ -49,8 +49,7 @@ def prove_all(tasks: Sequence[Task]) -> Iterator[tuple[Task, Proof]]:
         CourseError: a process that proves has ended.
     """
     # Servers that were there before count what all of us do.
-    shared = any(os.environ.get(name) for name in ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL"))
-    most = 1 if shared else min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks))
+    most = 1 if any(own_servers()) else min(_MOST_AT_ONCE, int(cores.core_budget()), len(tasks))
     folders = list(course_app.exercises.__path__)
     with ProcessPoolExecutor(max(1, most), get_context("spawn"), _begin, (folders,)) as pool:
         try:

@@ -10,7 +10,7 @@ from course_app.services.errors import (
     ServicesError,
     WheelMissing,
 )
-from course_app.services.lab_services import Services, start_services
+from course_app.services.lab_services import Services, own_servers, start_services
 
 __all__ = [
     "NoRoomOnDisk",
@@ -19,5 +19,6 @@ __all__ = [
     "ServicesDidNotStart",
     "ServicesError",
     "WheelMissing",
+    "own_servers",
     "start_services",
 ]

@@ -1,6 +1,5 @@
 """What the lab's servers need on this machine, checked without starting them (`course doctor`)."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from course_app.services import cache
 from course_app.services.binaries import find_binaries, require_name, server_account
 from course_app.services.cluster import read_manifest
 from course_app.services.folders import lab_base
+from course_app.services.lab_services import own_servers
 
 # A lab's copy of the data set, one cloned database, and room for what lessons write.
 LAB_BYTES = 600 * 1024**2
@@ -30,9 +30,7 @@ class Finding:
 
 def describe() -> list[Finding]:
     """What speaks for and against a start of the lab's servers on this machine."""
-    postgres, valkey = (
-        bool(os.environ.get(name)) for name in ("COURSE_POSTGRES_DSN", "COURSE_REDIS_URL")
-    )
+    postgres, valkey = own_servers()
     checks = {
         "platform": _platform,
         "your PostgreSQL": _own_postgres if postgres else _nothing,
@@ -82,13 +80,13 @@ def _valkey_program() -> tuple[bool, str, str]:
 def _own_postgres() -> tuple[bool, str, str]:
     from course_app.services.external import ExternalPostgres
 
-    return True, ExternalPostgres(os.environ["COURSE_POSTGRES_DSN"]).version, ""
+    return True, ExternalPostgres(own_servers()[0]).version, ""
 
 
 def _own_valkey() -> tuple[bool, str, str]:
     from course_app.services.external import ExternalValkey
 
-    return True, ExternalValkey(os.environ["COURSE_REDIS_URL"]).version, ""
+    return True, ExternalValkey(own_servers()[1]).version, ""
 
 
 def _room() -> tuple[bool, str, str]:

@@ -92,6 +92,11 @@ class Services:
         self.stop()
 
 
+def own_servers() -> tuple[str, str]:
+    """The URLs that the environment names; an empty one: the lab starts a server of its own."""
+    return os.environ.get("COURSE_POSTGRES_DSN", ""), os.environ.get("COURSE_REDIS_URL", "")
+
+
 def start_services(*, dataset: bool = True) -> Services:
     """Start (or find) PostgreSQL and Valkey for this process.
 
@@ -149,8 +154,7 @@ class _Starter:
         self._lock = threading.Lock()
 
     def start(self, dataset: bool) -> None:
-        dsn = os.environ.get("COURSE_POSTGRES_DSN", "")
-        url = os.environ.get("COURSE_REDIS_URL", "")
+        dsn, url = own_servers()
         if dsn or url:
             self._use_external(dsn, url, dataset)
         if not (dsn and url):
