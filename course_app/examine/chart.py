@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from course_app.examine.findings import Bound, Cause, Evidence, Finding, lesson_of
-from course_app.examine.seen import (
+from course_app.examine.findings import (
     MOST_TIMES,
+    Bound,
+    Cause,
+    Evidence,
+    Finding,
+    lesson_of,
+)
+from course_app.examine.seen import (
     PARTS,
     Look,
     Place,

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from course_app.measure.statistics import CONFIDENCE, Interval, significant
 
+#: Shares that may be all of the time bound nothing: what such a part can gain is cut off here.
+MOST_TIMES = 1000.0
+
 
 class Cause(StrEnum):
     """All that a finding can name. Whatever is slow for another reason is not named."""
@@ -214,7 +217,10 @@ class Finding(_Model):
         """``at_most 9.1x [8.2, 10]`` in words; empty for what costs no time."""
         if self.cause in (Cause.GROWING_MEMORY, Cause.FAILS_UNDER_LOAD):
             return ""
-        return f"at most {self.at_most.interval.times} as fast without it"
+        times = self.at_most.interval.times
+        if self.at_most.high >= MOST_TIMES:
+            times = f"{times.rpartition(',')[0]}, no limit] times"
+        return f"at most {times} as fast without it"
 
 
 def lesson_of(cause: Cause) -> str:

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from course_app.examine.findings import Bound, Where
+from course_app.examine.findings import MOST_TIMES, Bound, Where
 from course_app.load import LoadResult
 from course_app.measure.probes.postgres import is_housekeeping
 from course_app.measure.statistics import CONFIDENCE, mean_interval
 
 #: A window is cut into so many parts: as many values for an interval.
 PARTS = 8
-#: A share of 1 would make it infinite.
-MOST_TIMES = 1000.0
 
 
 @dataclass(frozen=True)

@@ -259,3 +259,12 @@ def test_what_a_full_server_refuses_comes_of_another_cause(said: str, first: Cau
     assert ranked([failing, opening])[0].cause is (first or Cause.CONNECTION_PER_REQUEST)
     quick = opening.model_copy(update={"cause": Cause.N_PLUS_ONE})
     assert ranked([quick, failing])[0].cause is Cause.FAILS_UNDER_LOAD
+
+
+def test_a_limit_that_is_none_is_not_shown_as_a_number() -> None:
+    open_end = Bound(estimate=6.2, low=4.0, high=1000.0)
+    shown = found(Cause.POOL_WAIT).model_copy(update={"at_most": open_end}).gain
+    assert shown == "at most 6.2 [4.0, no limit] times as fast without it"
+    bounded = Bound(estimate=6.2, low=4.0, high=9.0)
+    shown = found(Cause.POOL_WAIT).model_copy(update={"at_most": bounded}).gain
+    assert shown == "at most 6.2 [4.0, 9.0] times as fast without it"
