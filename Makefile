@@ -59,7 +59,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@echo "Setting up .venv (about a minute the first time) ..."
 	@"$(PYTHON)" -m venv --clear --without-pip .venv
 # The pip at hand fetches uv, which is three seconds faster than to make one here; Debian's Python may have none.
-	@"$(PYTHON)" -m pip --python $(BIN)/python $(FETCH) 2>/dev/null || { $(BIN)/python -m ensurepip >/dev/null && $(BIN)/python -m pip $(FETCH); } || { echo "Is there a network? On Debian, Ubuntu and WSL 2: sudo apt install python3-venv"; exit 1; }
+	@"$(PYTHON)" -m pip --python $(BIN)/python $(FETCH) 2>/dev/null || { $(BIN)/python -m ensurepip >/dev/null && $(BIN)/python -m pip $(FETCH); } || { echo "Is there a network? On Debian, Ubuntu and WSL 2: sudo apt install $(notdir $(PYTHON))-venv"; exit 1; }
 	@echo "relocatable = true" >> .venv/pyvenv.cfg
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) --no-deps --editable .

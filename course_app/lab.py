@@ -407,7 +407,11 @@ class Lab:
             phases: (seconds, visitors per second), one after another.
             patience_ms: who has no answer by then hangs up.
             limit_ms: later answers are not good; by default the patience.
-            retries: what a visitor does who was turned away or has hung up.
+            retries: what a visitor does who was turned away or has hung up, such as
+                ``Retries(times=3, pause_seconds=0.1, jitter=True, budget=0.1)``: up to three
+                further attempts, after pauses of 0.1, 0.2 and 0.4 s, each of them drawn between
+                nothing and that (``jitter``). Each first attempt earns a tenth of a retry, for all
+                visitors together (``budget``; None: no limit).
             connections: so many are open at first.
 
         Example:
@@ -779,8 +783,9 @@ class Lab:
         """Take PostgreSQL or Valkey away in the middle of whatever runs, and bring them back.
 
         Inside the ``with`` block ``lab.postgres_dsn`` and ``lab.valkey_url`` lead through a
-        proxy; apps must connect there. ``wire.cut("valkey")`` ends connections, with
-        ``wire.silence("valkey")`` nothing is answered any more, ``wire.mend("valkey")`` ends both.
+        proxy; apps must connect there. ``network.cut("valkey")`` ends connections, with
+        ``network.silence("valkey")`` nothing is answered any more, ``network.mend("valkey")``
+        ends both.
 
         Example:
             with lab.outages() as network:

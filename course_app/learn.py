@@ -120,6 +120,8 @@ def check(exercise: str, answer: object = None, **values: Any) -> Scorecard:
 def points(exercise: str, answer: object = None, **values: Any) -> float:
     """Like :func:`check`, for nbgrader: shows the scorecard, and its value is the points.
 
+    They are the course's: the most that the graded cell may give is what course.toml says, too.
+
     Raises:
         CourseError: some points are open, because the machine was too busy or something of ours
             failed. That is no result, and must not look like one.
@@ -128,7 +130,8 @@ def points(exercise: str, answer: object = None, **values: Any) -> float:
     display(card)  # type: ignore[no-untyped-call]
     if card.open_points:
         raise CourseError(f"{card.open_points:g} points are still open: grade again.")
-    return card.points
+    (lesson,) = find_course().select([card.exercise])
+    return card.points * lesson.points / load_exercise(exercise).points
 
 
 def check_file(path: Path, exercise: str | None = None) -> Scorecard:

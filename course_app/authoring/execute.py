@@ -112,7 +112,7 @@ def execute(
             said = _last_lines(log.read_text()) if log.exists() else ""
             raise CourseError(
                 f"{name}: no kernel started ({error}). Set the environment up again with "
-                f"`make setup`.\n{said}".rstrip()
+                f"`make -B setup`.\n{said}".rstrip()
             ) from None
     _tidy(executed)
     return canonical(executed)

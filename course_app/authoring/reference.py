@@ -20,7 +20,14 @@ _BEGIN = """# The lab
 <!-- written by course build from the docstrings of course_app/lab.py -->
 
 ```python
-from course_app.lab import Lab, get, post, uniform
+import asyncio
+from contextlib import asynccontextmanager
+
+import asyncpg
+import httpx
+import pymongo
+
+from course_app.lab import Lab, Retries, choice, get, mix, post, sequence, uniform, zipf
 
 lab = Lab()
 ```

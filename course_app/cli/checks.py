@@ -58,7 +58,7 @@ def perform(name: str, check: Callable[[], Check]) -> Check:
     except CourseError as error:
         return Check(name, "problem", "does not work", str(error))
     except Exception as error:  # an installation can be broken in ways that nobody foresaw
-        advice = "Set the environment up again: `make setup`."
+        advice = "Set the environment up anew: `make -B setup`."
         return Check(name, "problem", f"{type(error).__name__}: {error}", advice)
 
 
@@ -90,7 +90,7 @@ def packages() -> Check:
     if not wrong:
         return Check("Packages", "ok", f"{main}; as pinned")
     some = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-    return Check("Packages", "note", some, "Install the tested versions: `make setup`.")
+    return Check("Packages", "note", some, "Install the tested versions: `make -B setup`.")
 
 
 def place() -> Check:
@@ -125,7 +125,10 @@ def memory() -> Check:
     text = f"{free:.1f} GiB free of {found.total / _GIB:.1f} GiB"
     if free >= _ENOUGH_MEMORY_GIB:
         return Check("Memory", "ok", text)
-    advice = "Close other programs or other notebooks' kernels: a lab needs up to 1 GiB."
+    advice = (
+        "Close other programs or other notebooks' kernels: each lab takes about 0.3 GiB, "
+        "JupyterLab and its browser tab about 1 GiB more."
+    )
     return Check("Memory", "problem", text, advice)
 
 

@@ -127,7 +127,7 @@ class ExternalPostgres:
             connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         dsn = postgres_url(_parameters(self._address), name)
         with self._connect(dsn) as connection:
-            _try_extension(connection)
+            _make_counting(connection, self._shown)
         return dsn
 
     def _filled_template(self) -> str:
@@ -187,12 +187,18 @@ def _checked_version(connection: psycopg.Connection[Any], shown: str) -> str:
     return str(connection.info.parameter_status("server_version")).split()[0]
 
 
-def _try_extension(connection: psycopg.Connection[Any]) -> None:
-    """Statement statistics, where the server's owner provides them; lessons say what they miss."""
+def _make_counting(connection: psycopg.Connection[Any], shown: str) -> None:
+    """Statement statistics, from which a lab knows what requests cause."""
     try:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-    except psycopg.Error:
-        connection.execute("ROLLBACK")
+        connection.execute("SELECT FROM pg_stat_statements_info")
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ServerUnreachable(
+            f"{shown} does not count statements for us: {reason}. It needs "
+            "shared_preload_libraries = 'pg_stat_statements' and a user who may create that "
+            "extension, as a superuser may. Or unset the variable; the lab then uses its own."
+        ) from error
 
 
 class ExternalValkey:

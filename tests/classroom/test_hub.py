@@ -1,4 +1,4 @@
-"""Three learners on a real hub run a lesson at once, in nobody's way, and leave nothing."""
+"""A hub lets learners in; three run a lesson at once, in nobody's way, and leave nothing."""
 
 import asyncio
 import json
@@ -13,18 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
 import pytest
+from jupyterhub.app import JupyterHub
+from traitlets.config.loader import PyFileConfigLoader
 
 from course_app.authoring.contents import find_course
 from course_app.explore import HEADLESS
 from course_app.services.server import candidate_ports
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
 COURSE = find_course()
+DOCUMENTED = COURSE.root / "docs" / "jupyterhub_config.py"
 LESSON = COURSE.root / "notebooks" / "04_connection_pooling.ipynb"
 LEARNERS = ["ada", "grace", "alan"]
 CONFIG = """
@@ -77,7 +79,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(tmp_path: Path, proxy: Path) -> Iterator[Hub]:
     ports, token = list(islice(candidate_ports(), 3)), secrets.token_hex(16)
     config = CONFIG.format(
-        documented=str(COURSE.root / "docs" / "jupyterhub_config.py"),
+        documented=str(DOCUMENTED),
         homes=str(tmp_path / "{username}"),
         ports=ports,
         proxy=[str(proxy)],
@@ -191,6 +193,21 @@ def servers_below(hub: Hub) -> list[str]:
     return [each.name() for each in below if each.name() in names]
 
 
+def test_whoever_has_an_account_may_log_in() -> None:
+    """Asked of the configuration alone: on the hub below learners are let in by a token."""
+    config = PyFileConfigLoader(DOCUMENTED.name, str(DOCUMENTED.parent)).load_config()
+    kind: Any = JupyterHub(config=config).authenticator_class
+
+    class RightPassword(kind):
+        async def authenticate(self, _handler: object, data: dict[str, str]) -> str:
+            return data["username"]
+
+    asked = RightPassword(config=config).get_authenticated_user(None, {"username": "ada"})
+    assert asyncio.run(asked)["name"] == "ada"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_three_learners_run_a_lesson_at_once(hub: Hub) -> None:
     notebook = json.loads(LESSON.read_text())
     lesson = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]

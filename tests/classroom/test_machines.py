@@ -1,6 +1,7 @@
 """Many machines' results on one page: what agrees, what flips, and what was no result."""
 
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,12 @@ def test_the_course_s_own_data_set_is_whole() -> None:
     found = read_machines(COURSE.root / DATA_FOLDER)
     assert found.remarks == ()
     assert all(entry.results.pace == "full" for entry in found.entries)
+
+
+def test_the_data_set_says_how_noisy_each_run_was() -> None:
+    folder = COURSE.root / DATA_FOLDER
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    for entry in read_machines(folder).entries:
+        badges = Counter(claim.noise.badge for claim in entry.results.claims if claim.noise)
+        counts = " | ".join(str(badges[badge]) for badge in ("calm", "busy", "very busy"))
+        assert f"| {entry.name} | {counts} |" in told

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import course_app.exercises
+from course_app import learn
 from course_app.authoring.contents import find_course
 from course_app.authoring.markers import Sides, split
 from course_app.grading import Checker, Evidence, Exercise, Kind, Outcome
@@ -20,6 +21,7 @@ from course_app.grading.blanks import looks_blank
 from course_app.grading.failures import TooLittleGain, WrongUnderLoad
 from course_app.grading.proofs import Proof, defects, verify
 from course_app.grading.race import Race
+from course_app.grading.scorecard import CriterionResult, Scorecard
 from course_app.grading.source import describe_function
 from course_app.learn import load_exercise
 from course_app.services import Services
@@ -30,6 +32,7 @@ EXERCISES: list[Exercise] = [
     import_module(f"course_app.exercises.{name}").exercise for name in MODULES
 ]
 FEWEST_WRONG_ANSWERS = 5
+RUBRIC_POINTS = 10
 #: Found by a race, or by the load that precedes one.
 RACED = (TooLittleGain, WrongUnderLoad)
 
@@ -87,10 +90,24 @@ def test_an_exercise_stands_in_the_table_of_contents_under_its_modules_name(
     exercise: Exercise,
 ) -> None:
     (lesson,) = (lesson for lesson in COURSE.lessons if lesson.slug == exercise.slug)
-    assert lesson.points == exercise.points, "course.toml says other points than the rubric"
+    assert lesson.points, "course.toml says that it is worth nothing"
+    assert exercise.points == RUBRIC_POINTS, "what they are worth says course.toml"
     module = exercise.slug.partition("_")[2]
     assert {module, f"{module}_"} & set(MODULES), "a module is named after its slug"
     assert load_exercise(module) is load_exercise(exercise.slug[:2]) is exercise
+
+
+def test_nbgrader_s_points_are_those_of_the_table_of_contents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (lesson,) = COURSE.select(["04"])
+    worth_20 = lesson.model_copy(update={"points": 20})
+    course = COURSE.model_copy(update={"lessons": (worth_20,)})
+    seven = CriterionResult("right", "Right", Kind.CONTRACT, 10, Outcome.FAILED, 7)
+    card = Scorecard(lesson.slug, lesson.title, (seven,), 1, "")
+    monkeypatch.setattr(learn, "find_course", lambda: course)
+    monkeypatch.setattr(learn, "check", lambda *_: card)
+    assert learn.points("04") == 14
 
 
 @each_exercise

@@ -151,7 +151,7 @@ def test_a_passwords_special_characters_survive(
     somebody: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with psycopg.connect(somebody.postgres_dsn, autocommit=True) as connection:
-        connection.execute("CREATE ROLE \"odd/user\" LOGIN CREATEDB PASSWORD 'a b@c:/?#%'")
+        connection.execute("CREATE ROLE \"odd/user\" LOGIN SUPERUSER PASSWORD 'a b@c:/?#%'")
         host = somebody.postgres_dsn.rpartition("@")[2]
         monkeypatch.setenv(
             "COURSE_POSTGRES_DSN", f"postgresql://odd%2Fuser:a%20b%40c%3A%2F%3F%23%25@{host}"

@@ -14,6 +14,7 @@ import pytest
 from course_app.services import Services, doctor
 from course_app.services.binaries import find_binaries
 from course_app.services.server import candidate_ports
+from course_app.system.waiting import wait_until
 
 
 @contextmanager
@@ -189,6 +190,24 @@ def test_a_user_that_may_not_create_databases_is_told_how(
         finally:
             connection.execute("DROP OWNED BY guest")
             connection.execute("DROP ROLE guest")
+
+
+def test_a_server_that_cannot_count_is_told_what_it_lacks(
+    failure_of: Callable[..., str], services: Services
+) -> None:
+    with psycopg.connect(services.postgres_dsn, autocommit=True) as connection:
+        connection.execute("CREATE ROLE maker LOGIN CREATEDB PASSWORD 'maker'")
+        connection.execute("GRANT CONNECT ON DATABASE course TO maker")
+        try:
+            host = services.postgres_dsn.rpartition("@")[2]
+            sentence = failure_of(env={"COURSE_POSTGRES_DSN": f"postgresql://maker:maker@{host}"})
+            assert "does not count statements" in sentence
+            assert "shared_preload_libraries = 'pg_stat_statements'" in sentence
+        finally:
+            left = "SELECT FROM pg_database WHERE pg_get_userbyid(datdba) = 'maker'"
+            wait_until(lambda: not connection.execute(left).fetchall(), 20.0)
+            connection.execute("DROP OWNED BY maker")
+            connection.execute("DROP ROLE maker")
 
 
 def test_the_doctor_finds_nothing_wrong_where_services_start(services: Services) -> None:
