@@ -47,7 +47,7 @@ for name, path in paths.items():
 #   change at any time, so each request asks for its own.
 # - **Mechanism** (5 points). While 12 clients wait for prices, or for their sessions, `/health`
 #   answers at once, and the calls are made side by side. Invoices are computed in another
-#   process than the server's.
+#   process than the server's, and while 24 clients wait for invoices, `/health` answers at once.
 # - **Speed** (2 points). At least half of what our own solution gains.
 # - **Hygiene** (2 points). With 120 clients at once the partner never refuses a call. When the app
 #   ends, so do the processes that it started.

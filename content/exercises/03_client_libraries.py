@@ -55,22 +55,25 @@ from course_app.exercises.client_libraries.baseline import unfair_report
 #
 # - **Contract** (2 points). One entry for each driver as asked for, in that order; a driver may be
 #   named twice, and is then measured against itself. `times_as_long` compares the time of a call
-#   with the first driver's, with an interval. `calls` counts them: at least 10, all of them if you
-#   like, or all but some warm-up calls.
+#   with the first driver's, with an interval. `calls` counts them: at least 10. Warm-up calls need
+#   not be among them, if they are at most half as many.
 # - **Mechanism** (3 points). Each entry has one connection and fetches `rows` rows with each call:
-#   PostgreSQL is asked. The drivers take turns.
+#   PostgreSQL is asked. The drivers take turns: ten rounds or more, some milliseconds of calls of
+#   each in a round.
 # - **Order** (3 points). The check measures the drivers again. Where it can tell two apart, the
 #   report has the same order, and its factors are not far off.
 # - **Hygiene** (2 points). An unknown driver, no driver, and rows outside of 1 to 1000 are refused
 #   with 422. When the report has been given, no connection is left open.
 #
-# For the interval you may use the course's own tool: `mean_interval(values)` gives the mean of
-# logarithms of ratios with its limits, and `.exp()` turns them into ratios again.
+# For the interval you may use the course's own tool: `mean_interval(np.log(ratios))` is the mean
+# of the ratios' logarithms with its limits, and `.exp()` makes ratios of them again.
 
 # %%
+import numpy as np
+
 from course_app.measure.statistics import mean_interval
 
-mean_interval([0.9, 1.0, 1.1, 1.0, 0.8, 1.2]).exp()
+mean_interval(np.log([0.9, 1.0, 1.1, 1.0, 0.8, 1.2])).exp()
 
 # %% [markdown]
 # ## Your answer
@@ -92,11 +95,9 @@ def create_app(postgres_dsn: str) -> FastAPI:
 from contextlib import AsyncExitStack
 from typing import Literal
 
-import numpy as np
-
 from course_app.apps.drivers import Fetch
 
-from course_app.exercises.client_libraries.reference import Name, create_app
+from course_app.exercises.client_libraries.reference import ROUNDS, WARM_UP_CALLS, Name, create_app
 
 # end solution
 

@@ -46,6 +46,14 @@ exercise = Exercise(
         WrongAnswer("await without a bound", wrong_answers.create_boundless, rubric.TooManyCalls),
         WrongAnswer("processes left", wrong_answers.create_leaving, rubric.LeavesProcesses),
         WrongAnswer("prices by heart", wrong_answers.create_remembering, rubric.SkipsTheCall),
+        WrongAnswer(
+            "prices kept in a dictionary",
+            wrong_answers.create_keeping_prices,
+            rubric.SkipsTheCall,
+        ),
+        WrongAnswer(
+            "sessions kept in a cache", wrong_answers.create_keeping_sessions, rubric.SkipsTheCall
+        ),
         WrongAnswer("fast, other status", wrong_answers.create_other_status, DifferentAnswer),
     ),
 )

@@ -14,7 +14,7 @@ from course_app.apps.partner import fetch_price_async, load_session, render_invo
 
 
 def create_app() -> FastAPI:
-    calls = asyncio.Semaphore(40)  # the partner takes 50
+    calls = asyncio.Semaphore(40)  # the partner takes 50 in all: two processes would share them
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

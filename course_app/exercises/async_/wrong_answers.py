@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import cache
 from multiprocessing import get_context
 from typing import Annotated, Any
 
@@ -115,6 +116,23 @@ def create_remembering() -> FastAPI:
         return _price(article)
 
     return _shop(price=price)
+
+
+def create_keeping_prices() -> FastAPI:
+    """Asks the partner once for each article."""
+    kept: dict[int, float | None] = {}
+
+    async def price(article: int) -> float | None:
+        if article not in kept:
+            kept[article] = await _price_in_thread(article)
+        return kept[article]
+
+    return _shop(price=price)
+
+
+def create_keeping_sessions() -> FastAPI:
+    """Looks each token up once, in worker threads."""
+    return _shop(session=cache(load_session))
 
 
 def create_other_status() -> FastAPI:

@@ -21,7 +21,7 @@ exercise = Exercise(
     hints=(
         "List what is unfair before you change anything. What lies between the two looks at the "
         "clock? How many rows does each driver fetch? What if the machine gets busy halfway?",
-        "Open all drivers first (contextlib.AsyncExitStack), call each a few times to warm it up, "
+        "Open all drivers first (contextlib.AsyncExitStack), call each ten times to warm it up, "
         "then go round a dozen times: some calls of each driver, forwards and backwards.",
         "A round gives one time per driver, so one ratio to the first. mean_interval of the "
         "logarithms of those ratios, then .exp(), has .low, .estimate and .high.",
@@ -29,6 +29,9 @@ exercise = Exercise(
     wrong_answers=(
         WrongAnswer("as it was", unfair_report, rubric.NoInterval),
         WrongAnswer("in an order of its own", wrong.create_alphabetical, rubric.NoReport),
+        WrongAnswer("measures for four seconds", wrong.create_unhurried, rubric.NoReport),
+        WrongAnswer("ten per cent, always", wrong.create_round_intervals, rubric.NoInterval),
+        WrongAnswer("times kept by name", wrong.create_kept_by_name, rubric.NoInterval),
         WrongAnswer("figures by heart", wrong.create_by_heart, rubric.FetchesNothing),
         WrongAnswer("always one row", wrong.create_one_row, rubric.OtherRows),
         WrongAnswer("connecting is timed too", wrong.create_connecting, rubric.ConnectsAnew),

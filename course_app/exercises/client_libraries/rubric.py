@@ -24,7 +24,9 @@ from course_app.grading import (
     mechanism,
     speed,
 )
+from course_app.grading.failures import StoppedAnswering
 from course_app.load import Response, get
+from course_app.load.limits import TimedOut
 from course_app.measure.calls import CallComparison, compare_calls
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.measure.statistics import Interval, speedup_interval
@@ -45,6 +47,8 @@ _ORDERED, _FAR_APART = 1.5, 2.5
 #: How far a factor may be off, besides both intervals: the machine changes between two looks.
 _OFF = 2.0
 _USELESS_WIDTH = 8.0
+#: Equal to three digits.
+_AS_WIDE = 1.001
 _ROUNDS = 12
 _WHO_WORKS = """
 SELECT pid FROM pg_stat_activity
@@ -58,7 +62,7 @@ class NoReport(Failure):
 
     hint = (
         "One entry for each driver that was asked for, in that order, also when one is named "
-        "twice; and within two seconds."
+        "twice; and within two seconds. Where it takes longer, fewer rounds or calls are enough."
     )
 
 
@@ -67,7 +71,8 @@ class NoInterval(Failure):
 
     hint = (
         "One number is a rumour. Take several rounds, one ratio a round, and give "
-        "[low, estimate, high]: course_app.measure.statistics.mean_interval does it."
+        "[low, estimate, high]: course_app.measure.statistics.mean_interval of the ratios' "
+        "logarithms, then .exp(). Times that are kept by name know no second entry of that name."
     )
 
 
@@ -80,7 +85,10 @@ class FetchesNothing(Failure):
 class OtherRows(Failure):
     """A driver fetched another number of rows than the report says."""
 
-    hint = "Calls times rows must be what PostgreSQL sent. Do all drivers fetch `rows` rows?"
+    hint = (
+        "Calls times rows must be what PostgreSQL sent. Do all drivers fetch `rows` rows, and does "
+        "`calls` hold all calls of all rounds?"
+    )
 
 
 class ConnectsAnew(Failure):
@@ -146,14 +154,20 @@ class _Entry:
 @contract(points=2)
 def reports(exam: Exam) -> Evidence:
     """The report names the drivers as asked, and each factor has an interval."""
+    compared: list[Interval] = []
     for rows in (1, exam.random.randint(50, 300)):
-        _report(exam, exam.random.sample(_NAMES, 3), rows)
+        entries = _report(exam, exam.random.sample(_NAMES, 3), rows)
+        compared += [entry.ratio for entry in entries[1:]]
+    if _equally_wide(compared):
+        observed = f"every interval is equally wide, such as {compared[0]}"
+        raise NoInterval(observed, "intervals from what was measured")
     return Evidence("2 reports with intervals", "an interval for each driver")
 
 
 @mechanism(points=2)
 def fetches_as_it_says(exam: Exam) -> Evidence:
     """Each driver fetches the rows that were asked for, on one connection (PostgreSQL counts)."""
+    against_itself = []
     for name in _NAMES:
         rows = exam.random.randint(150, 400)
         counted = _counted(exam, name, rows)
@@ -166,6 +180,11 @@ def fetches_as_it_says(exam: Exam) -> Evidence:
             raise ConnectsAnew(observed, wanted)
         if not said <= counted["rows"] <= _MORE_ROWS * said + _ROWS_OF_CONNECTING:
             raise OtherRows(observed, wanted)
+        against_itself.append(counted["width"])
+    # Not each by itself: a narrow one may be rounded away.
+    if not any(against_itself):
+        observed = "[low, estimate, high] are one number wherever a driver is named twice"
+        raise NoInterval(observed, "the second entry is measured, too")
     return Evidence("rows and connections as reported", "rows = calls x rows, one connection each")
 
 
@@ -232,7 +251,13 @@ def closes(exam: Exam) -> Evidence:
 def _report(exam: Exam, names: list[str], rows: int) -> list[_Entry]:
     """Ask for a report and read it strictly."""
     query = "&".join([*(f"drivers={name}" for name in names), f"rows={rows}"])
-    (answer,) = exam.ask(exam.learner, get(f"/report?{query}"))
+    try:
+        (answer,) = exam.ask(exam.learner, get(f"/report?{query}"))
+    except StoppedAnswering as silence:
+        if not isinstance(silence.__cause__, TimedOut):
+            raise
+        observed = f"no answer within {exam.limits.request_seconds:g} s"
+        raise NoReport(observed, "a report within two seconds") from silence
     found = _read(answer)
     if [entry["driver"] for entry in found] != names:
         raise NoReport(f"{[entry['driver'] for entry in found]}", f"{names}")
@@ -263,6 +288,15 @@ def _entry(entry: dict[str, Any]) -> _Entry:
     return _Entry(entry["driver"], calls, Interval(estimate, low, high))
 
 
+def _equally_wide(intervals: list[Interval]) -> bool:
+    """Whether their widths are one share of their estimates: measured ones never are.
+
+    Without any width some may be, where they are rounded.
+    """
+    shares = [(each.high - each.low) / each.estimate for each in intervals]
+    return 0 < max(shares) <= _AS_WIDE * min(shares)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
@@ -277,6 +311,7 @@ def _counted(exam: Exam, name: str, rows: int) -> dict[str, float]:
         "calls": sum(entry.calls for entry in entries),
         "rows": readings["rows"],
         "sessions": readings["PostgreSQL sessions"],
+        "width": entries[1].ratio.high - entries[1].ratio.low,
     }
 
 

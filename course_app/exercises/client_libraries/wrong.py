@@ -67,7 +67,24 @@ async def _one_row(dsn: str, drivers: list[str], _rows: int) -> list[list[float]
 
 async def _by_heart(_dsn: str, drivers: list[str], rows: int) -> list[list[float]]:
     times = {"asyncpg": 1, "psycopg": 1.3, "psycopg2": 2.1 if rows < 100 else 4, "orm": 9}
-    return [[times[name] * (1 + 0.02 * (n % 3)) for name in drivers] for n in range(_ROUNDS)]
+    return [
+        [times[name] * (1 + 0.02 * (n % (2 + i))) for i, name in enumerate(drivers)]
+        for n in range(_ROUNDS)
+    ]
+
+
+async def _unhurried(dsn: str, drivers: list[str], rows: int) -> list[list[float]]:
+    end = time.perf_counter() + 4
+    rounds: list[list[float]] = []
+    while time.perf_counter() < end:
+        rounds += await _in_turns(dsn, drivers, rows)
+    return rounds
+
+
+async def _kept_by_name(dsn: str, drivers: list[str], rows: int) -> list[list[float]]:
+    rounds = await _in_turns(dsn, drivers, rows)
+    kept = [dict(zip(drivers, times, strict=True)) for times in rounds]
+    return [[times[name] for name in drivers] for times in kept]
 
 
 async def _left_open(dsn: str, drivers: list[str], rows: int) -> list[list[float]]:
@@ -93,6 +110,11 @@ def _upside_down(logs: list[float]) -> list[float]:
 def _very_careful(logs: list[float]) -> list[float]:
     low, estimate, high = _interval(logs)
     return [low / 20, estimate, 20 * high]
+
+
+def _ten_per_cent(logs: list[float]) -> list[float]:
+    _, estimate, _ = _interval(logs)
+    return [0.9 * estimate, estimate, 1.1 * estimate]
 
 
 def _app(dsn: str, measure: Measure, say: Say = _interval, *, by_name: bool = False) -> FastAPI:
@@ -155,6 +177,18 @@ def create_very_careful(postgres_dsn: str) -> FastAPI:
 
 def create_leaving(postgres_dsn: str) -> FastAPI:
     return _app(postgres_dsn, _left_open)
+
+
+def create_unhurried(postgres_dsn: str) -> FastAPI:
+    return _app(postgres_dsn, _unhurried)
+
+
+def create_round_intervals(postgres_dsn: str) -> FastAPI:
+    return _app(postgres_dsn, _in_turns, _ten_per_cent)
+
+
+def create_kept_by_name(postgres_dsn: str) -> FastAPI:
+    return _app(postgres_dsn, _kept_by_name)
 
 
 def create_trusting(postgres_dsn: str) -> FastAPI:

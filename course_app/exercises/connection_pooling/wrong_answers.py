@@ -188,6 +188,22 @@ def waits_for_ever(postgres_dsn: str) -> FastAPI:
     return _pooled(postgres_dsn, wait_seconds=None)
 
 
+def told_late(postgres_dsn: str) -> FastAPI:
+    return _pooled(postgres_dsn, wait_seconds=1.7)
+
+
+def few_are_told(postgres_dsn: str) -> FastAPI:
+    """Who waits before the pool is not told."""
+    app, places = _pooled(postgres_dsn), asyncio.Semaphore(15)
+
+    @app.middleware("http")
+    async def in_turn(request: Any, call_next: Any) -> Any:
+        async with places:
+            return await call_next(request)
+
+    return app
+
+
 def busy_is_an_error(postgres_dsn: str) -> FastAPI:
     pools: list[asyncpg.Pool] = []
 
@@ -285,6 +301,11 @@ _GIVES_BACK = """        try:
             await app.state.pool.release(conn)
 """
 
+_FACTORY = "    app = FastAPI()\n"
+_KEEPING = f"{_FACTORY}    kept: dict[int, Any] = {{}}\n"
+_NAME = 'author = await conn.fetchval("SELECT name FROM users WHERE id = $1", row["author_id"])'
+_POST = 'row = await conn.fetchrow("SELECT id, title, author_id FROM posts WHERE id = $1", post_id)'
+
 WRONG_ANSWERS = (
     WrongAnswer("as it was", connect_per_request, rubric.OpensConnections),
     WrongAnswer("the checker replaced", checker_replaced, rubric.OpensConnections),
@@ -300,9 +321,33 @@ WRONG_ANSWERS = (
     ),
     WrongAnswer("right but slow", index_not_used, TooLittleGain),
     WrongAnswer("waits for ever", waits_for_ever, rubric.WaitsTooLong),
+    WrongAnswer("told after 1.7 seconds", told_late, rubric.WaitsTooLong),
+    WrongAnswer("hardly anybody is told", few_are_told, rubric.WaitsTooLong),
     WrongAnswer("a full pool is a 500", busy_is_an_error, rubric.FailsWhenBusy),
     WrongAnswer("never closed", never_closed, rubric.LeavesConnections),
     WrongAnswer("answers read at the start", read_once_at_the_start, rubric.StaleAnswer),
+    WrongAnswer(
+        "posts kept",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [
+                (_FACTORY, _KEEPING),
+                (_POST, _POST.replace("=", "= kept[post_id] = kept.get(post_id) or", 1)),
+            ],
+        ),
+        rubric.StaleAnswer,
+    ),
+    WrongAnswer(
+        "authors' names kept",
+        Changed(
+            ANSWERS / "pool_made_in_the_factory.py",
+            [
+                (_FACTORY, _KEEPING),
+                (_NAME, _NAME.replace("=", "= kept[row[2]] = kept.get(row[2]) or", 1)),
+            ],
+        ),
+        rubric.StaleAnswer,
+    ),
     WrongAnswer("null instead of 404", missing_users_are_null, DifferentAnswer),
     WrongAnswer(
         "connections made anew after a hundred queries",
