@@ -156,8 +156,9 @@ class TooLittleGain(Failure):
     """Your app gains too little over the one you started from."""
 
     hint = (
-        "Find what a request waits for now: count statements and connections, look at a "
-        "trace of one request, and compare with the lesson's fast version."
+        "If time counts, find what a request waits for now: count statements and connections, and "
+        "look at a trace of one request. If CPU counts, find what is computed for it, and what "
+        "could be less. Compare with the lesson's fast version."
     )
 
 

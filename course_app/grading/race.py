@@ -20,6 +20,7 @@ from course_app.measure.answers import Same
 from course_app.measure.collector import small_collections
 from course_app.measure.noise import NoiseMeter
 from course_app.measure.pace import paced
+from course_app.measure.statistics import Interval, significant
 
 # Shorter windows and more rounds than in comparisons (measure.compare). How a contrast spreads from
 # round to round hardly depends on a window's length: its sd was 0.01 to 0.10 for 0.25 s and 0.01 to
@@ -157,12 +158,19 @@ class Race:
         baseline, learner, reference = (np.array(self._values[role]) for role in _ROLES)
         return GainShare(baseline, learner, reference)
 
+    def _in_words(self, speedup: Interval, reference: Interval) -> str:
+        mine, ours = speedup.estimate, reference.estimate
+        if self._metric == "cpu":
+            return f"{1 / mine:.0%} of the baseline's CPU, the reference {1 / ours:.0%}"
+        times = f"{significant(mine)} times as fast as the baseline"
+        return f"{times}, the reference {significant(ours)} times"
+
     def _decide(self, bar: float) -> Evidence:
         share = self._share()
         interval, speedup, reference = share.interval(), share.speedup, share.reference_speedup
         observed = (
             f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}] of the reference's "
-            f"gain: {speedup.factor} faster than the baseline, the reference {reference.factor}"
+            f"gain: {self._in_words(speedup, reference)}"
         )
         wanted = f"{bar:g} or more"
         numbers: dict[str, Number] = {

@@ -73,6 +73,7 @@ def test_the_best_level_follows_the_link() -> None:
         {**levels, "phone": 10},
         {**levels, "phone": True},
         {**levels, "phone": "9"},
+        {**levels, "phone": ...},
     ],
 )
 def test_choices_that_are_none_are_not_read(handed_in: Any) -> None:

@@ -21,7 +21,11 @@ def rounds() -> list[str]:
 
 
 def race(
-    monkeypatch: pytest.MonkeyPatch, rounds: list[str], baseline: float, *learner: float
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: list[str],
+    baseline: float,
+    *learner: float,
+    metric: str = "p50",
 ) -> Race:
     """A race whose reference takes 1 ms, and whose learner takes these in turn."""
     values = {"baseline": cycle([baseline]), "reference": cycle([1.0]), "learner": cycle(learner)}
@@ -40,7 +44,7 @@ def race(
         progress=lambda _: None,
     )
     nothing: Any = None
-    return Race(exam, nothing, 4, "p50", same=False)
+    return Race(exam, nothing, 4, metric, same=False)
 
 
 def test_a_clear_race_ends_after_the_fewest_rounds(
@@ -56,6 +60,21 @@ def test_who_wins_too_little_is_told_so(monkeypatch: pytest.MonkeyPatch, rounds:
         race(monkeypatch, rounds, 16.0, 8.0).run()
     assert told.value.numbers["rounds"] == FEWEST_ROUNDS
     assert race(monkeypatch, rounds, 16.0, 8.0).run(bar=0.1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("p50", "gain: 4.0 times as fast as the baseline, the reference 16 times"),
+        ("cpu", "gain: 25% of the baseline's CPU, the reference 6%"),
+    ],
+)
+def test_evidence_says_what_was_won_of_which(
+    monkeypatch: pytest.MonkeyPatch, rounds: list[str], metric: str, told: str
+) -> None:
+    monkeypatch.setitem(globals(), "JITTER", [1.0])
+    evidence = race(monkeypatch, rounds, 16.0, 4.0, metric=metric).run(bar=0.3)
+    assert evidence.observed.endswith(told)
 
 
 def test_an_undecided_race_goes_on_to_the_most_rounds_and_cannot_tell(

@@ -96,6 +96,7 @@ class HoldsStream(Failure):
     """The first piece of a stream waits for its last."""
 
     hint = (
-        "Who collects a body to compress it has to wait for its end. Starlette's middleware "
-        "compresses each piece as it comes."
+        "Who collects a body to compress it has to wait for its end, and so does whoever leaves "
+        "the text in the compressor. Starlette's middleware compresses each piece as it comes, and "
+        "flushes it (`zlib.Z_SYNC_FLUSH`)."
     )

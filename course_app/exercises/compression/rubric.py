@@ -200,9 +200,12 @@ def cheaper(exam: Exam) -> Evidence:
 @speed(points=1)
 def chooses(exam: Exam) -> Evidence:
     """For each of the three clients no other level would be clearly faster."""
-    chosen = read(exam.values.get("levels"))
+    handed_in = exam.values.get("levels")
+    chosen = read(handed_in)
     if chosen is None:
-        raise NoChoice(f"levels = {exam.values.get('levels')!r:.80}", "a level or None for each")
+        # Dots are nothing that can be handed in.
+        told = "no levels, or open ones" if handed_in is None else f"levels = {handed_in!r:.80}"
+        raise NoChoice(told, "a level or None for each")
     (answer,) = exam.ask(exam.reference, get("/internal/posts?limit=90"))
     ways = measured(answer.body)
     said = []

@@ -8,10 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder
 
 from course_app.exercises.compression import failures
 from course_app.exercises.compression.baseline import XLSX, guides_line, service
+from course_app.exercises.compression.choices import LINKS
 from course_app.exercises.compression.reference import CompressForTheWorld, create_app, levels
 from course_app.grading import WrongAnswer
 from course_app.grading.failures import TooLittleGain
@@ -19,29 +20,31 @@ from course_app.grading.failures import TooLittleGain
 NOT_XLSX = (*DEFAULT_EXCLUDED_CONTENT_TYPES, XLSX)
 
 
-def _starlette(postgres_dsn: str, **options: Any) -> CompressForTheWorld:
+def _starlette(postgres_dsn: str, **options: Any) -> FastAPI:
     """The good answer, but for an option."""
     good = {"minimum_size": 1000, "compresslevel": 1, "exclude_content_types": NOT_XLSX}
-    return CompressForTheWorld(service(postgres_dsn), **{**good, **options})
+    app = service(postgres_dsn)
+    app.add_middleware(CompressForTheWorld, **{**good, **options})
+    return app
 
 
-def compresses_small_answers(postgres_dsn: str) -> CompressForTheWorld:
+def compresses_small_answers(postgres_dsn: str) -> FastAPI:
     return _starlette(postgres_dsn, minimum_size=0)
 
 
-def compresses_spreadsheets(postgres_dsn: str) -> CompressForTheWorld:
+def compresses_spreadsheets(postgres_dsn: str) -> FastAPI:
     return _starlette(postgres_dsn, exclude_content_types=DEFAULT_EXCLUDED_CONTENT_TYPES)
 
 
-def highest_level(postgres_dsn: str) -> CompressForTheWorld:
+def highest_level(postgres_dsn: str) -> FastAPI:
     return _starlette(postgres_dsn, compresslevel=9)
 
 
-def never_in_a_thread(postgres_dsn: str) -> CompressForTheWorld:
+def never_in_a_thread(postgres_dsn: str) -> FastAPI:
     return _starlette(postgres_dsn, thread_minimum_size=10**9)
 
 
-def compresses_only_long_lists(postgres_dsn: str) -> CompressForTheWorld:
+def compresses_only_long_lists(postgres_dsn: str) -> FastAPI:
     return _starlette(postgres_dsn, minimum_size=1_000_000)
 
 
@@ -84,6 +87,24 @@ def _by_hand(
 
 def collects_streams(postgres_dsn: str) -> FastAPI:
     return _by_hand(postgres_dsn)
+
+
+class _Unflushed(GZipResponder):
+    """Sends what the compressor gives, and forgets to ask for what it holds back."""
+
+    async def apply_compression(self, body: bytes, *, more_body: bool) -> bytes:
+        packed = self.compressor.compress(body)
+        return packed if more_body else packed + self.compressor.flush()
+
+
+def holds_text_back(postgres_dsn: str) -> Any:
+    """The heads of the answer and of gzip leave at once, and all of the text at the end."""
+    good, feed = create_app(postgres_dsn), _Unflushed(service(postgres_dsn), 1000, 1)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await (feed if scope.get("path") == "/feed" else good)(scope, receive, send)
+
+    return app
 
 
 def does_not_ask(postgres_dsn: str) -> FastAPI:
@@ -149,7 +170,9 @@ WRONG_ANSWERS = (
     WrongAnswer("neighbours, too", compresses_for_all, failures.CompressesForNeighbours, _GOOD),
     WrongAnswer("on the loop", never_in_a_thread, failures.BlocksLoop, _GOOD),
     WrongAnswer("the highest level", highest_level, TooLittleGain, _GOOD),
-    WrongAnswer("no levels chosen", create_app, failures.NoChoice),
+    WrongAnswer(
+        "levels left open", create_app, failures.NoChoice, {"levels": dict.fromkeys(LINKS, ...)}
+    ),
     WrongAnswer(
         "one level for all",
         create_app,
@@ -157,4 +180,5 @@ WRONG_ANSWERS = (
         {"levels": {"phone": 1, "office": 1, "indexer": 1}},
     ),
     WrongAnswer("streams collected", collects_streams, failures.HoldsStream, _GOOD),
+    WrongAnswer("streams not flushed", holds_text_back, failures.HoldsStream, _GOOD),
 )

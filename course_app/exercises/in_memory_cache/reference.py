@@ -17,7 +17,10 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8) as app.state.pool:
+        # A fetch takes milliseconds. One that hangs would hold all who wait for its report, and
+        # all who come later.
+        pool = asyncpg.create_pool(postgres_dsn, min_size=8, max_size=8, command_timeout=2)
+        async with pool as app.state.pool:
             yield
 
     app = FastAPI(lifespan=lifespan)
@@ -26,7 +29,7 @@ def create_app(postgres_dsn: str) -> FastAPI:
         try:
             name = await app.state.pool.fetchval(TAG, tag_id)
             authors = await app.state.pool.fetch(TOP_AUTHORS, tag_id, limit)
-        except asyncpg.PostgresError:
+        except (asyncpg.PostgresError, TimeoutError):
             raise HTTPException(503, "The database has a problem") from None
         if name is None:
             raise HTTPException(404, "No such tag")

@@ -9,4 +9,5 @@ ANSWERS = Path(__file__).parent / "answers"
 RIGHT_ANSWERS = (
     RightAnswer("SQLAlchemy Core and locks", ANSWERS / "sqlalchemy_core.py"),
     RightAnswer("a lock for each report", ANSWERS / "locks.py"),
+    RightAnswer("a report for each tag", ANSWERS / "slices.py"),
 )

@@ -13,8 +13,10 @@ REPORT = "/tags/{tag}/authors?limit={limit}"
 #: Tags of some hundred posts each: a report on them costs enough, and not a check's time.
 TAGS = range(101, 141)
 _CLIENTS = 4
-#: So many reports of the same tag are asked for, when it is counted how many are kept.
-_LIMITS = 6
+#: The dataset's tags, and the largest limit.
+_LAST_TAG, _LARGEST_LIMIT = 200, 50
+#: A report on a tag up to this one shows what a new report costs, and those on others are counted.
+_LAST_NEW_TAG = 40
 
 
 def path_of(tag: int, limit: int) -> str:
@@ -91,23 +93,33 @@ def fetches_side_by_side(exam: Exam, clients: int = 8) -> int:
     return lock.most_waiting
 
 
-def kept(exam: Exam, reports: int, patience_seconds: float) -> int | None:
-    """Ask for so many reports, twice: how many are not fetched again? None if it took too long.
+def cost_of_new(exam: Exam) -> float:
+    """The statements for a report that is not there yet."""
+    path = path_of(exam.random.randint(1, _LAST_NEW_TAG), exam.random.randint(1, _LARGEST_LIMIT))
+    return _statements(exam, [get(path)], 1)
 
-    The second time from the last to the first: what a cache still holds then is found before
-    what it does not hold takes its place. Each tag comes with several limits.
+
+def kept(exam: Exam, tags: int, limits: int, cost: float, patience_seconds: float) -> int | None:
+    """Ask for reports on so many tags with so many limits, twice: how many fetches are spared?
+
+    Counted by what one costs, because a report that is kept may serve several limits. None if it
+    took too long.
+
+    The second time goes from the last to the first: what a cache still holds then is found before
+    what it does not hold takes its place.
     """
-    tags = reports // _LIMITS
-    first, limit = exam.random.randint(1, 200 - tags), exam.random.randint(1, 50 - _LIMITS)
-    limits = range(limit, limit + _LIMITS)
-    there = [get(REPORT, tag=sequence(first), limit=each) for each in limits]
+    first = exam.random.randint(_LAST_NEW_TAG + 1, _LAST_TAG + 1 - tags)
     last = first + tags - 1
-    back = [get(REPORT, tag=sequence(last, -1), limit=each) for each in reversed(limits)]
+    smallest = exam.random.randint(1, _LARGEST_LIMIT + 1 - limits)
+    # The largest limit first: whoever cuts the others out of it makes one report for all of them.
+    falling = range(smallest + limits - 1, smallest - 1, -1)
+    there = [get(REPORT, tag=sequence(first), limit=each) for each in falling]
+    back = [get(REPORT, tag=sequence(last, -1), limit=each) for each in reversed(falling)]
     began = time.monotonic()
     before, after = (_statements(exam, each, tags) for each in (there, back))
     if time.monotonic() - began > patience_seconds:
         return None
-    return round(reports * (1 - after / before)) if before else reports
+    return round((before - after) / cost) if cost else tags * limits
 
 
 def _statements(exam: Exam, traffic: list[Request], count: int) -> float:

@@ -311,6 +311,11 @@ WRONG_ANSWERS = (
     ),
     WrongAnswer("twenty tags, any limits", Changed(_LOCKS, _BY_TAG), rubric.KeepsEverything),
     WrongAnswer(
+        "a report for every tag",
+        Changed(ANSWERS / "slices.py", [("maxsize=20", 'maxsize=float("inf")')]),
+        rubric.KeepsEverything,
+    ),
+    WrongAnswer(
         "the old report when the database fails",
         ANSWERS / "wrong_stale_if_error.py",
         rubric.HidesErrors,
