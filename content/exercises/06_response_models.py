@@ -18,8 +18,8 @@ from fastapi import FastAPI, HTTPException, Query
 from course_app.exercises.response_models.baseline import Limit, PAGE, ONE, telling_directory
 
 # %% [markdown]
-# See what it tells and what that costs, before you change it. How many calls are there for each
-# member on the page?
+# See what it tells and what that costs, before you change it. How many calls of `jsonable_encoder`
+# are there for each member on the page?
 
 # %%
 from course_app.lab import Lab
@@ -37,10 +37,12 @@ lab.measure(as_it_is, "/members?limit=500", concurrency=2, name="as it is")
 # - **Contract** (4 points). A member is `id`, `name`, `bio` and `created_at`, in the list as well
 #   as alone, and nothing else; each as it is in the database now. `bio` is text or null. `name` is
 #   never empty: an import has left some rows without one, which are no members. The list leaves
-#   them out and says in `left_out` how many of the rows it was to show that were; asking for one of
-#   them is a 404. A page is at most `limit` rows, as before.
-# - **Mechanism** (3 points). No answer goes through `jsonable_encoder`, or costs as if it did.
-#   PostgreSQL is not asked for what nobody sees.
+#   them out, and `left_out` says how many of the page's rows (at most `limit`, as before) they
+#   were; asking for one of them is a 404.
+# - **Mechanism** (3 points). No answer goes through `jsonable_encoder`, or costs as if it did: a
+#   page of 500 takes less than 3 times the CPU of our own solution (an ORM's object for each row
+#   costs about that, its columns do not). PostgreSQL is not asked for what nobody sees, in the
+#   list or alone.
 # - **Speed** (2 points). At least 0.3 of what our own solution gains, for pages of 500.
 # - **Hygiene** (1 point). OpenAPI (`/docs`) says what fields a member has.
 #
@@ -55,11 +57,13 @@ def create_app(postgres_dsn: str) -> FastAPI:
 
 
 # solution:
+import logging
 from datetime import datetime
 
 from pydantic import BaseModel, Field, ValidationError
 
 from course_app.exercises.response_models.reference import (
+    logger,
     COLUMNS,
     PUBLIC_PAGE,
     PUBLIC_ONE,

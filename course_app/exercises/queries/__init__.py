@@ -30,9 +30,10 @@ exercise = Exercise(
         "Create it in the lifespan with `CREATE INDEX IF NOT EXISTS`.",
         "A place in the list is a pair: `created_at` and `id` of the last post seen. Write both "
         "into the cursor, and compare rows: `WHERE (created_at, id) < ($2, $3)`.",
-        "Make the page in a subquery with LIMIT first; around it, JOIN users, and "
-        "ARRAY(SELECT tags.name ...) for the tags. That is one statement. Parse the cursor in a "
-        "function that turns ValueError into HTTPException(422).",
+        "Make the page in a subquery with LIMIT first; around it, LEFT JOIN users, "
+        "and ARRAY(SELECT tags.name ...) for the tags. That is one statement. Parse the cursor and "
+        "make its time UTC in a function that turns ValueError and OverflowError into "
+        "HTTPException(422).",
     ),
     wrong_answers=WRONG_ANSWERS,
     right_answers=RIGHT_ANSWERS,

@@ -23,6 +23,15 @@ class LosesThePlace(Failure):
     hint = "`next` of one page is the `cursor` of the following one. Does it go there and back?"
 
 
+class NoEnd(Failure):
+    """The list does not end as it should: an error, or a `next` on a page that is not full."""
+
+    hint = (
+        "After a full last page comes an empty one: what is `rows[-1]` there? Where fewer posts "
+        "come than were asked for, there are no more."
+    )
+
+
 def request(limit: int, cursor: str | None = None) -> Request:
     """Ask for one page."""
     after = "" if cursor is None else f"&cursor={quote(cursor, safe='')}"
@@ -71,6 +80,31 @@ def walk(
         more, cursor = page(exam, candidate, limit, cursor)
         posts += more
     return posts, cursor
+
+
+def require_end(exam: Exam, candidate: Candidate, newest: list[int], limit: int) -> None:
+    """Turn the page until `next` is null, and see that these posts came, which are all there are.
+
+    A full last page may say null already.
+
+    Raises:
+        NoEnd: a page is an error, or one that is not full has a next.
+        LosesThePlace: other posts came.
+    """
+    wanted = f"{len(newest)} posts, then null"
+    seen: list[int] = []
+    cursor: str | None = None
+    # Each round brings a full page of posts that have not been seen, or is the last.
+    while not seen or cursor is not None:
+        (answer,) = exam.ask(candidate, request(limit, cursor))
+        if answer.status != 200:
+            raise NoEnd(f"after {len(seen)} posts by {limit}: {excerpt(answer)}", wanted)
+        posts, cursor = read(answer)
+        seen += ids(posts)
+        if cursor is not None and len(posts) < limit:
+            raise NoEnd(f"{len(posts)} posts for limit={limit}, and a next", wanted)
+        if seen != newest[: len(seen)] or (cursor is None and seen != newest):
+            raise LosesThePlace(f"{len(seen)} posts by {limit}, not in their place", wanted)
 
 
 def same_posts(mine: Response, theirs: Response) -> bool:

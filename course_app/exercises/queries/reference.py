@@ -9,7 +9,8 @@ import asyncpg
 from fastapi import FastAPI, HTTPException, Query
 
 INDEX = "CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at, id)"
-# The page first, in the order of the index; authors and tags only for the posts on it.
+# The page first, in the order of the index; authors and tags only for the posts on it. By LEFT
+# JOIN, because nothing keeps an author from being deleted: a post less would end the list early.
 REPORT = """
 SELECT p.id, p.title, p.created_at, users.name AS author, ARRAY(
     SELECT tags.name FROM post_tags JOIN tags ON tags.id = post_tags.tag_id
@@ -20,7 +21,7 @@ FROM (
     WHERE (created_at, id) <
         (coalesce($2::timestamptz, 'infinity'), coalesce($3::bigint, 9223372036854775807))
     ORDER BY created_at DESC, id DESC LIMIT $1
-) AS p JOIN users ON users.id = p.author_id
+) AS p LEFT JOIN users ON users.id = p.author_id
 ORDER BY p.created_at DESC, p.id DESC
 """
 
@@ -39,6 +40,11 @@ def place_of(cursor: str | None) -> tuple[datetime | None, int | None]:
         raise HTTPException(422, "This cursor is not one of the report's") from None
 
 
+def cursor_of(post: asyncpg.Record) -> str:
+    """The post's place. asyncpg's times are UTC; Z says so in a URL, too, where + is a space."""
+    return f"{post['created_at']:%Y-%m-%dT%H:%M:%S.%fZ}_{post['id']}"
+
+
 def create_app(postgres_dsn: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,8 +61,6 @@ def create_app(postgres_dsn: str) -> FastAPI:
         rows = await app.state.pool.fetch(REPORT, limit, *place_of(cursor))
         fields = ("id", "title", "author", "tags")
         posts = [{field: row[field] for field in fields} for row in rows]
-        full = len(rows) == limit
-        after = f"{rows[-1]['created_at'].isoformat()}_{rows[-1]['id']}" if full else None
-        return {"posts": posts, "next": after}
+        return {"posts": posts, "next": cursor_of(rows[-1]) if len(rows) == limit else None}
 
     return app

@@ -8,6 +8,7 @@ from course_app.exercises.queries.pages import (
     ids,
     page,
     request,
+    require_end,
     same_posts,
     walk,
 )
@@ -39,6 +40,17 @@ _COMMA = "INSERT INTO tags (id, name) VALUES (1001, 'salt, pepper')"
 _TAG_THE_NEWEST = """
 INSERT INTO post_tags SELECT id, 1001 FROM posts ORDER BY created_at DESC, id DESC LIMIT 5
 """
+#: By 5 the last page is not full, by 6 it is.
+_POSTS_LEFT, _BY = 12, (5, 6)
+_LEAVE_FEW = f"""
+DELETE FROM posts WHERE id NOT IN
+    (SELECT id FROM posts ORDER BY created_at DESC, id DESC LIMIT {_POSTS_LEFT})
+"""
+
+#: A time in a cursor, as ISO 8601 writes it, between whatever else is there.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(\D)\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:\d\d)?")
+#: The year 0 once it is UTC, which Python does not know.
+_BEFORE_YEAR_1 = r"0001-01-01\g<1>00:00:00+23:00"
 
 FIRST_PAGES = get("/report?limit={limit}", limit=uniform(1, MOST_POSTS))
 
@@ -115,7 +127,10 @@ class NoLimit(Failure):
 class TakesAnyCursor(Failure):
     """A cursor that is none is not refused."""
 
-    hint = "Clients send all kinds of text. What happens where yours is taken apart?"
+    hint = (
+        "Clients send all kinds of text. What happens where yours is taken apart, and where the "
+        "driver gets the parts? A time can leave Python's calendar when it becomes UTC."
+    )
 
 
 @contract(points=1)
@@ -215,7 +230,7 @@ def faster(exam: Exam) -> Evidence:
 
 @hygiene(points=1)
 def refuses(exam: Exam) -> Evidence:
-    """A limit outside of 1 to 100, and a cursor that is none, are refused with 422."""
+    """A limit outside of 1 to 100 or a cursor that is none is a 422; the last page has no next."""
     for limit in ("0", "-1", str(MOST_POSTS + 1), "100000"):
         (answer,) = exam.ask(exam.learner, get(f"/report?limit={limit}", expect_status=422))
         if answer.status != 422:
@@ -230,12 +245,20 @@ def refuses(exam: Exam) -> Evidence:
         # Whatever it means to this app: it may be a place in the list after all.
         if answer.status not in (200, 422):
             raise TakesAnyCursor(f"cursor={odd}: {answer.status}", "422")
-    return Evidence("all refused", "422")
+    exam.write(_LEAVE_FEW)
+    newest = ids(page(exam, exam.reference, _POSTS_LEFT)[0])
+    for by in _BY:
+        require_end(exam, exam.learner, newest, by)
+    return Evidence("all refused; the list ends", "422, and null at the end")
 
 
 def _odd_cursors(cursor: str) -> list[str]:
-    """The app's own cursor and one of ours, with an id that no bigint holds."""
-    return [re.sub(r"\d+(?=\D*$)", "9" * 20, cursor), "2024-01-01T00:00:00+00:00_" + "9" * 20]
+    """The app's own cursor and one of ours, with an id that no bigint holds, or such a time."""
+    return [
+        re.sub(r"\d+(?=\D*$)", "9" * 20, cursor),
+        "2024-01-01T00:00:00+00:00_" + "9" * 20,
+        _TIME.sub(_BEFORE_YEAR_1, cursor),
+    ]
 
 
 def _statements(exam: Exam, limit: int) -> float:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import FastAPI, Query
 
-from course_app.exercises.queries import rubric
+from course_app.exercises.queries import pages, rubric
 from course_app.exercises.queries.baseline import AUTHOR, PAGE, TAGS, slow_report
-from course_app.exercises.queries.reference import INDEX, place_of
+from course_app.exercises.queries.reference import INDEX, cursor_of, place_of
 from course_app.exercises.queries.right_answers import ANSWERS
 from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
@@ -51,7 +51,7 @@ def _app(postgres_dsn: str, load: Load, index: str | None = INDEX, limit: Any = 
 
 def _with_names(page: str, columns: str = "p.id, p.title, p.created_at", tags: str = NAMES) -> str:
     return f"""SELECT {columns}, users.name AS author, {tags} AS tags
-        FROM ({page}) AS p JOIN users ON users.id = p.author_id
+        FROM ({page}) AS p LEFT JOIN users ON users.id = p.author_id
         ORDER BY p.created_at DESC, p.id DESC"""
 
 
@@ -60,9 +60,7 @@ def _post(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def _next(rows: list[asyncpg.Record], limit: int) -> str | None:
-    if len(rows) < limit:
-        return None
-    return f"{rows[-1]['created_at'].isoformat()}_{rows[-1]['id']}"
+    return None if len(rows) < limit else cursor_of(rows[-1])
 
 
 def _one_query(query: str, place: Callable[[str | None], tuple[Any, ...]] = place_of) -> Load:
@@ -201,6 +199,11 @@ _COMMAS = [
     ("coalesce(array_agg(tags.name ORDER BY tags.name), '{}')", "string_agg(tags.name, ',')"),
     ('r["tags"]', '(r["tags"] or "").split(",") if r["tags"] else []'),
 ]
+_LAST = [
+    ("        posts = [", "        last = rows[-1]\n        posts = ["),
+    ("encode(rows[-1]) if", "encode(last) if"),
+]
+_FULL = "if len(rows) == limit else None"
 
 WRONG_ANSWERS = (
     WrongAnswer("as it was", slow_report, rubric.UnstablePages),
@@ -224,5 +227,17 @@ WRONG_ANSWERS = (
         Changed(_LATERAL, [("is None or not 0 < number < 2**63", "is None")]),
         rubric.TakesAnyCursor,
     ),
+    WrongAnswer(
+        "a time before the year 1 is a 500",
+        Changed(_LATERAL, [("(ValueError, OverflowError)", "ValueError")]),
+        rubric.TakesAnyCursor,
+    ),
+    WrongAnswer("the empty page is a 500", Changed(_LATERAL, _LAST), pages.NoEnd),
+    WrongAnswer(
+        "a next on a page that is not full",
+        Changed(_LATERAL, [(_FULL, "if rows else None")]),
+        pages.NoEnd,
+    ),
+    WrongAnswer("always a next", Changed(_LATERAL, [(_FULL, "if rows else cursor")]), pages.NoEnd),
     WrongAnswer("tags parted at commas", Changed(_LATERAL, _COMMAS), DifferentAnswer),
 )

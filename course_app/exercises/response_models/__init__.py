@@ -29,8 +29,9 @@ exercise = Exercise(
         "`left_out`. As return annotations they filter, document and speed up at once.",
         "Pydantic's `Field(min_length=1)` refuses an empty name. If FastAPI finds one, it is too "
         "late: then the answer is a 500. So validate each row in the handler.",
-        "A function `member_of(row)`: try Member.model_validate(dict(row)), and None on "
-        "ValidationError. Both handlers use it; `left_out` is the difference of two lengths. The "
+        "A function `member_of(row)`: try Member.model_validate(dict(row)); on "
+        "ValidationError log a warning with the row's id, so that somebody learns of it, and "
+        "return None. Both handlers use it; `left_out` is the difference of two lengths. The "
         "queries name the four columns.",
     ),
     wrong_answers=WRONG_ANSWERS,

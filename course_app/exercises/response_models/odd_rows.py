@@ -59,6 +59,8 @@ def odd_rows(exam: Exam) -> Evidence:
     exam.write(_PARTS_OF_A_SECOND, start, start + 12)
     _require_left_out(exam, start, no_name)
     exam.same_answers(get(f"/members?after={start}&limit=12"), 1, same=same_public)
+    # Later criteria ask for any member, and wonder if one is not there.
+    exam.write("UPDATE users SET name = 'Found' WHERE name = ''")
     return Evidence("one shown with null, one left out and counted", "the same")
 
 

@@ -1,5 +1,6 @@
 """A good answer; ``solution(...)`` shows its source."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -8,6 +9,8 @@ from typing import Annotated
 import asyncpg
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import BaseModel, Field, ValidationError
+
+logger = logging.getLogger(__name__)
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
@@ -32,9 +35,13 @@ class Page(BaseModel):
 
 def member_of(row: asyncpg.Record | None) -> Member | None:
     """A row as a member; None if there is none, or if it does not fit."""
+    if row is None:
+        return None
     try:
-        return None if row is None else Member.model_validate(dict(row))
-    except ValidationError:
+        return Member.model_validate(dict(row))
+    except ValidationError as error:
+        # If a change of the table makes all rows misfits, the empty list alone would not say why.
+        logger.warning("User %s is no member: %s", row["id"], error)
         return None
 
 

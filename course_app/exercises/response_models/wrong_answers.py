@@ -65,6 +65,7 @@ def _directory(
     postgres_dsn: str,
     *,
     columns: str = COLUMNS,
+    columns_of_one: str | None = None,
     where: str = "id > $1",
     fit: Fit = member_of,
     fit_one: Fit | None = None,
@@ -76,6 +77,7 @@ def _directory(
     """The directory, right in everything but what is given.
 
     Args:
+        columns: what the list asks for; ``columns_of_one`` is what the other handler does.
         fit: makes a member of a row, or None; ``fit_one`` does so for a single member.
         page: the response model of the list; ``one``: that of a single member.
         finish: what happens to an answer before FastAPI gets it.
@@ -98,7 +100,7 @@ def _directory(
 
     @app.get("/members/{member_id}", response_model=one)
     async def read_member(member_id: int) -> Any:
-        query = f"SELECT {columns} FROM users WHERE id = $1"
+        query = f"SELECT {columns_of_one or columns} FROM users WHERE id = $1"
         row = await app.state.pool.fetchrow(query, member_id)
         member = None if row is None else (fit_one or fit)(row)
         if member is None:
@@ -150,6 +152,11 @@ def one_handler_forgotten(postgres_dsn: str) -> FastAPI:
 def all_columns(postgres_dsn: str) -> FastAPI:
     """The model drops what PostgreSQL has sent."""
     return _directory(postgres_dsn, columns="*")
+
+
+def all_columns_of_one(postgres_dsn: str) -> FastAPI:
+    """The list names its columns; the other handler was forgotten."""
+    return _directory(postgres_dsn, columns_of_one="*")
 
 
 def bio_must_be_text(postgres_dsn: str) -> FastAPI:
@@ -284,6 +291,7 @@ WRONG_ANSWERS = (
     WrongAnswer("encoded by hand", encoded_by_hand, rubric.EncodesCallByCall),
     WrongAnswer("the counter fooled", counter_fooled, rubric.CostsTooMuch),
     WrongAnswer("SELECT * kept", all_columns, rubric.FetchesWhatNobodySees),
+    WrongAnswer("SELECT * for one", all_columns_of_one, rubric.FetchesWhatNobodySees),
     WrongAnswer("right but slow", index_not_used, TooLittleGain),
     WrongAnswer("bytes made by hand", bytes_without_a_type, rubric.NotDocumented),
     WrongAnswer(

@@ -21,8 +21,8 @@ def decode(cursor: str) -> tuple[datetime, int]:
         at, number = datetime.fromisoformat(stamp), int(number)
         if at.tzinfo is None or not 0 < number < 2**63:
             raise ValueError(cursor)
-        return at, number
-    except ValueError:
+        return at.astimezone(UTC), number
+    except (ValueError, OverflowError):
         raise HTTPException(422, "Not a cursor") from None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query
@@ -86,7 +86,8 @@ def create_app(postgres_dsn: str) -> FastAPI:
                 at, number = datetime.fromisoformat(stamp), int(number)
                 if at.tzinfo is None or not 0 < number < 2**63:
                     raise ValueError
-            except ValueError:
+                at = at.astimezone(UTC)
+            except (ValueError, OverflowError):
                 raise HTTPException(422, "cursor") from None
             query = query.where(tuple_(Post.created_at, Post.id) < tuple_(at, number))
         async with sessions() as session:
