@@ -5,8 +5,9 @@
 # written. PostgreSQL has the indices that it needs and still reads thousands of rows for it, again
 # and again. Users are looked up by their number; a colleague has given *these* a cache.
 #
-# Give the summaries a cache in Valkey, and find out whether the users' cache is worth having. You
-# find everything that you need in [the lesson](../notebooks/09_redis_cache.ipynb).
+# Give the summaries a cache in Valkey, and find out whether the users' cache is worth having. [The
+# lesson](../notebooks/09_redis_cache.ipynb) has what you need, but for one thing, which is yours to
+# find: what becomes of a write while Valkey is away.
 
 # %%
 from collections.abc import AsyncIterator
@@ -65,10 +66,11 @@ lab.measure(slow, all_users, name="users")
 #   after the app was restarted: the cache is Valkey's alone. Users, all of them asked for alike,
 #   are cached only if that helps, and `measured` says why.
 # - **Speed** (1 point). At least half of what our own solution gains.
-# - **Hygiene** (4 points). Every key expires, within an hour. When Valkey is cut off, answers stay
-#   right; when it is silent, they come within a second. A write during an outage is seen also when
-#   Valkey is back with its old entries, by the process that wrote; others may show them until they
-#   expire. And a write is seen although a slow read was under way meanwhile.
+# - **Hygiene** (4 points). Every key expires, within an hour. When Valkey is cut off or silent,
+#   reads and writes go on and are right; in silence an answer comes within a second. When Valkey is
+#   back with its old entries, it is used again within three seconds, and a write during the outage
+#   is seen, by the process that wrote; others may show old entries until they expire. And a write
+#   is seen although a slow read was under way meanwhile.
 #
 # The first two points of hygiene are daily bread, the last two are hard. Eight points without them
 # are a good result.
@@ -77,7 +79,13 @@ lab.measure(slow, all_users, name="users")
 #
 # First the users. Compare the app as it is with one whose users are not cached, and write the
 # numbers down as numbers: hits per request for the app as it is, and how many times as fast the
-# other one is, with its interval.
+# other one is, with its interval. The lab asks for the same users each time, and an entry lives for
+# a minute: empty the cache before you measure again.
+
+# %%
+from redis import Redis
+
+Redis.from_url(lab.valkey_url).flushdb()
 
 # %%
 # blank:
@@ -95,8 +103,8 @@ direct = without_users_cache(lab.postgres_dsn, lab.valkey_url)
 users = lab.compare({"with the cache": slow, "without": direct}, all_users, most_rounds=6)
 print(users)
 
-# What it said on our machine; the hits are the same everywhere.
-measured = {"hits_per_request": 0.0, "times_as_fast_without": [1.2, 1.5, 1.9]}
+# What it said on our machine.
+measured = {"hits_per_request": 0.0, "times_as_fast_without": [1.65, 1.79, 1.94]}
 
 
 # end solution

@@ -35,7 +35,7 @@ Counter(answer.status for answer in answers)
 # ## When is it done?
 #
 # - **Contract** (7 points). Never more than 20 requests of one key pass within *any* 2 seconds,
-#   over all paths together; only those that pass count. That holds for a crowd of requests at
+#   over both paths together; only those that pass count. That holds for a crowd of requests at
 #   once, and for three workers. Who is refused gets 429 with `Retry-After`: the time that is
 #   left in whole seconds, rounded up. Other keys go on as before, and no key is a 401, at once.
 #   (A gateway in front has verified the keys; only issued ones arrive here.)

@@ -77,12 +77,15 @@ for server in servers.values():
 #   `hypercorn` or `granian`), its `workers`, the `pool` of each worker (0 for none) and what you
 #   have `measured`. The check starts all of it; every request of every client is answered.
 # - **Mechanism** (4 points). Counted while it runs: connections and memory stay within the budget.
-#   As many workers as help, and no more. **Not to add one is an answer**, where it would not help.
+#   As many workers as bring more requests per second, and no more (here nobody asks for a spare
+#   one). **Not to add one is an answer**, where it would not help.
 # - **Speed** (2 points). 300 reports per second. No server takes more than 1.5 times the CPU that
 #   uvicorn takes for a request.
 # - **Hygiene** (2 points). Your choice rests on figures: at least three windows with one worker
-#   and with more, for each service. Copy them into the plan as numbers, because nothing is
-#   measured when others grade your notebook. The check measures again and compares.
+#   and with more, for each service. For the reports give both the same number of connections in
+#   all: one worker with 12, two with 6 each. Copy the figures into the plan as numbers, because
+#   nothing is measured when others grade your notebook. The check measures `computes` and `waits`
+#   again and compares.
 #
 # ## Your answer
 

@@ -36,11 +36,14 @@ for page, stages in as_found.items():
 # ## When is it done?
 #
 # - **Contract** (2 points). Every page is as before, and shows what is in the database now.
-# - **Finding** (3 points). Endpoint, stage and cause, as the seed has them. The cause is what the
-#   slow stage has too much of: `"CPU"`, `"SQL statements"`, `"rows"` or `"buffers"`.
+# - **Finding** (3 points). Endpoint (such as `"/posts/[id]"`), stage and cause, as the seed has
+#   them. The cause is what the slow stage has too much of: `"CPU"`, `"SQL statements"`, `"rows"` or
+#   `"buffers"`.
 # - **Load test** (2 points). The locustfile asks all three endpoints. Ids go from 1 to 100,000
-#   (posts and users) or 200 (tags). The check lets it loose on a server that sometimes answers with
-#   *the page of another id*, status 200. Exactly those must count as failures.
+#   (posts and users) or 200 (tags). Users with small numbers have written most: ask for 1 to 100 of
+#   them. The check lets 8 of its users loose for 2 seconds, without their `wait_time`: each has to
+#   send several requests a second. The server often answers with *the page of another id*, status
+#   200. Exactly those must count as failures.
 # - **Speed** (2 points). At the slow endpoint at least half of what our own repair gains.
 # - **Hygiene** (1 point). Locust's table has a row for each endpoint, not for each id.
 #

@@ -1,11 +1,17 @@
 """Exercise 11 judges by what is certain, and its three workers are three."""
 
+import asyncio
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from course_app.exercises.rate_limiting import exercise, rubric
+from course_app.exercises.rate_limiting.baseline import LIMIT, WINDOW_SECONDS
 from course_app.exercises.rate_limiting.ledger import (
     Decision,
     most_passed,
@@ -79,6 +85,32 @@ def test_slow_answers_make_the_bounds_of_a_wait_wider() -> None:
     least, most = wait_bounds(made, refused(1.0, took=0.5), limit=1, window_seconds=2.0) or (0, 0)
     assert least < 0.5
     assert most > 1.5
+
+
+async def passed_of_a_crowd(app: FastAPI, requests: int) -> int:
+    """How many requests of one client pass that come at the same moment."""
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://prices", headers={"X-API-Key": "me"}
+    )
+    async with app.router.lifespan_context(app), client:
+        answers = await asyncio.gather(*(client.get("/prices") for _ in range(requests)))
+    return [answer.status_code for answer in answers].count(200)
+
+
+def test_a_crowd_that_needs_more_connections_than_there_are_does_not_pass(
+    services: Services,
+) -> None:
+    began = time.monotonic()
+    passed = asyncio.run(passed_of_a_crowd(create_app(services.new_valkey_database()), 300))
+    windows = 1 + (time.monotonic() - began) // WINDOW_SECONDS
+    assert LIMIT <= passed <= LIMIT * windows
+
+
+def test_without_an_answer_of_valkey_everybody_passes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        assert asyncio.run(passed_of_a_crowd(create_app(url), 2)) == 2
+    assert asyncio.run(passed_of_a_crowd(create_app(url), 2)) == 2
 
 
 def test_workers_share_services_and_no_memory(door: Checker) -> None:

@@ -9,4 +9,5 @@ ANSWERS = Path(__file__).parent / "answers"
 RIGHT_ANSWERS = (
     RightAnswer("a pool of threads", ANSWERS / "threads.py"),
     RightAnswer("a queue and tasks", ANSWERS / "queue_and_tasks.py"),
+    RightAnswer("to_thread, few threads", ANSWERS / "to_thread.py"),
 )

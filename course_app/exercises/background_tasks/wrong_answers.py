@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from course_app.apps.mail_order import AddressRefused, PostOffice, SoldOut, reserve
 from course_app.exercises.background_tasks import rubric
 from course_app.exercises.background_tasks.baseline import WAREHOUSE, NewOrder, shop_that_waits
-from course_app.grading import WrongAnswer
+from course_app.exercises.background_tasks.right_answers import ANSWERS
+from course_app.grading import Changed, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
 #: Given an order's number, its customer, and where tasks can be left.
@@ -248,5 +249,10 @@ WRONG_ANSWERS = (
     WrongAnswer("right but slow", customer_first, TooLittleGain),
     WrongAnswer("two hundred threads", two_hundred_threads, rubric.TurnedAway),
     WrongAnswer("fire and forget", fire_and_forget, rubric.LosesWork),
+    WrongAnswer(
+        "a queue that nobody waits for",
+        Changed(ANSWERS / "queue_and_tasks.py", [("        await letters.join()\n", "")]),
+        rubric.LosesWork,
+    ),
     WrongAnswer("the customer is told", tells_the_customer, DifferentAnswer),
 )

@@ -9,11 +9,15 @@ from typing import Annotated, Any
 import asyncpg
 import redis.asyncio as redis
 from fastapi import FastAPI, HTTPException, Query, Response
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from course_app.exercises.blog_api.baseline import NewPost, Post
 
-INDEX = "CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at DESC, id DESC)"
+INDEX = """
+-- Workers that start together would both create it, and all but one of them fail.
+SELECT pg_advisory_xact_lock(14);
+CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at DESC, id DESC)
+"""
 NEWEST = "SELECT * FROM posts ORDER BY created_at DESC, id DESC LIMIT $1"
 # While its cursor is young, a slower transaction may still add a post to a page.
 OLDER = """
@@ -23,6 +27,8 @@ WHERE (created_at, id) < ((SELECT created_at FROM cursor), $1)
 ORDER BY created_at DESC, id DESC LIMIT $2
 """
 POSTS = TypeAdapter(list[Post])
+# What PostgreSQL takes as an id; any other number would be a 500.
+BigInt = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 
 
 def as_json(rows: list[asyncpg.Record]) -> bytes:
@@ -78,9 +84,10 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
 
         async def load() -> bytes:
             rows = await app.state.pool.fetch(OLDER, before, limit)
+            body = as_json(rows)
             if rows and rows[0]["settled"]:
-                await app.state.cache.set(key, as_json(rows), ex=60)
-            return as_json(rows)
+                await app.state.cache.set(key, body, ex=60)
+            return body
 
         return await once(f"{key}:{version!r}", load)
 
@@ -89,16 +96,16 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
         await app.state.cache.set("version", version, ex=3600)
         return version
 
-    @app.get("/posts")
+    @app.get("/posts", response_model=list[Post])
     async def read_posts(
-        before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+        before: BigInt | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 10,
     ) -> Response:
         body = await (newest(limit) if before is None else older(before, limit))
         return Response(body, media_type="application/json")
 
-    @app.get("/posts/{post_id}")
-    async def read_post(post_id: int) -> Response:
+    @app.get("/posts/{post_id}", response_model=Post)
+    async def read_post(post_id: BigInt) -> Response:
         key = f"post:{post_id}"
         version, body = await find(key)
 

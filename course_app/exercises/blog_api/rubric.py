@@ -287,7 +287,7 @@ def few_buffers(exam: Exam) -> Evidence:
 
 @mechanism(points=1)
 def few_statements(exam: Exam) -> Evidence:
-    """With popular posts and pages, at most 3 of 4 requests ask PostgreSQL, writes included."""
+    """With popular posts and pages, 4 requests (also writes) take at most 3 SQL statements."""
     newest = [post_id for _, post_id in exam.learner.workspace.execute(_NEWEST)]
     traffic = by_cursor(_POSTS, newest)
     counts = exam.count(exam.learner, traffic, requests=600, concurrency=4, warmup_requests=400)

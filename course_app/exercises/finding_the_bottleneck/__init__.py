@@ -8,6 +8,7 @@ from course_app.exercises.finding_the_bottleneck.reference import (
     SEED,
     create_app,
 )
+from course_app.exercises.finding_the_bottleneck.right_answers import RIGHT_ANSWERS
 from course_app.exercises.finding_the_bottleneck.wrong_answers import WRONG_ANSWERS
 from course_app.grading import Exercise
 
@@ -35,6 +36,7 @@ exercise = Exercise(
         "in a loop that does not depend on the loop can be done before it.",
     ),
     wrong_answers=WRONG_ANSWERS,
+    right_answers=RIGHT_ANSWERS,
     values=("seed", "locustfile", "finding"),
     reference_values={"seed": SEED, "locustfile": LOCUSTFILE, "finding": FINDING},
 )

@@ -16,7 +16,7 @@ from course_app.serving import ThreadServer
 #: The greatest number of each page in the data set.
 LAST = {"posts": 100_000, "users": 100_000, "tags": 200}
 USERS, SECONDS = 8, 2.0
-_SHARE_MIXED = 0.3
+_SHARE_MIXED = 0.5
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH")
 
 

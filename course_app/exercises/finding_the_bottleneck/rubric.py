@@ -1,7 +1,15 @@
 """How a load test, a finding and a repair are judged."""
 
+import re
+
 from course_app.apps.suspects import Plant, plant_of, sow
-from course_app.exercises.finding_the_bottleneck.mixup import LAST, USERS, Trial, put_on_trial
+from course_app.exercises.finding_the_bottleneck.mixup import (
+    LAST,
+    SECONDS,
+    USERS,
+    Trial,
+    put_on_trial,
+)
 from course_app.exercises.finding_the_bottleneck.pages import change_behind_its_back, compare_parts
 from course_app.grading import (
     CannotTell,
@@ -32,6 +40,8 @@ READS = mix(
 )
 #: Fewer wrong answers than this on a page say nothing about a locustfile.
 _ENOUGH = 5
+#: Users who wait for nothing but answers send some thirty times as many, on two cores.
+_FEWEST_REQUESTS = 2 * USERS * SECONDS
 _MOST_NAMES = 9
 
 
@@ -44,7 +54,10 @@ class NoSeed(Failure):
 class NoFinding(Failure):
     """The finding is not a finding yet."""
 
-    hint = "A dictionary with the keys endpoint, stage and cause, each with a text."
+    hint = (
+        "A dictionary with the keys endpoint, stage and cause, each with a text. The endpoint is "
+        'one of the three paths, such as "/posts/[id]".'
+    )
 
 
 class WrongEndpoint(Failure):
@@ -75,6 +88,15 @@ class NoLocustfile(Failure):
     """There is no locustfile that runs."""
 
     hint = "Try it with lab.load_test(locustfile, app): what Locust says is shown there in full."
+
+
+class TooFewRequests(Failure):
+    """The users of the load test wait too long between their requests."""
+
+    hint = (
+        "The check leaves their wait_time out, but not what else a task waits for, such as "
+        "time.sleep. A user has to send several requests a second."
+    )
 
 
 class MissesEndpoints(Failure):
@@ -124,7 +146,10 @@ def names_the_bottleneck(exam: Exam) -> Evidence:
         raise NoFinding(f"{found}", '{"endpoint": ..., "stage": ..., "cause": ...}')
     observed = " / ".join(str(found[key]) for key in ("endpoint", "stage", "cause"))
     wanted = f"what the seed {exam.values['seed']} has planted"
-    if str(found["endpoint"]).strip("/").partition("/")[0] != plant.page:
+    named = _pages_in(str(found["endpoint"]))
+    if len(named) != 1:
+        raise NoFinding(observed, 'one endpoint, such as "/posts/[id]"')
+    if named != [plant.page]:
         raise WrongEndpoint(observed, wanted)
     if found["stage"] != plant.stage:
         raise WrongStage(observed, wanted, credit=1 / 3)
@@ -139,12 +164,15 @@ def load_tests(exam: Exam) -> Evidence:
     trial = exam.once(_trial)
     requests = [trial.served.get(page, 0) for page in LAST]
     told = ", ".join(f"/{page} {count}" for page, count in zip(LAST, requests, strict=True))
+    if sum(trial.served.values()) < _FEWEST_REQUESTS:
+        raise TooFewRequests(f"requests: {told}", f"{_FEWEST_REQUESTS:g} or more in {SECONDS:g} s")
     if 10 * min(requests) < max(requests) or not any(requests):
         raise MissesEndpoints(f"requests: {told}", f"similar numbers to {_PAGES}")
     for page in LAST:
         _compare_failures(trial, page)
     if min(trial.mixed.get(page, 0) for page in LAST) < _ENOUGH:
-        raise CannotTell(f"requests: {told}", "more of them")
+        why = "users wait too long between two, or others keep the machine busy"
+        raise CannotTell(f"requests: {told}", f"more of them; {why}")
     mixed = sum(trial.mixed.values())
     return Evidence(f"{mixed} wrong answers found, no false alarm", "all of them, and no other")
 
@@ -176,6 +204,12 @@ def few_names(exam: Exam) -> Evidence:
     if len(names) > _MOST_NAMES:
         raise TooManyNames(observed, wanted)
     return Evidence(", ".join(names), wanted)
+
+
+def _pages_in(endpoint: str) -> list[str]:
+    """The pages named in "/posts/[id]", "GET /posts/{post_id}" and the like."""
+    words = re.findall("[a-z]+", endpoint)
+    return [page for page in LAST if page in words]
 
 
 def _plant(exam: Exam) -> Plant:

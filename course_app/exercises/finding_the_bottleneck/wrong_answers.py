@@ -82,6 +82,10 @@ def _locustfile(old: str, new: str) -> Mapping[str, Any]:
 _ONE_TASK_LESS = _locustfile("    @task\n    def user", "    def user")
 _CHECKS_STATUS = _locustfile('response.json().get("id") != number', "response.status_code != 200")
 _MISSING_IDS = _locustfile("randint(1, 100_000)", "randint(60_000, 140_000)")
+_PAUSES = _locustfile(
+    "    def read(self, page, number):\n",
+    "    def read(self, page, number):\n        import time\n\n        time.sleep(1)\n",
+)
 _NAME_PER_ID = _locustfile("name=name", "name=path")
 _NO_PYTHON = _locustfile("class Reader(HttpUser):", "class Reader(HttpUser)")
 _ALL_FAIL = _locustfile('response.ok and response.json().get("id") != number', "True")
@@ -114,8 +118,15 @@ WRONG_ANSWERS = (
         _values(finding={**FINDING, "cause": "buffers"}),
     ),
     WrongAnswer("no finding", create_app, rubric.NoFinding, _values(finding={})),
+    WrongAnswer(
+        "no endpoint",
+        create_app,
+        rubric.NoFinding,
+        _values(finding={**FINDING, "endpoint": ""}),
+    ),
     WrongAnswer("no seed", create_app, rubric.NoSeed, _values(seed=None)),
     WrongAnswer("an endpoint left out", create_app, rubric.MissesEndpoints, _ONE_TASK_LESS),
+    WrongAnswer("users that pause in their tasks", create_app, rubric.TooFewRequests, _PAUSES),
     WrongAnswer("only the status checked", create_app, rubric.ChecksNothing, _CHECKS_STATUS),
     WrongAnswer("ids that do not exist", create_app, rubric.FalseAlarms, _MISSING_IDS),
     WrongAnswer("everything is a failure", create_app, rubric.FalseAlarms, _ALL_FAIL),

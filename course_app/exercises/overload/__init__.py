@@ -23,8 +23,8 @@ exercise = Exercise(
     ),
     hints=(
         "Where do requests wait here? A handler that computes is never interrupted: whoever counts "
-        "inside of it counts to one. What has not begun waits on the event loop, and you see it "
-        "only if you measure how late the loop is, or let requests wait somewhere else.",
+        "inside of it counts to one. What has not begun waits on the event loop, where the app "
+        "sees nothing of it. Let requests wait somewhere else: in a line that the app keeps.",
         "A line of your own: an `asyncio.Semaphore(1)` is taken before the work, and within it "
         "comes one `await asyncio.sleep(0)`. Then the loop reads after each seal who has come "
         "meanwhile, and answers `/health`.",

@@ -26,7 +26,7 @@ exercise = Exercise(
         "Begin with what the client gets: make the refusal a real 429, with everything still in "
         "memory. Then move what is remembered to Valkey.",
         "A refusal may be raised in a dependency: `FastAPI(dependencies=[Depends(...)])` runs it "
-        "for every path. It can ask for the key with `Annotated[str | None, Header()]`.",
+        "for each of your paths. It can ask for the key with `Annotated[str | None, Header()]`.",
         "`valkey.register_script(text)` gives a function: `await run([key], [limit, window])`. "
         "What the script returns is the answer: let it be how long to wait, 0 for not at all.",
         "Let the script keep the times of the last requests that passed in a list, the newest "

@@ -6,4 +6,7 @@ from course_app.grading import RightAnswer
 
 ANSWERS = Path(__file__).parent / "answers"
 
-RIGHT_ANSWERS = (RightAnswer("a sorted set", ANSWERS / "sorted_set.py"),)
+RIGHT_ANSWERS = (
+    RightAnswer("a sorted set", ANSWERS / "sorted_set.py"),
+    RightAnswer("APIKeyHeader", ANSWERS / "api_key_header.py"),
+)

@@ -55,6 +55,15 @@ class NotA429(Failure):
     )
 
 
+class NotA401(Failure):
+    """Who sends no API key gets another status than 401."""
+
+    hint = (
+        "Who sends no X-API-Key is nobody whose requests could be counted: refuse, and ask Valkey "
+        "nothing. A parameter that has to be there makes it 422, what a middleware raises 500."
+    )
+
+
 class NoRetryAfter(Failure):
     """A refusal does not say when to come back."""
 
@@ -77,7 +86,7 @@ class PassesTooMany(Failure):
     """More requests of one client pass than it may send."""
 
     hint = (
-        "All paths together have one limit. What is the key under which requests are counted, and "
+        "Both paths together have one limit. What is the key under which requests are counted, and "
         "does each of them leave an entry of its own there? Two with the same name are one."
     )
 
@@ -170,7 +179,9 @@ def refuses(exam: Exam) -> Evidence:
     if in_time:
         _require_refusals(first, rest, wanted)
     exam.same_answers(requests_of(new_client(exam)), LIMIT // 2)
-    exam.same_answers(_NO_KEY, 2)
+    (answer,) = exam.ask(exam.learner, _NO_KEY)
+    if answer.status not in _NO_KEY.expect_status:
+        raise NotA401(f"{answer.status} {answer.text[:80]}", "401 for who sends no key")
     exam.workers(exam.learner, _WORKERS)  # they get ready in the meantime
     if not in_time:
         raise CannotTell(f"{len(answers)} requests took longer than the window", wanted)

@@ -23,7 +23,6 @@ from course_app.exercises.rate_limiting.baseline import (
 )
 from course_app.exercises.rate_limiting.right_answers import ANSWERS
 from course_app.grading import Changed, WrongAnswer
-from course_app.grading.failures import DifferentAnswer
 
 #: How long the client of a request has to wait, in seconds; 0 or less if not at all.
 Wait = Callable[[Request], Awaitable[float]]
@@ -249,7 +248,7 @@ WRONG_ANSWERS = (
     WrongAnswer("a limit for each path", a_limit_for_each_path, rubric.PassesTooMany),
     WrongAnswer("one limit for all clients", one_limit_for_all, rubric.OthersRefused),
     WrongAnswer("one limit for an address", one_limit_for_an_address, rubric.OthersRefused),
-    WrongAnswer("nobody needs a key", no_key_needed, DifferentAnswer),
+    WrongAnswer("nobody needs a key", no_key_needed, rubric.NotA401),
     WrongAnswer("always says the window", always_says_the_window, rubric.FalseRetryAfter),
     WrongAnswer("always says a second", always_says_a_second, rubric.FalseRetryAfter),
     WrongAnswer("looks, then adds", looks_then_adds, rubric.CrowdSlipsThrough),

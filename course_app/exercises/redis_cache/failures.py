@@ -45,7 +45,7 @@ class NotMeasured(Failure):
     hint = (
         "`measured` holds numbers, written out: hits per request as `lab.measure` counts them for "
         "the app as it is, and how many times as fast it is without the cache, as "
-        "[low, estimate, high]."
+        "[low, estimate, high]. Was the cache empty when you began to measure?"
     )
 
 
@@ -61,8 +61,9 @@ class FailsWithoutValkey(Failure):
     """Requests fail while Valkey is away."""
 
     hint = (
-        "All that redis.asyncio raises is a redis.RedisError. Every call of it can fail: that of a "
-        "read, that of leaving an entry, and that after a write."
+        "All that redis.asyncio raises is a redis.RedisError: where Valkey is silent, a "
+        "TimeoutError, which is no ConnectionError. Every call of it can fail: that of a read, "
+        "that of leaving an entry, and that after a write."
     )
 
 
@@ -73,6 +74,15 @@ class HangsWithoutValkey(Failure):
         "A client that was told nothing waits five seconds, and one that is made with "
         "Redis(host, port) tries again ten times. Look for `socket_timeout` and "
         "`socket_connect_timeout`, and for `retry`; new_app passes them on."
+    )
+
+
+class NotUsedAgain(Failure):
+    """Valkey is there, and summaries do not come from it."""
+
+    hint = (
+        "After an error Valkey may be left alone, so that not every request waits for it, but only "
+        "for a moment. How long is yours, and does anything make it longer while requests go on?"
     )
 
 

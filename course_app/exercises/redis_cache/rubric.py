@@ -5,14 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 from course_app.exercises.redis_cache.asking import (
+    LONGEST_WAIT_SECONDS,
     comment_on,
+    in_silence,
     in_valkey,
+    judge_summary,
+    judge_write,
     rename,
     require_true,
     send,
+    served,
     summaries,
     summary_of,
     tag_to_write,
+    until_used,
+    uses_valkey,
     with_tags,
 )
 from course_app.exercises.redis_cache.failures import (
@@ -37,11 +44,10 @@ from course_app.grading import (
     speed,
 )
 from course_app.grading.failures import StoppedAnswering
-from course_app.load import Request, choice, get, mix, post, put, uniform
+from course_app.load import choice, get, mix, post, put, uniform
 
 #: What the text of the exercise allows.
 LONGEST_EXPIRY_SECONDS = 3600
-LONGEST_WAIT_SECONDS = 1.0
 
 _USER_READS = get("/users/{id}", id=uniform(1, 100_000))
 _OTHERS = mix(
@@ -54,11 +60,14 @@ _OTHERS = mix(
 )
 #: The longest queries: a write has time to overtake them.
 _POPULAR = "SELECT tag_id FROM post_tags GROUP BY tag_id ORDER BY count(*) DESC LIMIT 3"
-#: How long a returned Valkey is watched: longer than an app leaves it alone after a failure.
+#: For each request; of 120 two may be the first for their tag.
+_A_FEW, _NEARLY_ONE = 0.02, 0.9
+#: How long a returned Valkey is watched, from when it is used again.
 _WATCHED_SECONDS = 1.2
-_PATIENCE_SECONDS = 3.0
 #: Two commands and a validation cost less than five lookups: more is a percentage, or invented.
 _MOST_TIMES = 5.0
+#: Entries of users live for a minute: some may be there from what was measured before.
+_HITS_TOLERANCE = 0.25
 
 
 @contract(points=1)
@@ -98,6 +107,8 @@ def shared(exam: Exam) -> Evidence:
     """The cache is Valkey's: it outlives the app, and where it is emptied, nothing old is left."""
     _served_by_valkey(exam, NotShared, exam.learner.restart)
     tag_id = tag_to_write(exam)
+    # First, too: else the stamp of an earlier write goes later, and nobody sees a copy elsewhere.
+    in_valkey(exam, lambda client: client.flushdb())
     require_true(exam, tag_id, NotShared)
     change = "UPDATE tags SET name = 'by somebody else' WHERE id = %s"
     exam.learner.workspace.execute(change, tag_id)
@@ -150,7 +161,15 @@ def without_valkey(exam: Exam) -> Evidence:
     """While Valkey is away, answers are right, and come within a second where it is silent."""
     tags, _reads = summaries(exam, 2)
     wanted = f"an answer within {LONGEST_WAIT_SECONDS:g} s"
-    require_true(exam, tags[0], FailsWithoutValkey)
+    write = rename(exam, tags[0])
+    until_used(exam, lambda: require_true(exam, tags[1], FailsWithoutValkey))
+    # Silence first: connections that were cut off answer once with an error, which is no silence.
+    with exam.learner.workspace.valkey_away(silent=True):
+        # At the same time: whoever meets the silence first may spare the other one the wait.
+        read, written = in_silence(exam, [summary_of(tags[1]), write], wanted)
+    judge_summary(exam, read.response, tags[1], FailsWithoutValkey)
+    judge_write(exam, written.response, write, FailsWithoutValkey)
+    until_used(exam, lambda: require_true(exam, tags[1], FailsWithoutValkey))
     try:
         with exam.learner.workspace.valkey_away():
             for tag_id in tags:
@@ -159,11 +178,7 @@ def without_valkey(exam: Exam) -> Evidence:
             require_true(exam, tags[0], FailsWithoutValkey)
     except StoppedAnswering as error:
         raise HangsWithoutValkey(error.observed, wanted) from error
-    _ask_until_cached(exam, {tags[1]})
-    with exam.learner.workspace.valkey_away(silent=True):
-        seconds = _seconds(exam, summary_of(tags[1]))
-    if seconds > LONGEST_WAIT_SECONDS:
-        raise HangsWithoutValkey(f"{seconds:.1f} s", wanted)
+    seconds = max(read.seconds, written.seconds)
     return Evidence(f"right; {seconds:.2f} s while it is silent", wanted)
 
 
@@ -173,17 +188,20 @@ def after_an_outage(exam: Exam) -> Evidence:
     (tag_id,), _reads = summaries(exam, 1)
     post_id, tags = with_tags(exam)
     watched = {tag_id, *tags}
-    _ask_until_cached(exam, watched)
+    until_used(exam, lambda: [exam.ask(exam.learner, summary_of(each)) for each in watched])
+
+    def require_all() -> None:
+        for each in watched:
+            require_true(exam, each, StaleAfterOutage)
+
     with exam.learner.workspace.valkey_away():
         send(exam, rename(exam, tag_id), StaleAfterOutage)
         send(exam, comment_on(post_id), StaleAfterOutage)
-        # Who is asked meanwhile must not take that for having made up for it.
-        for each in watched:
-            require_true(exam, each, StaleAfterOutage)
+        require_all()  # who is asked meanwhile must not take that for having made up for it
+    until_used(exam, require_all)
     until = time.monotonic() + _WATCHED_SECONDS
     while time.monotonic() < until:
-        for each in watched:
-            require_true(exam, each, StaleAfterOutage)
+        require_all()
         time.sleep(0.05)
     return Evidence("seen, at once and later", "every write")
 
@@ -192,6 +210,8 @@ def after_an_outage(exam: Exam) -> Evidence:
 def with_a_slow_reader(exam: Exam) -> Evidence:
     """A write is seen also when a slow read was under way meanwhile."""
     popular = [tag_id for (tag_id,) in exam.learner.workspace.execute(_POPULAR)]
+    exam.learner.restart()  # an error on a connection from before an outage begins another pause
+    until_used(exam, lambda: exam.ask(exam.learner, summary_of(popular[0])))
     for tag_id in popular:
         send(exam, rename(exam, tag_id), LateReader)  # so that the next read is a miss
         exam.overlap(exam.learner, [summary_of(tag_id), rename(exam, tag_id)], 0.012)
@@ -203,17 +223,27 @@ def _served_by_valkey(
     exam: Exam, failure: type[Failure], between: Callable[[], object]
 ) -> Evidence:
     tags, reads = summaries(exam, 6)
-    for tag_id in tags:
-        exam.ask(exam.learner, summary_of(tag_id))
-    between()
-    counts = exam.count(exam.learner, reads, requests=120, warmup_requests=16)
-    statements, hits = counts["SQL statements"], counts.get("cache hits") or 0.0
+
+    def ask() -> None:
+        for tag_id in tags:
+            exam.ask(exam.learner, summary_of(tag_id))
+
+    def count() -> tuple[float, float]:
+        ask()
+        between()
+        counts = exam.count(exam.learner, reads, requests=120, warmup_requests=16)
+        return counts["SQL statements"], counts.get("cache hits") or 0.0
+
+    statements, hits = count()
+    # On a busy machine an app may take Valkey to be away, and leave it alone for a while.
+    if (statements > _A_FEW or hits < _NEARLY_ONE) and exam.once(uses_valkey) and served(exam, ask):
+        statements, hits = count()
     observed = f"{statements:.2f} statements, {hits:.2f} keys found a request"
     wanted = "no statement, one key found or more"
     numbers = {"statements_per_request": statements, "hits_per_request": hits}
-    if statements > 0.02:
+    if statements > _A_FEW:
         raise failure(observed, wanted, numbers=numbers)
-    if hits < 0.9:
+    if hits < _NEARLY_ONE:
         raise NotShared(observed, wanted, numbers=numbers)
     return Evidence(observed, wanted, numbers)
 
@@ -226,27 +256,6 @@ def _require_measured(measured: Any, hits: float) -> None:
     except (TypeError, KeyError, ValueError):
         raise NotMeasured(f"`measured` is {measured!r:.80}", wanted, credit=0.5) from None
     observed = f"{claimed:.2f} hits a request, {middle:.2f} [{low:.2f}, {high:.2f}] times as fast"
-    plausible = 0 < low <= middle <= high <= _MOST_TIMES and low < high and high >= 1
-    if abs(claimed - hits) > 0.1 or not plausible:
+    plausible = 0 < low <= middle <= high and low < high and middle <= _MOST_TIMES and high >= 1
+    if abs(claimed - hits) > _HITS_TOLERANCE or not plausible:
         raise NotMeasured(observed, wanted, credit=0.5)
-
-
-def _seconds(exam: Exam, request: Request) -> float:
-    """How long the learner's answer takes; as long as anyone waits, if none comes."""
-    try:
-        (timed,) = exam.overlap(exam.learner, [request])
-    except StoppedAnswering:
-        return exam.limits.request_seconds
-    return timed.seconds
-
-
-def _ask_until_cached(exam: Exam, tags: set[int]) -> None:
-    """Read summaries until they are in Valkey, which an app may leave alone after an outage."""
-    in_valkey(exam, lambda client: client.flushdb())
-    until = time.monotonic() + _PATIENCE_SECONDS
-    cached = False
-    while not cached and time.monotonic() < until:
-        # Those that were read before Valkey was used again come once more.
-        cached = in_valkey(exam, lambda client: client.dbsize()) > 0
-        for tag_id in tags:
-            exam.ask(exam.learner, summary_of(tag_id))

@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import redis.asyncio as redis
 from fastapi import FastAPI, HTTPException, Response
 
 from course_app.exercises.redis_cache import failures
@@ -23,7 +24,9 @@ from course_app.exercises.redis_cache.right_answers import ANSWERS
 from course_app.grading import Changed, Failure, WrongAnswer
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 
-SHORT = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+SHORT: dict[str, Any] = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
+#: For those who do not soon forget that a busy machine took longer.
+LONGER: dict[str, Any] = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
 
 
 def _app(
@@ -78,6 +81,28 @@ class Forgetting(Cache):
     async def settle(self) -> None:
         await super().settle()
         self.unsettled_here.clear()
+
+
+class LeavingAlone(Deleting):
+    """Nothing is made up for, and a pause in which nobody asks Valkey keeps that out of sight."""
+
+    PAUSE_SECONDS = 2.5
+
+    async def settle(self) -> None:
+        await super().settle()
+        self.unsettled_here.clear()
+
+
+class DeletingLongPause(Deleting):
+    """No stamps, which nobody sees while an error is not forgotten."""
+
+    PAUSE_SECONDS = 2.5
+
+
+class NeverComingBack(Cache):
+    """Who failed once is not asked again for a minute."""
+
+    PAUSE_SECONDS = 60.0
 
 
 class OnlyExpiring(Cache):
@@ -154,6 +179,26 @@ class Unhandled(Cache):
         return await command(*args, **options)
 
 
+class OnlyCutOff(Cache):
+    """Valkey may refuse, but it always says something."""
+
+    async def ask(self, command: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        try:
+            return await command(*args, **options)
+        except redis.ConnectionError:
+            return None
+
+
+class OnlyCutOffForWriters(OnlyCutOff):
+    """Reads know that Valkey may be silent; a write that cannot stamp anything is an error."""
+
+    async def find(self, tag_id: int) -> tuple[bytes | None, bytes | None]:
+        try:
+            return await super().find(tag_id)
+        except redis.TimeoutError:
+            return None, None
+
+
 class ForEver(Cache):
     """No expiry: writes make entries void anyway."""
 
@@ -206,6 +251,22 @@ def unhandled(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return _app(postgres_dsn, valkey_url, Unhandled)
 
 
+def only_cut_off(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, OnlyCutOff)
+
+
+def only_cut_off_for_writers(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, OnlyCutOffForWriters)
+
+
+def never_coming_back(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, NeverComingBack, **LONGER)
+
+
+def leaving_alone(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, LeavingAlone, **LONGER)
+
+
 def patient(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return _app(postgres_dsn, valkey_url, decode_responses=False)
 
@@ -216,6 +277,10 @@ def forgetting(postgres_dsn: str, valkey_url: str) -> FastAPI:
 
 def deleting(postgres_dsn: str, valkey_url: str) -> FastAPI:
     return _app(postgres_dsn, valkey_url, Deleting)
+
+
+def deleting_long_pause(postgres_dsn: str, valkey_url: str) -> FastAPI:
+    return _app(postgres_dsn, valkey_url, DeletingLongPause, **LONGER)
 
 
 def as_in_the_guide(postgres_dsn: str, valkey_url: str) -> FastAPI:
@@ -244,7 +309,8 @@ def _measured(
     return WrongAnswer(name, answer, failure, values={"measured": measured})
 
 
-_INVENTED = {"hits_per_request": 0.9, "times_as_fast_without": [0.4, 0.5, 0.6]}
+_INVENTED = {"hits_per_request": 0.9, "times_as_fast_without": [1.2, 1.5, 1.9]}
+_UPSIDE_DOWN = {"hits_per_request": 0.0, "times_as_fast_without": [0.5, 0.67, 0.8]}
 
 _STEPS = ["                await forget([tag_id])\n", "                owed.discard(tag_id)\n"]
 _PAID, _FORGOTTEN = "".join(_STEPS), "".join(reversed(_STEPS))
@@ -260,12 +326,18 @@ WRONG_ANSWERS = (
     _measured("users stay cached", users_cached, failures.CachesInVain),
     _measured("not measured", create_app, failures.NotMeasured, None),
     _measured("invented numbers", create_app, failures.NotMeasured, _INVENTED),
+    _measured("how fast it is with the cache", create_app, failures.NotMeasured, _UPSIDE_DOWN),
     _measured("hits wait, too", jittered, TooLittleGain),
     _measured("no expiry", for_ever, failures.NeverExpires),
     _measured("errors of Valkey not handled", unhandled, failures.FailsWithoutValkey),
+    _measured("time-outs not handled", only_cut_off, failures.FailsWithoutValkey),
+    _measured("a write's time-out", only_cut_off_for_writers, failures.FailsWithoutValkey),
+    _measured("not used again", never_coming_back, failures.NotUsedAgain),
     _measured("five seconds of patience", patient, failures.HangsWithoutValkey),
     _measured("outages are forgotten", forgetting, failures.StaleAfterOutage),
+    _measured("forgotten during a pause", leaving_alone, failures.StaleAfterOutage),
     _measured("entries deleted, late readers", deleting, failures.LateReader),
+    _measured("late readers, a long pause", deleting_long_pause, failures.LateReader),
     WrongAnswer(
         "percent in place of times",
         Changed(ANSWERS / "versions.py", [("[1.3, 1.5, 1.7]", "[30, 50, 70]")]),

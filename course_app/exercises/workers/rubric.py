@@ -113,7 +113,10 @@ class NotMeasured(Failure):
 class Contradicted(Failure):
     """The figures say something else than the choice."""
 
-    hint = "Are they requests per second, the more the better? Then what do they recommend?"
+    hint = (
+        "Are they requests per second, the more the better? Then what do they recommend? For the "
+        "reports: had both as many connections in all?"
+    )
 
 
 class NotTrue(Failure):
@@ -160,7 +163,7 @@ def within_budget(exam: Exam) -> Evidence:
 
 @mechanism(points=2)
 def workers_that_help(exam: Exam) -> Evidence:
-    """As many workers as help, and no more: adding none is an answer, too."""
+    """As many workers as bring more requests, and no more: adding none is an answer, too."""
     chosen = {service: choice.workers for service, choice in exam.once(_agreed).items()}
     observed = ", ".join(f"{service} {workers}" for service, workers in chosen.items())
     wanted = "one for each core that can be used, one where none is needed"
@@ -213,7 +216,7 @@ def cheap_enough(exam: Exam) -> Evidence:
 
 @hygiene(points=2)
 def explained(exam: Exam) -> Evidence:
-    """Each number of workers rests on a measurement, and the check finds the same."""
+    """Each number of workers rests on figures; the check measures two services again."""
     plan = exam.once(_agreed)
     gains: dict[str, float] = {}
     for service, choice in plan.items():

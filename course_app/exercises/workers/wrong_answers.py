@@ -99,6 +99,11 @@ def create_seconds() -> FastAPI:
     return _app(computes={"measured": {"1": [1.47, 1.46, 1.49], "2": [0.83, 0.81, 0.82]}})
 
 
+def create_more_connections() -> FastAPI:
+    """Each worker had a pool of two: it was the connections that gave twice as much."""
+    return _app(reports={"measured": {"1": [80, 78, 79], "2": [158, 157, 158]}})
+
+
 def create_invented() -> FastAPI:
     return _app(computes={"measured": {"1": [100, 100, 100], "2": [900, 900, 900]}})
 
@@ -121,5 +126,8 @@ WRONG_ANSWERS = (
     WrongAnswer("a choice without figures", create_unmeasured, rubric.NotMeasured),
     WrongAnswer("one window is enough", create_measured_once, rubric.NotMeasured),
     WrongAnswer("figures upside down", create_seconds, rubric.Contradicted),
+    WrongAnswer(
+        "twice the connections for two workers", create_more_connections, rubric.Contradicted
+    ),
     WrongAnswer("figures that are too good", create_invented, rubric.NotTrue),
 )

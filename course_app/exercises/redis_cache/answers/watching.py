@@ -114,7 +114,8 @@ def add_writes(app: FastAPI, changed: Changed) -> None:
         return {"id": comment_id}
 
 
-measured = {"hits_per_request": 0.0, "times_as_fast_without": [1.3, 1.5, 1.7]}
+# On a noisy machine, with some users left in the cache from a measurement before.
+measured = {"hits_per_request": 0.2, "times_as_fast_without": [1.1, 2.2, 5.3]}
 
 
 def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
