@@ -237,6 +237,7 @@ def test_other_answers_are_told_before_anything_is_measured(lab: Lab) -> None:
     assert "nan" not in str(compared)
 
 
+@pytest.mark.slow
 def test_a_pause_as_long_as_a_window_is_no_wrong_answer(lab: Lab) -> None:
     pauses = iter([0.5])
 

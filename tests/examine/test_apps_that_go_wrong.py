@@ -106,18 +106,21 @@ def write(folder: Path, text: str) -> str:
     return f"{file}:app"
 
 
+# One that hangs, one that ends, one that blocks, and one with nothing to ask by default.
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         pytest.param(HANGS_AT_IMPORT, "did not start within", marks=pytest.mark.slow),
         (HANGS_AT_START, "did not start within"),
-        (ENDS_AT_IMPORT, "ended with exit status 7"),
-        (CRASHES_AT_START, "no database at db.example"),
+        pytest.param(ENDS_AT_IMPORT, "ended with exit status 7", marks=pytest.mark.slow),
+        pytest.param(CRASHES_AT_START, "no database at db.example", marks=pytest.mark.slow),
         (EXITS_IN_A_HANDLER, "I have had enough"),
         (BLOCKS_FOR_EVER, "GET /a was not examined: .* within 1 s"),
-        (FAILS_ALWAYS, "GET /a was not examined: it answers 500"),
+        pytest.param(
+            FAILS_ALWAYS, "GET /a was not examined: it answers 500", marks=pytest.mark.slow
+        ),
         (NO_GET_ROUTE, "no GET route"),
-        (PRINTS_AT_IMPORT, "after all that"),
+        pytest.param(PRINTS_AT_IMPORT, "after all that", marks=pytest.mark.slow),
         pytest.param(STAYS_ALIVE, "RuntimeError: no", marks=pytest.mark.slow),
     ],
 )
@@ -125,7 +128,7 @@ def test_what_cannot_be_asked_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
 ) -> None:
     if text in (HANGS_AT_IMPORT, HANGS_AT_START):
-        monkeypatch.setattr(ward, "START_SECONDS", 5.0)
+        monkeypatch.setattr(ward, "START_SECONDS", 3.0)
     with pytest.raises(CannotExamine, match=says) as raised:
         learn(parse_target(write(tmp_path, text)), {}, Wishes())
     assert "Traceback" not in str(raised.value).partition("printed last")[0]

@@ -79,7 +79,7 @@ def first_failure(card: Scorecard) -> str | None:
         (in_handler("while True: pass"), "StoppedAnswering"),
         pytest.param(in_handler("time.sleep(1000)"), "StoppedAnswering", marks=pytest.mark.slow),
         # The connection is gone before the process is: either may be seen first.
-        (in_handler("os._exit(0)"), "Ended StoppedAnswering"),
+        pytest.param(in_handler("os._exit(0)"), "Ended StoppedAnswering", marks=pytest.mark.slow),
         pytest.param(
             in_handler("os.killpg(0, 9)"), "Ended StoppedAnswering", marks=pytest.mark.slow
         ),

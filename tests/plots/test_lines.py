@@ -9,6 +9,7 @@ import plot_examples as examples
 import pytest
 from matplotlib.axes import Axes
 from plot_examples import NOISE
+from representatives import others_slow
 
 from course_app import plots
 from course_app.measure.sweep import Point, Sweep
@@ -172,7 +173,7 @@ def test_who_passes_is_told_for_each_limiter(written: dict[str, Any]) -> None:
 UNKNOWN = (2.0, nan, nan, nan)
 
 
-@pytest.mark.parametrize("log", [None, True, False])
+@pytest.mark.parametrize("log", others_slow(1, [None, True, False]))
 @pytest.mark.parametrize(
     "lines",
     [
