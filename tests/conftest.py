@@ -27,8 +27,8 @@ MEASURING_PLACES = {
 }
 #: Whoever asks for one of these measures, too.
 MEASURING_FIXTURES = {"lab", "generator", "generators", "quick_pace", "alone"}
-#: They ask for a lab, and wait in it for what never comes: what they look at is what is said of it.
-WAITING_PLACES = {"test_strangers.py"}
+#: They ask for one, and what they look at is what is said, or sent, however long it takes.
+WAITING_PLACES = {"test_strangers.py", "load/test_raw_answers.py"}
 
 
 # Tests that call make are no part of the make that started them: it would announce its folders.
