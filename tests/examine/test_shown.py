@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from example_report import BLOCKED, COMPARED, HEALTHY, REPORT
 
-from course_app.examine.findings import Cause, Report
+from course_app.authoring.contents import find_course
+from course_app.examine.findings import Cause, Report, lesson_of
 from course_app.examine.page import fragment, page, write_page
 from course_app.examine.terminal import as_text, headline
+
+COURSE = find_course()
 
 
 class Words(HTMLParser):
@@ -97,6 +100,15 @@ def test_every_cause_has_words_advice_and_a_lesson(cause: Cause) -> None:
     finding = BLOCKED.model_copy(update={"cause": cause})
     assert finding.title
     assert finding.advice.endswith(".")
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_guide_and_exercise_name_every_cause(cause: Cause) -> None:
+    finding = BLOCKED.model_copy(update={"cause": cause})
+    guide = (COURSE.root / "docs" / "examine.md").read_text(encoding="utf-8")
+    assert f"| {finding.title} | {lesson_of(cause)[:2]} |" in guide
+    exercise = (COURSE.root / "content" / "exercises" / "16_clinic.py").read_text(encoding="utf-8")
+    assert f"`{cause.value}`" in exercise
 
 
 def test_a_notebook_shows_it_and_a_script_prints_it() -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from course_app.apps.shedding import Shedding
 from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of, takes_everything
 from course_app.exercises.overload.reference import Line
@@ -291,6 +292,11 @@ def create_health_at_the_end() -> FastAPI:
     return _with(_HealthAtTheEnd)
 
 
+def create_by_lag() -> FastAPI:
+    """As the lesson does: all whom the loop has read before it was late are worked on in a row."""
+    return _with(Shedding, max_lag_seconds=0.025)
+
+
 class _Watching(_Line):
     """Looks at the line in every turn of the loop, also when nobody stands in it."""
 
@@ -332,5 +338,6 @@ WRONG_ANSWERS = (
     WrongAnswer("decides after the work", create_deciding_after_the_work, rubric.NeverRefuses),
     WrongAnswer("/health is refused too", create_health_refused, rubric.HealthRefused),
     WrongAnswer("/health when there is time", create_health_at_the_end, rubric.HealthLate),
+    WrongAnswer("refuses while the loop is late", create_by_lag, rubric.HealthLate),
     WrongAnswer("watches without a pause", create_that_watches, rubric.BusyWhenIdle),
 )
