@@ -3,7 +3,6 @@
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
-from representatives import others_slow
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Failure, WrongAnswer, contract
 
@@ -53,7 +52,7 @@ EXERCISE = Exercise(
 )
 
 
-@pytest.mark.parametrize("door", others_slow(1, ["processes", "threads"]))
+@pytest.mark.parametrize("door", ["processes", pytest.param("threads", marks=pytest.mark.slow)])
 def test_calls_are_counted_per_request(door: str, request: pytest.FixtureRequest) -> None:
     checker: Checker = request.getfixturevalue(door)
     (failure,) = checker.check(EXERCISE, create_untyped).failures()
