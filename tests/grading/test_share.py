@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from course_app.grading.race import FEWEST_ROUNDS
 from course_app.grading.share import GainShare
 
 
@@ -63,7 +64,7 @@ def test_a_reference_without_a_gain_gives_no_verdict(random: np.random.Generator
 
 
 def test_wrong_verdicts_are_rare_on_a_noisy_machine(random: np.random.Generator) -> None:
-    """Looked at after each round from the sixth, as a check does, with very noisy windows."""
+    """Looked at after each round from the fourth, as a check does, with very noisy windows."""
     for speedup, wrong in ((1.0, True), (4.0, False)):
         verdicts = [first_verdict(rounds(random, speedup, count=16, noise=0.5)) for _ in range(150)]
         assert verdicts.count(wrong) == 0
@@ -71,7 +72,7 @@ def test_wrong_verdicts_are_rare_on_a_noisy_machine(random: np.random.Generator)
 
 
 def first_verdict(share: GainShare) -> bool | None:
-    for n in range(6, 17):
+    for n in range(FEWEST_ROUNDS, 17):
         part = GainShare(share.baseline[:n], share.learner[:n], share.reference[:n])
         if (verdict := part.verdict()) is not None:
             return verdict
