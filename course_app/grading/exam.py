@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -124,8 +125,9 @@ class Exam(Bench):
         Raises:
             psycopg.Error: the statement is wrong, or PostgreSQL does not answer.
         """
-        for candidate in (self.learner, self.reference):
-            candidate.workspace.execute(query, *values)
+        spaces = [candidate.workspace for candidate in (self.learner, self.reference)]
+        with ThreadPoolExecutor(len(spaces)) as together:
+            list(together.map(lambda space: space.execute(query, *values), spaces))
 
     def ask(self, candidate: Candidate, traffic: Traffic, count: int = 1) -> list[Response]:
         """Send ``count`` requests one after another."""

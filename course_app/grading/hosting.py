@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from course_app.grading.limits import Limits, Walls
 from course_app.grading.source import is_readable
 from course_app.grading.watcher import Watcher, end_tree, stop_tree
 from course_app.processes import OwnedProcess
+from course_app.processes.fork_server import ForkServer
 from course_app.serving.listener import open_listener
 from course_app.system import usage
 
@@ -28,8 +30,30 @@ from course_app.system import usage
 _CONNECT_SECONDS = 20.0
 # Not as `-m`: processes that a submission starts anew (multiprocessing's "spawn") import the main
 # module again, and this way there is none.
-_PROGRAM = "from course_app.grading.host import main; main()"
+_MODULE = "course_app.grading.host"
+_PROGRAM = f"from {_MODULE} import main; main()"
+# What most answers import.
+_IMPORTED = ("asyncpg", "httpx", "redis.asyncio")
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "COURSE_PACE")
+
+
+_servers: dict[tuple[int, str | None], ForkServer] = {}
+_servers_lock = threading.Lock()
+
+
+def fork_server() -> ForkServer | None:
+    """Where hosts are forked ready to run, in a moment; none where the system cannot do that.
+
+    It starts in the background when it is first asked for, and ends with this process.
+    """
+    if not ForkServer.can_work():
+        return None
+    # Not another process's, if this one was forked; and what can be imported depends on the path.
+    key = os.getpid(), os.environ.get("PYTHONPATH")
+    with _servers_lock:
+        if key not in _servers or not _servers[key].running:
+            _servers[key] = ForkServer(f"{_MODULE}:main", _IMPORTED, _environment())
+        return _servers[key]
 
 
 class HostProcess:
@@ -38,27 +62,30 @@ class HostProcess:
     Args:
         answer: the path of a notebook or Python file, which is copied into the only folder
             that the process may write to; anything else is found by the process itself.
+        anew: start Python anew, as a deployment does with each worker: it has its own seed for
+            ``hash`` then, and what workers share must not depend on that.
 
     Raises:
         CouldNotCheck: it cannot be started, for want of room, say.
     """
 
-    def __init__(self, answer: object, limits: Limits) -> None:
+    def __init__(self, answer: object, limits: Limits, *, anew: bool = False) -> None:
         self._limits = limits
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="course-"))
             try:
-                self._start(answer)
+                self._start(answer, None if anew else fork_server())
             except BaseException:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 raise
         except OSError as error:
             raise CouldNotCheck(
-                f"No process for the answer could be started: {error}. Free some room where "
-                "temporary files are kept, or set TMPDIR to a folder of yours, and check again."
+                f"No process for the answer could be started: {error}. The answer is not to blame: "
+                "free some room where temporary files are kept, or set TMPDIR to a folder of "
+                "yours, run `course doctor`, and check again."
             ) from error
 
-    def _start(self, answer: object) -> None:
+    def _start(self, answer: object, server: ForkServer | None) -> None:
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
         work, output = self._folder / "work", self._folder / "output"
         work.mkdir()
@@ -67,14 +94,16 @@ class HostProcess:
             shutil.copyfile(answer, work / file_name(answer))
         self._channel = Channel()
         line = self._channel.other_end
+        program = [] if server else [sys.executable, "-c", _PROGRAM]
         try:
             self.process = OwnedProcess(
-                [sys.executable, "-c", _PROGRAM, str(line.fileno())],
+                [*program, str(line.fileno())],
                 env=_environment(work),
                 cwd=work,
                 output=output,
                 pass_fds=[line.fileno()],
                 remove=[self._folder],
+                fork_server=server,
             )
         except BaseException:
             self._channel.close()
@@ -199,10 +228,10 @@ def file_name(answer: Path) -> str:
     return f"submission{answer.suffix.lower()}"
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path | None = None) -> dict[str, str]:
     """Little of the grader's environment: no home, no settings, no secrets of its user."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    home = str(folder)
-    caches = {"XDG_CACHE_HOME": home, "MPLCONFIGDIR": home, "IPYTHONDIR": home, "TMPDIR": home}
     settings = {"MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**kept, **caches, **settings, "HOME": home, "PYTHONUNBUFFERED": "1"}
+    settings["PYTHONUNBUFFERED"] = "1"
+    homes = ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR", "TMPDIR") if folder else ()
+    return {**kept, **settings, **dict.fromkeys(homes, str(folder))}

@@ -28,9 +28,9 @@ from course_app.measure.statistics import Interval, significant
 # away.
 WINDOW_SECONDS = 0.15
 WINDOW_WARMUP_SECONDS = 0.03
-# Who is as far from the bar as answers are (0.37 in the logarithm) is misjudged in 1 of 10,000 races
-# where a contrast's sd is 0.3, and never at 0.13: 20,000 races simulated, no more than when the first
-# look comes after six rounds.
+# Who is as far from the bar as answers are (0.37 in the logarithm) is misjudged in 1 of 10,000
+# races where a contrast's sd is 0.3, and never where it is 0.13: 20,000 races simulated each, and
+# no more than when the first look comes after six rounds.
 FEWEST_ROUNDS = 4
 MOST_ROUNDS = 24
 _REQUESTS_PER_WINDOW = 2
@@ -95,7 +95,7 @@ class Race:
         return {role: self._exam.candidate(role) for role in _ROLES}
 
     def _warm_up(self, targets: dict[str, Target]) -> None:
-        """Let pools open and caches fill; a first idea of how long each side's windows have to be."""
+        """Let pools open and caches fill; a first idea of how long each side's windows are."""
         for role, target in targets.items():
             result = self._exam.generator.closed(target, requests=3 * self._concurrency)
             self._exam.refuse_errors(self._exam.candidate(role), result)

@@ -112,7 +112,8 @@ class ProcessCandidate(Candidate):
         return self._host.frozen()
 
     def another(self, workspace: Workspace | None = None) -> Candidate:
-        workspace, host = workspace or self.workspace, HostProcess(self._answer, self._limits)
+        workspace = workspace or self.workspace
+        host = HostProcess(self._answer, self._limits, anew=True)
         return ProcessCandidate(self.role, workspace, host, self._answer, self._limits, self._names)
 
     def close(self) -> None:

@@ -10,6 +10,9 @@ Protocol: a line ``SECONDS`` on standard input asks to stop with that much patie
 that the owner is gone. Standard output tells ``pid COMMAND GUARD`` or ``error ERRNO`` first, and
 ``exit CODE`` (negative: the signal) last. Standard error becomes the command's output. FDS are
 descriptors for the command alone (numbers with commas): their other ends see its end at once.
+
+A fork server (``fork_server``) runs the same in a copy of itself, and a function of its own is the
+command.
 """
 
 import contextlib
@@ -32,6 +35,9 @@ TERMINATED_GRACE_SECONDS = 3.0
 # What the command left behind gets this long after SIGTERM, and again after SIGKILL.
 LEFTOVER_SECONDS = 0.7
 POLL_SECONDS = 0.02
+
+#: What the command's process does in place of this program: it becomes the command.
+Become = Callable[[list[str]], None]
 
 
 class Watch:
@@ -126,7 +132,12 @@ def _end_leftovers(child: Child, watch: Watch, number: int) -> None:
         child.ended()
 
 
-def start(command: list[str], output: int) -> int:
+def execute(command: list[str]) -> None:
+    """Become the command; raises OSError if it cannot be executed."""
+    os.execvp(command[0], command)
+
+
+def start(command: list[str], output: int, become: Become) -> int:
     """Run the command in a session of its own; raises OSError if it cannot be executed."""
     keeper_pid = os.getpid()
     failed, fail = os.pipe()
@@ -142,7 +153,7 @@ def start(command: list[str], output: int) -> int:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os.execvp(command[0], command)
+            become(command)
         except OSError as error:
             os.write(fail, str(error.errno).encode())
         finally:
@@ -156,12 +167,12 @@ def start(command: list[str], output: int) -> int:
     return pid
 
 
-def guard(watch: Watch, report: int, handed: list[int], command: list[str]) -> None:
+def guard(watch: Watch, report: int, handed: list[int], command: list[str], become: Become) -> None:
     """The inner process: runs the command and tells the owner about it."""
     os.setsid()  # what is sent to the keeper's process group must not end its guard too
     adopt_orphans()
     try:
-        child = Child(start(command, 2))
+        child = Child(start(command, 2, become))
     except OSError as error:
         os.write(report, f"error {error.errno}\n".encode())
         return
@@ -194,7 +205,8 @@ def remove(folders: list[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], become: Become = execute) -> None:
+    """Keep one command to its end."""
     owner_pid, grace_seconds, count = int(arguments[0]), float(arguments[1]), int(arguments[3])
     handed = [int(number) for number in arguments[2].split(",") if number]
     folders, command = arguments[4 : 4 + count], arguments[4 + count :]
@@ -207,7 +219,7 @@ def main(arguments: list[str]) -> None:
     if pid == 0:
         os.close(ask)
         os.close(0)
-        guard(Watch(keeper_pid, control, grace_seconds), report, handed, command)
+        guard(Watch(keeper_pid, control, grace_seconds), report, handed, command, become)
         remove(folders)
         os._exit(0)
     close([report, control, *handed])

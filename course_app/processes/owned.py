@@ -13,6 +13,7 @@ from typing import IO, Self
 import psutil
 
 from course_app.processes import keeper
+from course_app.processes.fork_server import ForkedKeeper, ForkServer
 from course_app.system.platforms import require_posix
 
 # Beyond the command's own grace: leftovers are ended (twice, keeper and guard) and folders removed.
@@ -44,6 +45,8 @@ class OwnedProcess:
         pass_fds: open descriptors that the command is to have, too, under the same numbers.
         remove: folders the keeper removes after the end, whatever the end was.
         orphaned_grace_seconds: time between SIGTERM and SIGKILL when this process has ended.
+        fork_server: where the command is forked instead of started anew: the command then consists
+            of the arguments of the server's function alone.
 
     Raises:
         OSError: the command cannot be executed (FileNotFoundError, PermissionError, ...).
@@ -60,6 +63,7 @@ class OwnedProcess:
         pass_fds: Sequence[int] = (),
         remove: Sequence[Path] = (),
         orphaned_grace_seconds: float = 1.0,
+        fork_server: ForkServer | None = None,
     ) -> None:
         require_posix()
         self.command = tuple(os.fspath(part) for part in command)
@@ -67,30 +71,41 @@ class OwnedProcess:
         self._output: IO[bytes] = (
             open(output, "w+b", opener=_private) if output else tempfile.TemporaryFile()  # noqa: SIM115
         )
-        self._keeper = subprocess.Popen(
-            self._keeper_command(remove, orphaned_grace_seconds, pass_fds),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._output,
-            cwd=cwd,
-            env=env,
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-        )
+        arguments = self._keeper_arguments(remove, orphaned_grace_seconds, pass_fds)
+        self._keeper: subprocess.Popen[bytes] | ForkedKeeper
+        if fork_server is not None:
+            self._keeper = fork_server.keep(
+                arguments,
+                env=os.environ if env is None else env,
+                cwd=os.fspath(cwd or Path.cwd()),
+                output=self._output,
+                pass_fds=pass_fds,
+            )
+        else:
+            program = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__)]
+            self._keeper = subprocess.Popen(
+                [*program, str(os.getpid()), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._output,
+                cwd=cwd,
+                env=env,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+            )
         assert self._keeper.stdin is not None
-        # Popen keeps itself, and so the pipe, when it is dropped with its process still running.
+        # A keeper keeps the pipe when it is dropped with its process still running (Popen: itself).
         weakref.finalize(self, self._keeper.stdin.close)
         self._returncode: int | None = None
         self.pid, self._guard_pid = self._await_start()
 
-    def _keeper_command(
+    def _keeper_arguments(
         self, remove: Sequence[Path], grace_seconds: float, pass_fds: Sequence[int]
     ) -> list[str]:
+        """All but the first one, its parent's id."""
         folders = [os.fspath(folder.absolute()) for folder in remove]
-        program = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__)]
         handed = ",".join(map(str, pass_fds))
-        numbers = [str(os.getpid()), str(grace_seconds), handed, str(len(folders))]
-        return [*program, *numbers, *folders, *self.command]
+        return [str(grace_seconds), handed, str(len(folders)), *folders, *self.command]
 
     def _await_start(self) -> tuple[int, int]:
         assert self._keeper.stdout is not None
@@ -107,7 +122,7 @@ class OwnedProcess:
 
     @property
     def keeper_pid(self) -> int:
-        """Process id of the keeper, this process's direct child."""
+        """Process id of the keeper, a child of this process or of the fork server."""
         return self._keeper.pid
 
     @property

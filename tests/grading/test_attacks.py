@@ -4,9 +4,7 @@ What is left after each of them is looked at, too: the next honest answer gets a
 """
 
 import os
-import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 import toy
 import toy_pool
 from representatives import others_slow
-from submissions import RIGHT, TIGHT, assert_nothing_runs, in_handler, no_services
+from submissions import RIGHT, TIGHT, in_handler, no_services
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, contract
 from course_app.grading.reading import read
@@ -25,15 +23,6 @@ WRONG = RIGHT.replace("number * number", "0")
 
 #: Without the measurement of speed, which would only make these tests slow.
 QUICK = replace(toy.exercise, rubric=(toy.same_squares, toy.refuses))
-
-
-@pytest.fixture
-def submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where to write a submission; afterwards nothing of it may run."""
-    began, mark = time.time(), f"/no such folder {secrets.token_hex()}"
-    monkeypatch.setenv("PYTHONPATH", mark, prepend=os.pathsep)
-    yield tmp_path / "submission.py"
-    assert_nothing_runs(began, mark)
 
 
 def check(checker: Checker, path: Path, code: str, exercise: Exercise = QUICK) -> Scorecard:

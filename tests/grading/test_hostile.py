@@ -3,14 +3,13 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import toy
-from submissions import RIGHT, assert_nothing_runs, in_handler
+from submissions import RIGHT, in_handler
 
 from course_app.grading import Checker, Evidence, Exam, Exercise, Outcome, Scorecard, hygiene
 from course_app.grading.progress import ProgressStore
@@ -27,16 +26,6 @@ def right_under_load(exam: Exam) -> Evidence:
 
 #: Without the measurement of speed, which would only make these tests slow.
 QUICK = replace(toy.exercise, rubric=(toy.same_squares, right_under_load))
-
-
-@pytest.fixture
-def submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where to write a submission; afterwards nothing of it may run."""
-    # Others may grade on this machine: what comes from here has a folder of its own to import from.
-    began, mark = time.time(), f"/no such folder {secrets.token_hex()}"
-    monkeypatch.setenv("PYTHONPATH", mark, prepend=os.pathsep)
-    yield tmp_path / "submission.py"
-    assert_nothing_runs(began, mark)
 
 
 def check(checker: Checker, path: Path, code: str, exercise: Exercise = QUICK) -> Scorecard:
