@@ -43,7 +43,7 @@ lab.measure(slow_blog(lab.postgres_dsn, lab.valkey_url), pages, concurrency=4, n
 #
 # - **Contract** (4 points). Posts and pages are as before, also 404; the header `X-Process-Time`
 #   may go. After a POST was answered, every list shows the new post, whatever its `limit`, and so
-#   does `/posts/ID`. That is looked at in 3000 requests that you do not know beforehand, with two
+#   does `/posts/ID`. That is looked at in 1500 requests that you do not know beforehand, with two
 #   workers, and with a reader whose answer from PostgreSQL is overtaken by a write. A `limit`
 #   outside of 1 to 100 is a 422.
 # - **Mechanism** (3 points). A page that is not in the cache takes at most 200 buffers. With
