@@ -15,7 +15,7 @@ from course_app.grading.evidence import CannotTell, CouldNotCheck, Evidence, Num
 from course_app.grading.exam import Exam
 from course_app.grading.failures import TooLittleGain
 from course_app.grading.share import BAR, GainShare
-from course_app.load import Target, Workload
+from course_app.load import LoadResult, Target, Workload
 from course_app.measure.answers import Same
 from course_app.measure.collector import small_collections
 from course_app.measure.noise import NoiseMeter
@@ -33,7 +33,9 @@ WINDOW_WARMUP_SECONDS = 0.03
 # no more than when the first look comes after six rounds.
 FEWEST_ROUNDS = 4
 MOST_ROUNDS = 24
-_REQUESTS_PER_WINDOW = 2
+# How many times its median answer a slow side's window lasts. CPU needs more: what is under way at
+# either end counts for some of it.
+_ANSWERS_PER_WINDOW = {"p50": 2, "cpu": 6}
 _SHORTEST_WINDOW_SECONDS = 0.1
 _LONGEST_WINDOW_SECONDS = 1.0
 # A machine that stands still for a whole window says nothing about the app: look again.
@@ -50,7 +52,7 @@ class Race:
     def __init__(
         self, exam: Exam, workload: Workload, concurrency: int, metric: str, same: Same
     ) -> None:
-        if metric not in ("p50", "cpu"):
+        if metric not in _ANSWERS_PER_WINDOW:
             raise ValueError(f'metric is "p50" or "cpu", not {metric!r}')
         self._exam = exam
         self._workload = workload
@@ -99,7 +101,13 @@ class Race:
         for role, target in targets.items():
             result = self._exam.generator.closed(target, requests=3 * self._concurrency)
             self._exam.refuse_errors(self._exam.candidate(role), result)
-            self._seconds[role] = _length_seconds(result.percentile(50))
+            self._seconds[role] = self._length_seconds(result)
+
+    def _length_seconds(self, result: LoadResult) -> float:
+        """How long a side's windows are: a slow one's hold some requests, a fast one's need not."""
+        answers_seconds = _ANSWERS_PER_WINDOW[self._metric] * result.percentile(50) / 1e3
+        wanted = min(max(WINDOW_SECONDS, answers_seconds), _LONGEST_WINDOW_SECONDS)
+        return max(paced(wanted), _SHORTEST_WINDOW_SECONDS)
 
     def _round(self, targets: dict[str, Target], number: int) -> None:
         for role in _ROLES if number % 2 == 0 else reversed(_ROLES):
@@ -136,7 +144,7 @@ class Race:
             self._exam.compare_kept(result, targets["reference"], self._same)
         if not result.completed:
             return None
-        self._seconds[role] = _length_seconds(result.percentile(50))  # caches may be warm now
+        self._seconds[role] = self._length_seconds(result)  # caches may be warm now
         if self._metric == "p50":
             return result.percentile(50)
         # No request is free: a clock that did not move in a window was read too coarsely.
@@ -185,9 +193,3 @@ class Race:
         if not verdict:
             raise TooLittleGain(observed, wanted, numbers=numbers)
         return Evidence(observed, wanted, numbers)
-
-
-def _length_seconds(p50_ms: float) -> float:
-    """How long a side's windows are: a slow one's hold some requests, a fast one's need not."""
-    wanted = max(WINDOW_SECONDS, _REQUESTS_PER_WINDOW * p50_ms / 1e3)
-    return max(paced(min(wanted, _LONGEST_WINDOW_SECONDS)), _SHORTEST_WINDOW_SECONDS)
