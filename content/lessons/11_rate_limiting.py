@@ -310,9 +310,9 @@ def serve(workers: int, *arguments: str, window_seconds: float = 60) -> ProcessS
     )
 
 
-def send(server: ProcessServer, path: str, requests: int, headers: dict | None = None) -> Counter:
+def send(server, path: str, requests: int, headers: dict | None = None, at_once=60) -> Counter:
     traffic = get(path, headers=headers, expect_status=(200, 429))
-    target = lab.generator.connect(server.url, traffic, concurrency=min(requests, 60))
+    target = lab.generator.connect(server.url, traffic, concurrency=min(requests, at_once))
     return Counter(lab.generator.closed(target, requests=requests).status_counts())
 
 
@@ -464,13 +464,16 @@ import asyncio
 
 from redis.exceptions import RedisError
 
+undecidable = Counter()  # in production: a metric, where somebody looks
 
-def decided(limiter, fail_open: bool):
+
+def decided(limiter, fail_open: bool, patience_seconds: float = 0.05):
     async def wait_seconds(client: str) -> float:
         try:
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(patience_seconds):
                 return await limiter(client)
-        except (RedisError, TimeoutError):  # in production: count it, where somebody looks
+        except (RedisError, TimeoutError) as error:
+            undecidable[type(error).__name__] += 1
             if fail_open:
                 return 0
             raise HTTPException(503, "Try again", {"Retry-After": "1"}) from None
@@ -496,6 +499,48 @@ with lab.outages() as network:
 # guards a password or a bill should fail closed. Both need a time limit of their own: a Valkey
 # whose process ended says so at once, but for one that is silent a client library waits ([lesson
 # 09](09_redis_cache.ipynb)).
+#
+# ### The crowd that opens the door
+#
+# Now Valkey is well, and what fails open is put to the test that it was made for: one client sends
+# 600 requests, 200 at a time. The limit is 60. How many pass the limiter above?
+
+# %%
+guess_crowd = lab.predict(..., "of 600 requests, 200 at a time, let through by what fails open")
+
+# %%
+POOLS = {"redis-py's pool": redis.ConnectionPool, "a pool that waits": redis.BlockingConnectionPool}
+crowds, reasons = {}, {}
+for (kind, pool), seconds in itertools.product(POOLS.items(), (0.05, 1)):
+    valkey.flushdb()
+    undecidable.clear()
+    client = redis.Redis(connection_pool=pool.from_url(lab.valkey_url))
+    with lab.serve(limited(decided(in_valkey(client, 60, 60), True, seconds), client)) as server:
+        found = send(server, "/hello", 600, at_once=200)
+    name = f"{kind}, {1e3 * seconds:.0f} ms"
+    crowds[name] = {"passed": found[200], "refused": found[429]}
+    reasons[name] = dict(undecidable) or "none"
+
+# %%
+FIRST, *_, LAST = crowds
+print(guess_crowd.against(crowds[FIRST]["passed"]))
+for name, why in reasons.items():
+    print(f"{name}: not decided: {why}")
+plot_counts(
+    crowds,
+    x_label="requests of one client, 200 at a time, to a limiter that fails open",
+    title=f"Limit 60, Valkey is well: {crowds[FIRST]['passed']} pass with {FIRST}, "
+    f"{crowds[LAST]['passed']} with {LAST}",
+    mark=(60, "the limit"),
+)
+
+# %% [markdown]
+# Whatever is not decided passes, and two things are not decided for want of anything but Valkey.
+# redis-py's pool holds 100 connections; who comes when all are taken does not wait, but gets a
+# `MaxConnectionsError`, which is a `RedisError`. And the time limit runs while 199 others have
+# their turns on the same loop: 50 ms are over before the answer has been read. So the crowd itself
+# switches the limiter off. Let callers wait for a connection (`BlockingConnectionPool`), give them
+# a time limit that a crowd does not reach, and count how often you could not decide.
 #
 # ## When it does not help: behind a proxy
 #
@@ -614,7 +659,8 @@ lab.verdict(
 #   sliding one never; a token bucket says how much may come at once, and spreads the rest.
 # - State that must be one for all workers belongs outside of them. One script is one round trip,
 #   and nobody gets in between.
-# - Decide what happens when the count cannot be asked for: open or closed, and after how long.
+# - Decide what happens when the count cannot be asked for: open or closed, and after how long. Try
+#   it with a crowd: what fails open may open for the crowd alone.
 # - Give every key an expiry. Whatever is only cleaned up when its owner returns is a leak.
 # - Know your client: by an API key, or by a proxy that you trust by its address, never by `*`.
 # - Against floods, refuse before the app.

@@ -25,7 +25,9 @@ class Post(NewPost):
 
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-INDEX = "CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at DESC, id DESC)"
+# Locked, because of workers that start together one would fail.
+INDEX = """SELECT pg_advisory_xact_lock(14);
+    CREATE INDEX IF NOT EXISTS posts_newest ON posts (created_at DESC, id DESC)"""
 FIRST = "SELECT * FROM posts ORDER BY created_at DESC, id DESC LIMIT $1"
 LATER = """SELECT * FROM posts
     WHERE (created_at, id) < ((SELECT created_at FROM posts WHERE id = $2), $2)

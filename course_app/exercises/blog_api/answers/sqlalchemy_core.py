@@ -52,6 +52,8 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.cache = redis.from_url(valkey_url)
         async with engine.begin() as conn:
+            # Of workers that start together one would fail.
+            await conn.execute(text("SELECT pg_advisory_xact_lock(14)"))
             await conn.execute(text(INDEX))
         yield
         await engine.dispose()

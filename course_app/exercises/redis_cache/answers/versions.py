@@ -142,7 +142,14 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
             raise HTTPException(404, "No such tag")
         return Summary(**row)
 
-    owed: set[int] = set()  # tags whose new version Valkey does not know yet
+    # Tags whose new version Valkey does not know yet, with the write that owes it: another write's
+    # success does not pay for a later one.
+    owed: dict[int, object] = {}
+
+    def paid(tag_ids: list[int], write: object) -> None:
+        for tag_id in tag_ids:
+            if owed.get(tag_id) is write:
+                del owed[tag_id]
 
     async def new_version(tag_ids: Any) -> None:
         async with app.state.valkey.pipeline(transaction=True) as pipe:
@@ -152,10 +159,11 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
 
     async def changed(*, tag_id: int | None = None, post_id: int | None = None) -> None:
         tag_ids = await tags_of(tag_id, post_id)
-        owed.update(tag_ids)
+        write = object()
+        owed.update(dict.fromkeys(tag_ids, write))
         with contextlib.suppress(RedisError, OSError):
             await new_version(tag_ids)
-            owed.difference_update(tag_ids)
+            paid(tag_ids, write)
 
     add_writes(app, changed)
 
@@ -163,9 +171,9 @@ def create_app(postgres_dsn: str, valkey_url: str) -> FastAPI:
     async def summary(tag_id: int) -> Any:
         valkey, version = app.state.valkey, None
         try:
-            if tag_id in owed:
+            if write := owed.get(tag_id):
                 await new_version([tag_id])
-                owed.discard(tag_id)
+                paid([tag_id], write)
             version = await valkey.get(f"version:{tag_id}")
             if version is None:
                 await valkey.set(f"version:{tag_id}", secrets.token_hex(8), nx=True, ex=3000)
