@@ -9,7 +9,7 @@ import pytest
 
 from course_app.grading.evidence import CannotTell
 from course_app.grading.failures import TooLittleGain
-from course_app.grading.race import FEWEST_ROUNDS, MOST_ROUNDS, Race
+from course_app.grading.race import FEWEST_ROUNDS, MOST_ROUNDS, WINDOW_SECONDS, Race
 
 JITTER = (1.0, 1.02, 0.98)
 
@@ -83,3 +83,45 @@ def test_an_undecided_race_goes_on_to_the_most_rounds_and_cannot_tell(
     with pytest.raises(CannotTell) as told:
         race(monkeypatch, rounds, 16.0, 2.0, 8.0).run()
     assert told.value.numbers["rounds"] == MOST_ROUNDS
+
+
+@pytest.mark.parametrize(
+    ("metric", "first_seconds"), [("p50", 0.4), ("cpu", 1.0)], ids=["answers", "CPU"]
+)
+def test_windows_follow_what_answers_take_once_caches_are_warm(
+    metric: str, first_seconds: float
+) -> None:
+    """The first ones hold some of the slow answers, all later ones are short."""
+    seconds: dict[str, list[float]] = {"baseline": [], "learner": [], "reference": []}
+    took = {"baseline": 16.0, "learner": 1.0, "reference": 1.0}
+    clock = cycle(JITTER)
+    cpu = dict.fromkeys(seconds, 0.0)
+
+    def closed(role: str, **window: Any) -> Any:
+        asked = window.get("seconds")
+        cold = asked is None
+        if not cold:
+            seconds[role].append(asked)
+        cpu[role] += took[role] * next(clock)
+        p50_ms = 200.0 if cold else took[role] * next(clock)
+        return SimpleNamespace(percentile=lambda _: p50_ms, completed=9, kept=())
+
+    def candidate(role: str) -> Any:
+        return SimpleNamespace(role=role, cpu_seconds=lambda: cpu[role])
+
+    exam: Any = SimpleNamespace(
+        candidate=candidate,
+        target=lambda candidate, *_: nullcontext(candidate.role),
+        generator=SimpleNamespace(closed=closed),
+        refuse_errors=lambda *_: None,
+        blaming=lambda *_: nullcontext(),
+        learner_frozen=nullcontext,
+        new_seed=lambda: 1,
+        progress=lambda _: None,
+    )
+    nothing: Any = None
+    Race(exam, nothing, 4, metric, same=False).run()
+    for lengths in seconds.values():
+        assert len(lengths) == FEWEST_ROUNDS
+        assert lengths[0] == first_seconds
+        assert set(lengths[1:]) == {WINDOW_SECONDS}

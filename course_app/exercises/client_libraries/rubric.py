@@ -25,7 +25,7 @@ from course_app.grading import (
     speed,
 )
 from course_app.grading.failures import StoppedAnswering
-from course_app.load import Response, get
+from course_app.load import Request, Response, get
 from course_app.load.limits import TimedOut
 from course_app.measure.calls import CallComparison, compare_calls
 from course_app.measure.probes.postgres import PostgresProbe
@@ -50,6 +50,7 @@ _USELESS_WIDTH = 8.0
 #: Equal to three digits.
 _AS_WIDE = 1.001
 _ROUNDS = 12
+_LOOKS = 3
 _WHO_WORKS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND usename = %s AND pid <> pg_backend_pid()
@@ -251,17 +252,27 @@ def closes(exam: Exam) -> Evidence:
 def _report(exam: Exam, names: list[str], rows: int) -> list[_Entry]:
     """Ask for a report and read it strictly."""
     query = "&".join([*(f"drivers={name}" for name in names), f"rows={rows}"])
-    try:
-        (answer,) = exam.ask(exam.learner, get(f"/report?{query}"))
-    except StoppedAnswering as silence:
-        if not isinstance(silence.__cause__, TimedOut):
-            raise
-        observed = f"no answer within {exam.limits.request_seconds:g} s"
-        raise NoReport(observed, "a report within two seconds") from silence
-    found = _read(answer)
+    found = _read(_in_time(exam, get(f"/report?{query}")))
     if [entry["driver"] for entry in found] != names:
         raise NoReport(f"{[entry['driver'] for entry in found]}", f"{names}")
     return [_entry(entry) for entry in found]
+
+
+def _in_time(exam: Exam, request: Request) -> Response:
+    """The answer, if it ever comes in time: a busy machine may be too late for once."""
+    look = 0
+    while True:
+        look += 1
+        try:
+            (answer,) = exam.ask(exam.learner, request)
+        except StoppedAnswering as silence:
+            if not isinstance(silence.__cause__, TimedOut):
+                raise
+            if look == _LOOKS:
+                observed = f"no answer within {exam.limits.request_seconds:g} s, {look} times"
+                raise NoReport(observed, "a report within two seconds") from silence
+        else:
+            return answer
 
 
 def _read(answer: Response) -> list[dict[str, Any]]:
