@@ -136,7 +136,7 @@ class Checker:
                 if not self.isolated:
                     space = spaces.enter_context(open_space)
                     return ThreadCandidate(role, space, answer, self.limits, log)
-                host = HostProcess(answer, self.limits)
+                host = HostProcess(answer, self.limits, ours=role != "learner")
                 stack.callback(host.close)
                 space = spaces.enter_context(open_space)
                 names = tuple(exercise.values) if isinstance(answer, Path) else ()

@@ -62,6 +62,7 @@ class HostProcess:
     Args:
         answer: the path of a notebook or Python file, which is copied into the only folder
             that the process may write to; anything else is found by the process itself.
+        ours: it is not foreign code, but the course's own: it need not be watched as closely.
         anew: start Python anew, as a deployment does with each worker: it has its own seed for
             ``hash`` then, and what workers share must not depend on that.
 
@@ -69,8 +70,11 @@ class HostProcess:
         CouldNotCheck: it cannot be started, for want of room, say.
     """
 
-    def __init__(self, answer: object, limits: Limits, *, anew: bool = False) -> None:
+    def __init__(
+        self, answer: object, limits: Limits, *, ours: bool = False, anew: bool = False
+    ) -> None:
         self._limits = limits
+        self._ours = ours
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="course-"))
             try:
@@ -109,7 +113,7 @@ class HostProcess:
             self._channel.close()
             raise
         line.close()
-        self._watcher = Watcher(self.process, output, work, self._limits)
+        self._watcher = Watcher(self.process, output, work, self._limits, ours=self._ours)
 
     def enclose(self, ports: Sequence[int], files: Sequence[str] = ()) -> Walls:
         """Wait for the process, and have it raise its walls; no foreign code has run by then.
