@@ -268,7 +268,9 @@ def _scale(
         axes.set_xlim(low / margin, high * margin)
         _step_ticks(axes, steps)
     else:
-        axes.set_xlim(min(0.0, steps[0]) if steps[0] < 0.5 * steps[-1] else None, 1.02 * steps[-1])
+        # A dot at zero has an interval, which must not lie on the axis.
+        left = -0.02 * steps[-1] if steps[0] == 0 else min(0.0, steps[0])
+        axes.set_xlim(left if steps[0] < 0.5 * steps[-1] else None, 1.02 * steps[-1])
         linear_ticks(axes.xaxis)
     if _logarithmic(y) if y_log is None else y_log:
         axes.set_yscale("log")
