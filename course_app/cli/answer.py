@@ -36,9 +36,9 @@ class Handed:
 
     def check(self) -> "Scorecard":
         """Judge the file as it is saved now, and keep the attempt."""
-        from course_app.grading.hosting import fork_server
+        from course_app.grading.hosting import get_ready
 
-        fork_server()  # what runs the apps gets ready while the rest is imported
+        get_ready()  # while the rest is imported
         from course_app.learn import check_file
 
         with aside():

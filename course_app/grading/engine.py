@@ -16,7 +16,7 @@ from course_app.grading.candidate import Candidate, TailBuffer, ThreadCandidate
 from course_app.grading.evidence import CouldNotCheck
 from course_app.grading.exam import Exam, Progress
 from course_app.grading.harmless import harmless
-from course_app.grading.hosting import HostProcess, fork_server
+from course_app.grading.hosting import HostProcess, get_ready
 from course_app.grading.limits import Limits
 from course_app.grading.reading import Reading, read
 from course_app.grading.remote import ProcessCandidate
@@ -53,7 +53,7 @@ class Checker:
     def __post_init__(self) -> None:
         self._workspaces = Workspaces(self.services)
         if self.isolated:
-            fork_server()  # it gets ready in the meantime
+            get_ready()
 
     def check(
         self,

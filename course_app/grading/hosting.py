@@ -22,7 +22,7 @@ from course_app.grading.limits import Limits, Walls
 from course_app.grading.source import is_readable
 from course_app.grading.watcher import Watcher, end_tree, stop_tree
 from course_app.processes import OwnedProcess
-from course_app.processes.fork_server import ForkServer
+from course_app.processes.fork_server import ForkServer, NotForked
 from course_app.serving.listener import open_listener
 from course_app.system import usage
 
@@ -48,12 +48,19 @@ def fork_server() -> ForkServer | None:
     """
     if not ForkServer.can_work():
         return None
+    environment = _environment()
     # Not another process's, if this one was forked; and what can be imported depends on the path.
-    key = os.getpid(), os.environ.get("PYTHONPATH")
+    key = os.getpid(), environment.get("PYTHONPATH")
     with _servers_lock:
-        if key not in _servers or not _servers[key].running:
-            _servers[key] = ForkServer(f"{_MODULE}:main", _IMPORTED, _environment())
+        if key not in _servers or not _servers[key].usable:
+            _servers[key] = ForkServer(f"{_MODULE}:main", _IMPORTED, environment)
         return _servers[key]
+
+
+def get_ready() -> None:
+    """Have the fork server import what hosts need while something else is done."""
+    with contextlib.suppress(OSError):  # whoever needs it says so
+        fork_server()
 
 
 class HostProcess:
@@ -78,7 +85,10 @@ class HostProcess:
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="course-"))
             try:
-                self._start(answer, None if anew else fork_server())
+                try:
+                    self._start(answer, None if anew else fork_server())
+                except NotForked:
+                    self._start(answer, None)
             except BaseException:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 raise
@@ -90,9 +100,10 @@ class HostProcess:
             ) from error
 
     def _start(self, answer: object, server: ForkServer | None) -> None:
+        self._server = server
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
         work, output = self._folder / "work", self._folder / "output"
-        work.mkdir()
+        work.mkdir(exist_ok=True)
         # Anything else (a pipe, a device, gigabytes) is missing from the folder, and told so.
         if isinstance(answer, Path) and is_readable(answer):
             shutil.copyfile(answer, work / file_name(answer))
@@ -163,7 +174,16 @@ class HostProcess:
             raise self._explain(silence, str(order["do"]), seconds) from silence
 
     def check_alive(self) -> None:
-        """Raises the failure that explains why nothing answers any more, if there is one."""
+        """Raises the failure that explains why nothing answers any more, if there is one.
+
+        Raises:
+            CouldNotCheck: it was not the process's own end.
+        """
+        if self._server is not None and not self._server.running:
+            raise CouldNotCheck(
+                "What runs the answers was ended from outside, by the system for want of memory "
+                "perhaps. The answer is not to blame: check again."
+            )
         if (failure := self._watcher.look_now()) is not None:
             raise failure
         if not self.process.running or self._channel.hung_up():
@@ -235,6 +255,10 @@ def file_name(answer: Path) -> str:
 def _environment(folder: Path | None = None) -> dict[str, str]:
     """Little of the grader's environment: no home, no settings, no secrets of its user."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    if "PYTHONPATH" in kept:  # what is relative would be the grader's own folder
+        places = filter(os.path.isabs, kept["PYTHONPATH"].split(os.pathsep))
+        kept["PYTHONPATH"] = os.pathsep.join(places)
+    kept.setdefault("LANG", "C.UTF-8")
     settings = {"MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     settings["PYTHONUNBUFFERED"] = "1"
     homes = ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR", "TMPDIR") if folder else ()

@@ -28,14 +28,25 @@ from course_app.system.platforms import is_linux
 
 _ANSWER_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 1.0
+_MOST_WORDS_BYTES = 1 << 16
 #: How often it looks whether its owner is still there: see ``keeper.PARENT_CHECK_SECONDS``.
 _LOOK_SECONDS = 0.5
-_MOST_MESSAGE_BYTES = 1 << 18
-_PROGRAM = "from course_app.processes.fork_server import serve; serve()"
+_MOST_MESSAGE_BYTES, _MOST_DESCRIPTORS = 1 << 18, 253
+# What lies in the current folder must not stand in for modules. (`-P` would be handed on.)
+_PROGRAM = (
+    "import sys; sys.path.remove(''); from course_app.processes.fork_server import serve; serve()"
+)
+
+
+class NotForked(OSError):
+    """Nothing was forked: start anew what was wanted."""
 
 
 class ForkServer:
     """The owner's end. The server ends with this process, however that ends.
+
+    Where one order was not answered, nobody knows whose answer the next one is: then the server is
+    not :attr:`usable` any more, and lives on for what it has forked.
 
     Args:
         main: ``module:function`` that each command runs; what the module imports is there by then.
@@ -54,20 +65,27 @@ class ForkServer:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         with theirs:
             self._process = subprocess.Popen(
-                # -P: a reader's own random.py or json.py must not stand in for the real ones
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), main, *imports],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), main, *imports],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 pass_fds=[theirs.fileno()],
                 env=env,
+                cwd=os.sep,
                 start_new_session=True,
             )
+        self._broken = False
 
     @staticmethod
     def can_work() -> bool:
         """Whether this system can fork what has been imported, and watch what is not its child."""
-        return is_linux() and hasattr(os, "pidfd_open")
+        if not is_linux():
+            return False
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except (AttributeError, OSError):  # an old kernel, or a sandbox that refuses it
+            return False
+        return True
 
     @property
     def pid(self) -> int:
@@ -78,6 +96,11 @@ class ForkServer:
     def running(self) -> bool:
         """Has it not ended?"""
         return self._process.poll() is None
+
+    @property
+    def usable(self) -> bool:
+        """Can it be asked?"""
+        return self.running and not self._broken
 
     def keep(
         self,
@@ -94,39 +117,60 @@ class ForkServer:
             arguments: the keeper's; those of its command are ``sys.argv`` there.
 
         Raises:
-            OSError: the server has ended, or does not answer.
+            NotForked: the server has ended, does not answer, or may not fork.
+            OSError: there are no descriptors left here.
         """
-        ask, standard_input = os.pipe()
-        report, standard_output = os.pipe()
         order = {"arguments": list(arguments), "env": dict(env), "cwd": cwd, "fds": [*pass_fds]}
-        mine, theirs = [standard_input, report], [ask, standard_output]
-        sent = [ask, standard_output, output.fileno(), *pass_fds]
-        try:
-            with self._lock:
-                socket.send_fds(self._connection, [json.dumps(order).encode()], sent)
-                answer, (pidfd,), _, _ = socket.recv_fds(self._connection, _MOST_MESSAGE_BYTES, 1)
-        except (OSError, ValueError) as error:
-            for descriptor in mine:
-                os.close(descriptor)
-            raise OSError(f"the fork server does not answer ({self._last_words()})") from error
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
-        return ForkedKeeper(json.loads(answer)["pid"], pidfd, standard_input, report)
+        with contextlib.ExitStack() as mine, contextlib.ExitStack() as theirs:
+            ask, standard_input = _pipe(theirs, mine)
+            report, standard_output = _pipe(mine, theirs)
+            sent = [ask, standard_output, output.fileno(), *pass_fds]
+            answer, pidfd = self._exchange(json.dumps(order).encode(), sent)
+            if pidfd is None:
+                raise NotForked(f"the fork server cannot fork ({answer['error']})")
+            mine.pop_all()
+            return ForkedKeeper(answer["pid"], pidfd, standard_input, report)
+
+    def _exchange(self, order: bytes, descriptors: list[int]) -> tuple[dict[str, Any], int | None]:
+        """The answer to an order, and the descriptor that came with it."""
+        with self._lock:
+            if not self.usable:
+                raise NotForked(f"the fork server has ended ({self._last_words()})")
+            try:
+                socket.send_fds(self._connection, [order], descriptors)
+                text, found, _, _ = socket.recv_fds(self._connection, _MOST_MESSAGE_BYTES, 1)
+                answer: dict[str, Any] = json.loads(text)
+            except (OSError, ValueError) as error:
+                self._broken = True
+                raise NotForked(f"the fork server is silent ({self._last_words()})") from error
+            except BaseException:  # an interrupt
+                self._broken = True
+                raise
+        for descriptor in found:
+            os.set_inheritable(descriptor, False)
+        return answer, found[0] if found else None
 
     def close(self) -> None:
         """End it; what it has forked ends with it."""
+        self._broken = True
         self._connection.close()
         self._process.kill()
         self._process.wait()
-        self._errors.close()
 
     def _last_words(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_WORDS_SECONDS)
-        self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").split("\n")
-        return next((line for line in reversed(said) if line.strip()), "it says nothing")
+        said = os.pread(self._errors.fileno(), _MOST_WORDS_BYTES, 0).decode(errors="replace")
+        lines = [line for line in said.split("\n") if line.strip()]
+        return lines[-1] if lines else "it says nothing"
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """Both ends of a pipe, each closed with its stack."""
+    ends = os.pipe()
+    for end, stack in zip(ends, (reader, writer), strict=True):
+        stack.callback(os.close, end)
+    return ends
 
 
 class ForkedKeeper:
@@ -161,7 +205,8 @@ class ForkedKeeper:
     def _has_ended(self, timeout_seconds: float | None) -> bool:
         poller = select.poll()
         poller.register(self._ended, select.POLLIN)
-        return bool(poller.poll(None if timeout_seconds is None else 1e3 * timeout_seconds))
+        wait_ms = None if timeout_seconds is None else 1e3 * max(0.0, timeout_seconds)
+        return bool(poller.poll(wait_ms))
 
 
 def serve() -> None:
@@ -183,23 +228,36 @@ def serve() -> None:
 
 def _answer(connection: socket.socket, run: Callable[[], None]) -> bool:
     """Fork one keeper; false if the owner has hung up."""
-    text, descriptors, _, _ = socket.recv_fds(connection, _MOST_MESSAGE_BYTES, 256)
+    text, descriptors, _, _ = socket.recv_fds(connection, _MOST_MESSAGE_BYTES, _MOST_DESCRIPTORS)
     if not text:
         return False
-    server_pid, pid = os.getpid(), os.fork()
-    if pid == 0:
-        try:
-            _become_keeper(json.loads(text), descriptors, server_pid, run)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    for descriptor in descriptors:
+    server_pid = os.getpid()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _become_keeper(json.loads(text), descriptors, server_pid, run)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+        answer: dict[str, Any] = {"pid": pid}
+        pidfds = _pidfd_of(pid)
+    except OSError as error:  # limits, which another time may allow it: those that run go on
+        answer, pidfds = {"error": str(error)}, []
+    socket.send_fds(connection, [json.dumps(answer).encode()], pidfds)
+    for descriptor in (*descriptors, *pidfds):
         os.close(descriptor)
-    pidfd = os.pidfd_open(pid)
-    socket.send_fds(connection, [json.dumps({"pid": pid}).encode()], [pidfd])
-    os.close(pidfd)
     return True
+
+
+def _pidfd_of(pid: int) -> list[int]:
+    """Raises OSError if there can be none; then the child is ended."""
+    try:
+        return [os.pidfd_open(pid)]
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def _reap() -> None:
@@ -215,6 +273,8 @@ def _become_keeper(
     os.setsid()
     _keep_only(dict(zip([0, 1, 2, *order["fds"]], descriptors, strict=True)))
     os.chdir(order["cwd"])
+    if "multiprocessing.process" in sys.modules:  # where its children look for modules
+        vars(sys.modules["multiprocessing.process"])["ORIGINAL_DIR"] = order["cwd"]
     os.environ.clear()
     os.environ.update(order["env"])
 
@@ -225,6 +285,8 @@ def _become_keeper(
         sys.argv[:] = ["-c", *command]
         try:
             run()
+        except SystemExit as end:
+            os._exit(end.code if isinstance(end.code, int) else 1 if end.code else 0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)

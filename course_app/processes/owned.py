@@ -13,7 +13,7 @@ from typing import IO, Self
 import psutil
 
 from course_app.processes import keeper
-from course_app.processes.fork_server import ForkedKeeper, ForkServer
+from course_app.processes.fork_server import ForkedKeeper, ForkServer, NotForked
 from course_app.system.platforms import require_posix
 
 # Beyond the command's own grace: leftovers are ended (twice, keeper and guard) and folders removed.
@@ -50,6 +50,7 @@ class OwnedProcess:
 
     Raises:
         OSError: the command cannot be executed (FileNotFoundError, PermissionError, ...).
+        NotForked: the fork server cannot fork it.
         UnsupportedPlatform: on native Windows.
     """
 
@@ -71,6 +72,7 @@ class OwnedProcess:
         self._output: IO[bytes] = (
             open(output, "w+b", opener=_private) if output else tempfile.TemporaryFile()  # noqa: SIM115
         )
+        self._fork_server = fork_server  # what it has forked ends with it
         arguments = self._keeper_arguments(remove, orphaned_grace_seconds, pass_fds)
         self._keeper: subprocess.Popen[bytes] | ForkedKeeper
         if fork_server is not None:
@@ -118,7 +120,8 @@ class OwnedProcess:
         if kind == "error":
             number = int(numbers[0])
             raise OSError(number, os.strerror(number), self.command[0])
-        raise OSError(f"The keeper of {self.command[0]} did not start: {tail}")
+        kind_of_error = OSError if self._fork_server is None else NotForked
+        raise kind_of_error(f"The keeper of {self.command[0]} did not start: {tail}")
 
     @property
     def keeper_pid(self) -> int:
@@ -195,6 +198,8 @@ class OwnedProcess:
         try:
             found = psutil.Process(self.keeper_pid).children(recursive=True)
         except psutil.NoSuchProcess:
+            return []
+        if self._keeper.poll() is not None:  # the number may be somebody else's by now
             return []
         living = [process for process in found if process.pid != self._guard_pid]
         return sorted(living, key=lambda process: (process.pid != self.pid, process.pid))

@@ -1,20 +1,36 @@
 """What runs an answer: a process that knows nothing of the grader, and a seed for each worker."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 
 import pytest
 import toy
-from submissions import RIGHT
+from submissions import RIGHT, no_services
 
-from course_app.grading import Checker, Evidence, Exam, contract
+from course_app.grading import Checker, Evidence, Exam, Outcome, contract
+from course_app.grading.hosting import fork_server
 from course_app.load import get
 
 TELLS = """
-import os
+import multiprocessing, os, sys
 @app.get("/seed")
 async def seed():
     return hash("a key")
+
+@app.get("/places")
+async def places():
+    return sys.path
+
+def squared(number):
+    return number * number
+
+@app.get("/spawned")
+def spawned():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply_async(squared, (7,)).get(20)
 
 @app.get("/environment")
 async def environment():
@@ -58,3 +74,59 @@ def test_workers_have_seeds_of_their_own(processes: Checker, submission: Path) -
     submission.write_text(RIGHT + TELLS)
     processes.check(replace(toy.exercise, rubric=(tells,)), submission)
     assert len(set(seeds)) == 3, seeds
+
+
+def asked(checker: Checker, submission: Path, path: str) -> str:
+    """What the app answers; "" if nothing."""
+    told: list[str] = []
+
+    @contract(points=1)
+    def tells(exam: Exam) -> Evidence:
+        """It tells."""
+        told.append(exam.ask(exam.learner, get(path))[0].text)
+        return Evidence("", "")
+
+    submission.write_text(RIGHT + TELLS)
+    checker.check(replace(toy.exercise, rubric=(tells,)), submission)
+    return told[0] if told else ""
+
+
+def test_the_graders_own_folder_is_no_place_to_import_from(
+    processes: Checker, submission: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty entry of PYTHONPATH means the current folder: the process's, not the grader's."""
+    elsewhere = tmp_path / "grades"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("PYTHONPATH", "", prepend=os.pathsep)
+    places = asked(processes, submission, "/places")
+    assert "site-packages" in places
+    assert str(elsewhere) not in places
+
+
+def test_an_answer_may_spawn_processes(submission: Path) -> None:
+    with Checker(no_services, isolated=True) as checker:  # type: ignore[arg-type]
+        assert asked(checker, submission, "/spawned") == "49"
+
+
+def test_the_end_of_the_fork_server_is_not_the_learners(
+    processes: Checker, submission: Path
+) -> None:
+    server = fork_server()
+    if server is None:
+        pytest.skip("nothing is forked here")
+
+    @contract(points=1)
+    def outlives(exam: Exam) -> Evidence:
+        """It outlives."""
+        os.kill(server.pid, signal.SIGKILL)
+        for _ in range(100):  # what it has forked ends within a second
+            exam.ask(exam.learner, get("/squares/7"))
+            sleep(0.1)
+        return Evidence("", "")
+
+    submission.write_text(RIGHT)
+    card = processes.check(replace(toy.exercise, rubric=(outlives,)), submission)
+    assert card.outcome is Outcome.COULD_NOT_CHECK
+    assert "not to blame" in card.results[0].observed
+    assert processes.check(replace(toy.exercise, rubric=(toy.same_squares,)), submission).passed

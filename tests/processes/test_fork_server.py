@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import psutil
 import pytest
 
 from course_app.processes import OwnedProcess
-from course_app.processes.fork_server import ForkServer
+from course_app.processes.fork_server import ForkServer, NotForked
 from course_app.system.waiting import wait_until
 
 HERE = str(Path(__file__).parent)
@@ -130,7 +132,7 @@ def test_nobody_else_knows_its_secrets_and_it_knows_nobody_elses(
     assert not set(told[0]) & set(told[1])
 
 
-@pytest.mark.parametrize(("told", "code"), [("0", 0), ("3", 1), ("-9", -9)])
+@pytest.mark.parametrize(("told", "code"), [("0", 0), ("3", 3), ("-9", -9)])
 def test_its_end_is_told(server: ForkServer, told: str, code: int) -> None:
     process = OwnedProcess(["leave", told], env=ENVIRONMENT, fork_server=server)
     assert process.wait(5.0) == code
@@ -161,7 +163,82 @@ def test_the_server_keeps_nothing_of_what_it_has_forked(server: ForkServer) -> N
 
 def test_a_server_that_cannot_import_says_why() -> None:
     server = ForkServer("no_such_module:main", (), ENVIRONMENT)
-    with pytest.raises(OSError, match="no_such_module"):
+    with pytest.raises(NotForked, match="no_such_module"):
         OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server)
     assert not server.running
     server.close()
+    with pytest.raises(NotForked, match="has ended"):
+        OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server)
+
+
+def test_what_lies_in_the_owners_folder_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('this is not the real one')")
+    monkeypatch.chdir(tmp_path)
+    server = ForkServer("forked:main", (), ENVIRONMENT)
+    assert OwnedProcess(["leave", "0"], env=ENVIRONMENT, fork_server=server).wait(5.0) == 0
+    server.close()
+
+
+def test_where_one_cannot_be_forked_the_others_go_on(server: ForkServer) -> None:
+    with OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server) as running:
+        limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        used = psutil.Process(server.pid).num_fds()
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 3, limits[1]))
+        try:
+            with pytest.raises(NotForked):
+                OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server)
+        finally:
+            resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+        assert running.running
+        assert OwnedProcess(["leave", "0"], env=ENVIRONMENT, fork_server=server).wait(5.0) == 0
+
+
+@pytest.mark.parametrize("why", [KeyboardInterrupt, TimeoutError])
+def test_an_answer_that_was_not_read_is_not_taken_for_the_next_ones(
+    monkeypatch: pytest.MonkeyPatch, why: type[BaseException]
+) -> None:
+    server = ForkServer("forked:main", (), ENVIRONMENT)
+    running = OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server)
+    before = psutil.Process().num_fds()
+
+    def interrupted(*_: object) -> None:
+        raise why
+
+    arguments = ["1.0", "", "0", "family"]
+    with monkeypatch.context() as patched, tempfile.TemporaryFile() as output:
+        patched.setattr(socket, "recv_fds", interrupted)
+        with pytest.raises((NotForked, KeyboardInterrupt)):
+            server.keep(arguments, env=ENVIRONMENT, cwd=HERE, output=output, pass_fds=())
+    assert psutil.Process().num_fds() == before
+    assert not server.usable
+    with pytest.raises(NotForked):
+        OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server)
+    # Nobody waits for what was begun: it ends; what runs goes on.
+    keepers = psutil.Process(server.pid).children
+    assert wait_until(lambda: len(keepers()) == 1, LIMIT_SECONDS), keepers()
+    assert running.running
+    running.stop()
+    server.close()
+
+
+@pytest.mark.parametrize("refusal", [PermissionError(1, "not permitted"), OSError(38, "missing")])
+def test_a_sandbox_that_refuses_what_it_needs_is_seen(
+    monkeypatch: pytest.MonkeyPatch, refusal: OSError
+) -> None:
+    def refused(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    assert not ForkServer.can_work()
+
+
+def test_somebody_elses_processes_are_not_taken_for_its_own(server: ForkServer) -> None:
+    """The number of a keeper that has ended may be given to another process."""
+    with OwnedProcess(["family"], env=ENVIRONMENT, fork_server=server) as other:
+        ended = OwnedProcess(["leave", "0"], env=ENVIRONMENT, fork_server=server)
+        ended.wait(5.0)
+        ended._keeper.pid = other.keeper_pid
+        assert ended.tree() == []
+        assert other.tree()
