@@ -158,8 +158,8 @@ parcels = clinic.create_parcels(dsn)
 crowds = lab.sweep({"parcels": parcels}, customers, values=[1, 2, 4, 8, 16], windows=3)
 crowded = crowds.growth("parcels", 2, 16)
 print(guess_crowd.against(crowded))
-crowds.plot(title=f"16 clients get {crowded.times} as many answers as two")
 print("The limits are the lowest and the highest of three windows of each: how sure is told there.")
+crowds.plot(title=f"16 clients get {crowded.times} as many answers as two")
 
 # %%
 lab.trace(parcels, "/parcels/1").plot()

@@ -7,7 +7,6 @@ Processes that come from one server share its seed of ``hash``; where that matte
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -298,6 +297,8 @@ def _become_keeper(
 
 def _keep_only(wanted: Mapping[int, int]) -> None:
     """Have open descriptors under these numbers, each of which is another's now; no others."""
+    import fcntl  # here, because Windows has none, and is told so by others
+
     above = max(wanted) + 1
     held = {number: fcntl.fcntl(source, fcntl.F_DUPFD, above) for number, source in wanted.items()}
     for number, source in held.items():

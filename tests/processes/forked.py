@@ -39,7 +39,7 @@ def describe(*words: str) -> None:
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "first place to import from": sys.path[0],
-        "descriptors": {number: place(number) for number in range(20) if place(number)},
+        "descriptors": {number: place(number) for number in range(256) if place(number)},
         "session": os.getsid(0) == os.getpid(),
     }
     print(json.dumps(found))
