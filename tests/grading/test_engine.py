@@ -155,7 +155,8 @@ def test_a_mistake_of_the_check_is_not_the_learners(door: Checker) -> None:
 
 def test_a_wrong_reference_is_not_the_learners_fault(door: Checker) -> None:
     exercise = replace(squares.exercise, reference=squares.create_wrong)
-    card = door.check(exercise, squares.create_reference)
+    # One of a hundred seeds asks for no number that is too large.
+    card = door.check(exercise, squares.create_reference, seed=1)
     assert card.outcome is Outcome.COULD_NOT_CHECK
 
 
