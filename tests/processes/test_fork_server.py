@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from living import is_alive
 
 from course_app.processes import OwnedProcess
 from course_app.processes.fork_server import ForkServer, NotForked
@@ -33,13 +34,6 @@ def server() -> Iterator[ForkServer]:
     started = ForkServer("forked:main", (), ENVIRONMENT)
     yield started
     started.close()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("way", ["stop", "drop", "kill keeper", "kill guard", "kill server"])

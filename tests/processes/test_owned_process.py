@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from living import is_alive
 
 from course_app.processes import OwnedProcess, UnsupportedPlatform, require_posix
 from course_app.system.waiting import wait_until
@@ -24,13 +25,6 @@ FAMILY = [
 LIMIT_SECONDS = 3.0
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's child subreaper")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def family() -> tuple[OwnedProcess, list[int]]:
