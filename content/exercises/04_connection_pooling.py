@@ -34,7 +34,7 @@ lab.measure(connect_per_request(lab.postgres_dsn), one_user, concurrency=16, nam
 #   the database now.
 # - **Mechanism** (4 points). No request opens a connection. At most **10** connections are ever
 #   open, because four services share this PostgreSQL; but statements that wait do so side by
-#   side. When 200 clients come at once, right after the start, all of them are served.
+#   side. When 100 clients come at once, right after the start, all of them are served.
 # - **Speed** (2 points). At least half of what our own solution gains.
 # - **Hygiene** (2 points). Who gets no connection within one second is told so with status 503.
 #   When the app ends, its connections are closed.
