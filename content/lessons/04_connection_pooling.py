@@ -618,7 +618,7 @@ lab.verdict(
 # - Give `acquire` a time-out, and never hold one connection while you wait for another.
 #
 # Next: [the exercise](../exercises/04_connection_pooling.ipynb). You get an app that connects
-# per request and turn it into one that does not, also when 200 clients come at once.
+# per request and turn it into one that does not, also when 100 clients come at once.
 #
 # ## Read more
 #

@@ -531,7 +531,7 @@ lab.calibration()
 #   measured holds for one.
 #
 # Next: [the exercise](../exercises/14_blog_api.ipynb). You get the blog with cursors and
-# the guide's faults. Make it as fast as you can; 3000 requests will tell whether it is still right.
+# the guide's faults. Make it as fast as you can; 1500 requests will tell whether it is still right.
 #
 # ## Read more
 #
