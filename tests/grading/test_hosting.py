@@ -39,6 +39,21 @@ async def environment():
 """
 
 
+def asked(checker: Checker, submission: Path, path: str) -> str:
+    """What the app answers; "" if nothing."""
+    told: list[str] = []
+
+    @contract(points=1)
+    def tells(exam: Exam) -> Evidence:
+        """It tells."""
+        told.append(exam.ask(exam.learner, get(path))[0].text)
+        return Evidence("", "")
+
+    submission.write_text(RIGHT + TELLS)
+    checker.check(replace(toy.exercise, rubric=(tells,)), submission)
+    return told[0] if told else ""
+
+
 @pytest.mark.parametrize("environment", ["server of before", "new server"])
 def test_an_answers_process_holds_nothing_of_the_graders_environment(
     processes: Checker, submission: Path, monkeypatch: pytest.MonkeyPatch, environment: str
@@ -46,18 +61,9 @@ def test_an_answers_process_holds_nothing_of_the_graders_environment(
     monkeypatch.setenv("SECRET_OF_THE_GRADER", "abc")
     if environment == "new server":
         monkeypatch.setenv("PYTHONPATH", f"/no such folder {environment}")
-    told: list[str] = []
-
-    @contract(points=1)
-    def tells(exam: Exam) -> Evidence:
-        """It tells."""
-        told.append(exam.ask(exam.learner, get("/environment"))[0].text)
-        return Evidence("", "")
-
-    submission.write_text(RIGHT + TELLS)
-    processes.check(replace(toy.exercise, rubric=(tells,)), submission)
-    assert "PATH" in told[0] or not Path("/proc/self").exists()
-    assert "SECRET_OF_THE_GRADER" not in told[0]
+    told = asked(processes, submission, "/environment")
+    assert "PATH" in told or not Path("/proc/self").exists()
+    assert "SECRET_OF_THE_GRADER" not in told
 
 
 def test_workers_have_seeds_of_their_own(processes: Checker, submission: Path) -> None:
@@ -74,21 +80,6 @@ def test_workers_have_seeds_of_their_own(processes: Checker, submission: Path) -
     submission.write_text(RIGHT + TELLS)
     processes.check(replace(toy.exercise, rubric=(tells,)), submission)
     assert len(set(seeds)) == 3, seeds
-
-
-def asked(checker: Checker, submission: Path, path: str) -> str:
-    """What the app answers; "" if nothing."""
-    told: list[str] = []
-
-    @contract(points=1)
-    def tells(exam: Exam) -> Evidence:
-        """It tells."""
-        told.append(exam.ask(exam.learner, get(path))[0].text)
-        return Evidence("", "")
-
-    submission.write_text(RIGHT + TELLS)
-    checker.check(replace(toy.exercise, rubric=(tells,)), submission)
-    return told[0] if told else ""
 
 
 def test_the_graders_own_folder_is_no_place_to_import_from(
