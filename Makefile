@@ -31,7 +31,8 @@ lab: $(STAMP)
 	@$(BIN)/course lab
 
 # What measures nothing shares the cores; what measures has them to itself. Both halves run, whatever the first one finds.
-PYTEST := $(BIN)/python -m pytest --durations 12 --durations-min 5
+# The tests' modules stay compiled from the first half to the second one, whatever the environment says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations 12 --durations-min 5
 halves = $(PYTEST) -n logical --dist worksteal -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
 
 test: .venv/.test
