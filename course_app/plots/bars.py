@@ -158,7 +158,8 @@ def _message(result: Comparison, metric: str | None) -> str:
     others = result.variants[1:]
     best = max(others, key=lambda variant: result.speedup(variant.name, metric).estimate)
     speedup, base = result.speedup(best.name, metric), result.baseline.name
-    if len(others) > 1 and speedup.verdict() is Verdict.NOT_FASTER:
+    verdicts = {result.speedup(variant.name, metric).verdict() for variant in others}
+    if len(others) > 1 and verdicts == {Verdict.NOT_FASTER}:
         much = "much " if speedup.low > 1 else ""
         return f"None of these is {much}faster than {base}; the best is {best.name}: {speedup}"
     words = speedup.in_words(best.name, base)

@@ -3,10 +3,14 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
+from course_app.measure.statistics import Floats
 from course_app.plots.style import MUTED, renderer_of
 
 _GAP_POINTS = 9.0
@@ -14,6 +18,16 @@ _WIDEST_CHARACTERS = 22
 _LINE_GAP_PIXELS = 2.0
 #: Names moved further than this get thin lines back to where they belong.
 _LEADER_PIXELS = 4.0
+#: Where a point's name may stand, in points from it, the best place first.
+_AROUND = tuple(
+    (right * points, up * points)
+    for points in (4.0, 9.0)
+    for right, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 2), (0, -2), (-2, 0), (2, 0))
+)
+_SIDES = {-1.0: "right", 0.0: "center", 1.0: "left"}
+_LEVELS = {-1.0: "top", 0.0: "center", 1.0: "bottom"}
+#: Each segment of a line is looked at in so many places.
+_PER_SEGMENT = 60
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,63 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
     for note, move in zip(notes, moves, strict=True):
         _move(axes, note, move * 72 / canvas.dpi, leaders)
     return notes
+
+
+def label_points(
+    axes: Axes, labels: Sequence[EndLabel], lines: Sequence[Sequence[tuple[float, float]]]
+) -> None:
+    """Write each name beside its point, where it lies on no line and on no other name if it can.
+
+    Args:
+        lines: what is drawn, by line its points (x, y) in data units.
+    """
+    canvas = axes.figure.get_figure(root=True)
+    assert canvas is not None
+    canvas.draw_without_rendering()
+    taken = np.concatenate([_along(axes, line) for line in lines])
+    for label in labels:
+        places = [_beside(axes, label, right, up) for right, up in _AROUND]
+        boxes = [place.get_window_extent() for place in places]
+        best = min(range(len(places)), key=lambda i: _hidden(axes, boxes[i], taken))
+        for place in (*places[:best], *places[best + 1 :]):
+            place.remove()
+        taken = np.concatenate([taken, _within(boxes[best])])
+
+
+def _along(axes: Axes, line: Sequence[tuple[float, float]]) -> Floats:
+    """Pixels along a line, and at its right end, where its own name will stand; shape (n, 2)."""
+    corners = axes.transData.transform(np.array(line, dtype=np.float64).reshape(-1, 2))
+    steps = np.linspace(0, 1, _PER_SEGMENT)[:, None]
+    segments = [a + steps * (b - a) for a, b in pairwise(corners)]
+    x, y = corners[np.argmax(corners[:, 0])] if len(corners) else (np.nan, np.nan)
+    return np.concatenate([corners, *segments, _within(Bbox.from_bounds(x, y - 8, 30, 16))])
+
+
+def _beside(axes: Axes, label: EndLabel, right: float, up: float) -> Annotation:
+    return axes.annotate(
+        label.text,
+        xy=(label.x, label.y),
+        xytext=(right, up),
+        textcoords="offset points",
+        ha=_SIDES[float(np.sign(right))],
+        va=_LEVELS[float(np.sign(up))],
+        color=label.color,
+        fontsize=8.5,
+    )
+
+
+def _hidden(axes: Axes, box: Bbox, taken: Floats) -> int:
+    """How much a name hides that stands there; outside of the axes it must not stand at all."""
+    frame = axes.get_window_extent()
+    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    inside = (taken > (box.x0 - 1, box.y0 - 1)) & (taken < (box.x1 + 1, box.y1 + 1))
+    return int(inside.all(axis=1).sum()) + (len(taken) if outside else 0)
+
+
+def _within(box: Bbox) -> Floats:
+    """Points of a box, as close to each other as those of lines."""
+    x, y = np.linspace(box.x0, box.x1, 12), np.linspace(box.y0, box.y1, 8)
+    return np.array([(each, other) for each in x for other in y])
 
 
 def make_room(axes: Axes, texts: Sequence[Annotation]) -> None:

@@ -1,5 +1,6 @@
 """One line per series over a parameter: where it helps, where it stops, where it hurts."""
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, isnan
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from course_app.measure.statistics import CONFIDENCE, Floats, Interval, significant
 from course_app.measure.sweep import UNITS, Point, Sweep
 from course_app.plots.figure import Figure, finish, nothing_known, titled
-from course_app.plots.labels import EndLabel, label_ends
+from course_app.plots.labels import EndLabel, label_ends, label_points
 from course_app.plots.style import INK, MUTED, linear_ticks, log_ticks, look, styled
 from course_app.words import amount
 
@@ -131,8 +132,7 @@ def plot_lines(
             axes.axvspan(found.low, found.high, color=MUTED, alpha=0.12, linewidth=0)
             sure = replace(found, confidence=confidence)
             _mark(axes, found.estimate, crossing.format(sure))
-        for index, (line, points) in enumerate(lines.items()):
-            _name_points(axes, index, points, words.get(line, ()))
+        _name_points(axes, lines, words)
         label_lines(axes, lines, laws)
         return finish(canvas, title)
 
@@ -233,22 +233,15 @@ def _line(axes: Axes, index: int, points: Sequence[LinePoint]) -> None:
     )
 
 
-#: Beside each line's own points, where the next line's words are not.
-_BESIDE = ((6, 5, "left"), (6, -11, "left"), (-6, 5, "right"), (-6, -11, "right"))
-
-
-def _name_points(axes: Axes, index: int, points: Sequence[LinePoint], words: Sequence[str]) -> None:
-    right, up, side = _BESIDE[index % len(_BESIDE)]
-    for word, (x, y, _, _) in zip(words, points, strict=False):
-        axes.annotate(
-            word,
-            xy=(x, y),
-            xytext=(right, up),
-            ha=side,
-            textcoords="offset points",
-            color=look(index).text,
-            fontsize=8.5,
-        )
+def _name_points(
+    axes: Axes, lines: Mapping[str, Sequence[LinePoint]], words: Mapping[str, Sequence[str]]
+) -> None:
+    labels = [
+        EndLabel(word, x, y, look(index).text)
+        for index, (line, points) in enumerate(lines.items())
+        for word, (x, y, _, _) in zip(words.get(line, ()), points, strict=False)
+    ]
+    label_points(axes, labels, [[point[:2] for point in points] for points in lines.values()])
 
 
 def _scale(
@@ -298,11 +291,15 @@ def _step_ticks(axes: Axes, steps: Sequence[float]) -> None:
         axes.set_xticks(steps)
 
 
+#: Half of the axes' width holds so many characters.
+_WIDEST_MARK = 34
+
+
 def _mark(axes: Axes, x: float, text: str) -> None:
     axes.axvline(x, color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)))
     left, _ = axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))
     axes.annotate(
-        text,
+        textwrap.fill(text, _WIDEST_MARK),
         xy=(x, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(4 if left < 0.5 else -4, -2),

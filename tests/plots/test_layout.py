@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 import course_app.plots  # noqa: F401  registers the figures
 from course_app.plots import bars, figure, gantt, latency, pairs, sweep, waterfall
-from course_app.plots.labels import spread
+from course_app.plots.labels import EndLabel, label_points, spread
 from course_app.plots.style import (
     COLORS,
     HATCHES,
@@ -147,3 +147,20 @@ def test_no_two_series_look_alike_without_colour() -> None:
 )
 def test_no_line_break_parts_a_number_from_its_limits_and_unit(title: str, together: str) -> None:
     assert together.replace("~", "\N{NO-BREAK SPACE}") in figure.kept_together(title)
+
+
+def test_a_point_s_name_lies_on_no_line_and_on_no_other_name() -> None:
+    """Two lines that cross, and two points beside each other."""
+    canvas = Canvas(figsize=(7, 3.8))
+    axes = canvas.add_subplot()
+    lines = [[(0.0, 0.0), (5.0, 5.0), (10.0, 9.9)], [(0.0, 9.0), (5.2, 5.0), (10.0, 0.0)]]
+    for line in lines:
+        axes.plot(*zip(*line, strict=True))
+    names = [EndLabel(f"{x:g}", x, y, "black") for line in lines for x, y in line]
+    label_points(axes, names, lines)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == [name.text for name in names]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    corners = [axes.transData.transform(line) for line in lines]
+    along = [a + t / 50 * (b - a) for line in corners for a, b in pairwise(line) for t in range(51)]
+    assert not any(box.contains(*point) for box in boxes for point in along)
