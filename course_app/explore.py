@@ -69,10 +69,12 @@ class Explorer:
             for name, result in shown
         ]
         if most is first[1]:
-            title = f"No other gave more requests/s than {best}"
+            title = f"In one run each, none gave more requests/s than {best}"
         else:
             title = f"{best}: {_against(first[1], most).times} the throughput of {first[0]}"
-        return plot_bars(bars, title=title, unit="times the throughput of")
+        # Parts of a run know nothing of how the next run of the same would differ.
+        unit = "times the throughput (from one run each) of"
+        return plot_bars(bars, title=title, unit=unit)
 
 
 def _against(first: Measurement, other: Measurement) -> Interval:

@@ -62,7 +62,8 @@ print(guess_cpu.against(round(first.cpu_us_per_request / 1e3, 2)))
 first
 
 # %% [markdown]
-# Read the table like this:
+# That is one run, and the next one will give other figures: how sure a figure is, an interval
+# tells, and that comes below. Read the table like this:
 #
 # - **p50** is the median: half of the requests were faster. **p90** is what one in ten exceeds.
 #   An average would hide both. p99 is shown from 1,000 requests on: below that, a handful decides.
@@ -186,7 +187,8 @@ lab.measure(users, get("/users/{user_id}", user_id=uniform(1, lab.users)), name=
 # ## How the course works
 #
 # - Lessons follow a well-known tuning guide. Each of its claims gets a **verdict** from your
-#   machine: holds, holds when ..., outdated, wrong.
+#   machine: holds, holds when ..., outdated, wrong. If a condition behind it fails on your machine,
+#   it says *not confirmed here*; if an interval holds the bar, *cannot tell*.
 # - Most lessons come with an **exercise** in `exercises/`, which checks itself: answers first,
 #   then the cause, then speed. `solutions/` has a way to do it.
 # - Change anything and run it again. The lab survives an interrupted cell, and the first cell

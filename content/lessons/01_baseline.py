@@ -325,9 +325,9 @@ print("error:  there is no header" if failed[0] is None else f"error: {failed[0]
 # the clients waited, they have seen that queue, and its clients have paid for it: all of them
 # waited for the last. Neither sees what waits before the app is called.
 #
-# Both stop when the response starts, so a stream looks instantaneous. And on an error the exception
-# passes straight through the stopwatch, so there is no header at all. Time in a queue is seen
-# **from outside**.
+# Both stop when the response starts, so a stream looks instantaneous. And an exception that nobody
+# handles passes straight through the stopwatch, so there is no header at all. (An `HTTPException`
+# has become an answer before.) Time in a queue is seen **from outside**.
 #
 # `time.time()` has one more flaw: it is the wall clock, and wall clocks are set.
 
@@ -575,9 +575,9 @@ tasks = {variant.name: variant.counts["asyncio tasks"] for variant in stopwatch.
 lab.verdict(
     1,
     "wrong",
-    "As an instrument it is dear, and it sees neither a stream nor an error. Which queues a "
-    "stopwatch inside sees is an accident. Measure from outside; inside, use pure ASGI and "
-    "perf_counter.",
+    "As an instrument it is dear, and it sees neither the end of a stream nor an error that nobody "
+    "handles. Which queues a stopwatch inside sees is an accident. Measure from outside; inside, "
+    "use pure ASGI and perf_counter.",
     {
         "with the guide's middleware the smallest handler takes over 1.3 times the CPU": (
             dear.above(1.3)
@@ -589,7 +589,7 @@ lab.verdict(
             bool(max(waited_ms) > 2 * max(headers_ms))
         ),
         "a stream takes over twice what the header says": streamed[1] > 2 * streamed[0],
-        "there is no header on an error": failed[0] is None,
+        "there is no header on an error that nobody handles": failed[0] is None,
     },
     number=f"{dear} CPU",
 )

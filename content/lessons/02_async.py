@@ -125,16 +125,19 @@ three = {
 comparison = lab.compare(three, "/wait/10", concurrency=8, at_least=3, most_rounds=6)
 
 # %%
+in_thread = comparison.speedup("def, blocking call").times
+awaited_8 = comparison.speedup("async def, await").times
 print(guess.against(comparison.speedup("def, blocking call")))
 comparison.plot(
     predicted={"def, blocking call": guess},
     counters=["max requests in flight", "worker threads busy"],
+    title=f"Against a blocking call in async def: def {in_thread} as fast, await {awaited_8}",
 )
 
 # %% [markdown]
-# The plain `def` does not block anything. FastAPI runs it in a **worker thread**, where it may
-# stand still as long as it likes. An `async def` runs on the loop itself, and there a blocking
-# call makes everybody wait: eight clients, eight waits, one after another.
+# While it waits, the plain `def` does not block the loop. FastAPI runs it in a **worker thread**,
+# where it may stand still as long as it likes. An `async def` runs on the loop itself, and there a
+# blocking call makes everybody wait: eight clients, eight waits, one after another.
 #
 # ## The cause: the lag of the loop
 #
@@ -216,8 +219,7 @@ for name, measured in at_100.items():
     busy = measured.counts["worker threads busy"]
     print(f"{name}: {in_flight:.0f} requests in flight, {busy:.0f} worker threads busy")
 for clients in (40, 200):
-    seen = crowd.at("async def, await", clients).windows
-    cores = [rate * cpu / 1e6 for rate, cpu in zip(seen["throughput"], seen["cpu"], strict=True)]
+    cores = crowd.at("async def, await", clients).windows["cores"]
     print(f"{clients} clients that await keep {min(cores):.2f} to {max(cores):.2f} cores busy")
 
 # %% [markdown]
@@ -269,7 +271,7 @@ threads.plot(
 # The third does so with the blocking `ask`, dressed as a coroutine, which is what calling an
 # `async def` returns.
 #
-# Each wait takes 10 ms. How many times as fast as the first is the third?
+# Each wait takes 10 ms. How many times as fast as the first is the third, the blocking `gather`?
 
 # %%
 guess_gather = lab.predict(..., "times as fast with three blocking calls in gather as in a row")
@@ -305,8 +307,13 @@ gathered = lab.compare(
     at_least=1.5,
     most_rounds=6,
 )
+dressed, awaited_3 = (gathered.speedup(f"gather, {how}").times for how in ("blocking", "await"))
 print(guess_gather.against(gathered.speedup("gather, blocking")))
-gathered.plot(predicted={"gather, blocking": guess_gather}, counters=["max loop lag, ms"])
+gathered.plot(
+    predicted={"gather, blocking": guess_gather},
+    counters=["max loop lag, ms"],
+    title=f"gather of blocking calls: {dressed} as fast; of awaits: {awaited_3}",
+)
 
 # %% [markdown]
 # `gather` alone makes nothing concurrent. It starts coroutines, and they take turns at each

@@ -23,9 +23,9 @@
 # with httpx.AsyncClient()</code> around each call. What does every request pay for that it need
 # not?</summary>
 #
-# A new TCP connection; and httpx reads the certificates of all authorities that it trusts, even
-# for `http`, while the event loop stands still. One client, made in the lifespan and shared, keeps
-# both.
+# A new TCP connection; and httpx 0.28 reads the certificates of all authorities that it trusts,
+# even for `http`, while the event loop stands still. One client, made in the lifespan and shared,
+# keeps both.
 #
 # </details>
 #
@@ -312,7 +312,7 @@ near, far = (away[ms].speedup("pool") for ms in (0, 1))
 plot_lines(
     {name: [latency(name, ms) for ms in (0, 1)] for name in all_ways()},
     x_label="added to each round trip to PostgreSQL, ms",
-    y_label="median latency, ms",
+    y_label="median latency, ms\n(bars: 99 % intervals)",
     y_log=False,
     title=f"A pool is {near.times} as fast here, {far.times} with 1 ms to PostgreSQL",
 )
@@ -391,7 +391,7 @@ print(guess_size.against(cheap))
 plot_lines(
     lines,
     x_label="connections in the pool",
-    y_label="throughput, requests/s",
+    y_label="throughput, requests/s\n(bars: lowest and highest of 3 windows)",
     title=f"16 connections do {waiting.times} as much as one if the query waits, else {cheap}",
     x_log=True,
     y_log=True,
@@ -485,7 +485,8 @@ held.plot(
 # the connection any more, say so.
 #
 # Try it yourself: choose a pool and a number of clients, press **Measure**, and see whether you
-# find a better pair. (Where nobody can press it, you see three pairs, each measured once.)
+# find a better pair. (Where nobody can press it, you see three pairs. Each is measured once: its
+# interval is from within that run, and the next run of the same pair may lie outside of it.)
 
 # %%
 from course_app.explore import explore
@@ -546,7 +547,8 @@ print(asyncio.run(connect_until_refused(**LOGINS[min(LOGINS)])))
 
 # %% [markdown]
 # (Whatever is open already counts, too; the lab itself has one.) If a sentence follows the number,
-# it is the one that you will read in production.
+# it is one of two that you may read in production. The other, *sorry, too many clients already*,
+# comes when the three for superusers are taken as well.
 #
 # ## The verdicts
 

@@ -179,7 +179,7 @@ def explain(query: str, *args, options: str = "ANALYZE, BUFFERS, WAL, SERIALIZE"
     )
 
 
-PAGES = ("Hit", "Read")  # found in memory, or not
+PAGES = ("Hit", "Read")  # found in PostgreSQL's own cache, or asked of the system
 
 # %% [markdown]
 # Four tables, from a thousand to a million rows, before and after an index is made. Each point is
@@ -608,6 +608,7 @@ lines = {
     name: [(n, r.estimate, r.low, r.high) for n, r in line.items()]
     for name, line in against.items()
 }
+lines["N+1"] = [(n, 1, 1, 1) for n in CLIENTS]
 lines["gather, by the law"] = [(n, *3 * (law("N+1", n) / law("gather", n),)) for n in CLIENTS]
 alone, crowded = against["gather"][1], against["gather"][8]
 print(guess_gather.against(crowded))
@@ -932,6 +933,8 @@ for way in fifty.variants[1:]:
     print(fifty.speedup(way.name).in_words(way.name, "N+1"))
 
 # %% [markdown]
+# (A reset is one round trip with four statements in it: 204 of them are 51 resets.)
+#
 # ### A sort that goes to disk
 #
 # For a deep page the planner may give up the index, read the whole table and sort it. Each sort

@@ -353,11 +353,17 @@ for rows in sweep.values:
     ]
     print(f"{rows:4g} {'row ' if rows == 1 else 'rows'} - {';  '.join(said)}")
 hundred = sweep.ratio("dicts", "model", 100)
-less_again = "less again" if many.high < hundred.low else "cannot tell whether the factor changed"
-print(f"Dicts take {hundred} a model's CPU for 100 rows, {many} for 1000: {less_again}.")
+change = "cannot tell whether the factor changed"
+change = "less again" if many.high < hundred.low else change
+change = "more again" if many.low > hundred.high else change
+print(f"Dicts take {hundred} a model's CPU for 100 rows, {many} for 1000: {change}.")
 validated = sweep.ratio("model", "instances", 1000)
 print(f"For 1000 rows a model takes {validated} the CPU of instances:")
-print("the difference is validating the rows, which makes a User of each.")
+print(
+    "the difference is validating the rows, which makes a User of each."
+    if validated.above(1)
+    else "whether validating the rows costs anything, these windows cannot tell."
+)
 
 # %% [markdown]
 # ## When it does not help, and when it hurts

@@ -108,8 +108,8 @@ def plain(posts: int = 90, model: type[BaseModel] = Post) -> FastAPI:
 
 
 # %% [markdown]
-# Every client says in its request what it can decode. Browsers do, and so do `httpx` and `aiohttp`,
-# whether you ask them to or not.
+# A client says in its request what it can decode. Browsers do, and so do `httpx` and `aiohttp`,
+# whether you ask them to or not; `curl` does if asked (`--compressed`).
 
 # %%
 the_list = get("/posts", headers={"Accept-Encoding": "gzip"})
@@ -162,7 +162,8 @@ comparison.plot(
 
 # %% [markdown]
 # On one machine gzip is all price and no gain: bytes travel through memory, and it does not
-# compress them as fast as they are copied there.
+# compress them as fast as they are copied there. (*Unresponsive* counts lag above 10 ms only: short
+# pieces of work, one after another, can keep a loop busy all the time and do not show.)
 #
 # ## The trade, counted
 #
@@ -373,7 +374,7 @@ plot_transfer(
 # Lines are computed from CPU and bytes, dots are what the client waited. (Where others use the
 # machine, dots lie above their lines: a wait for a core is no CPU time. And the CPU in the lines
 # was measured beside other codings, so a dot may lie below, too.) A ring is where a coding stops
-# paying.
+# paying. At a dashed line another way becomes the first, and the strip below says which.
 #
 # Phones with a weak signal are on the left, where bytes are nearly all that counts. A service in
 # the same data centre is on the right. It asks for compression because its HTTP library does,
@@ -535,8 +536,10 @@ plot_transfer(
 )
 
 # %% [markdown]
-# (A ring is where a line crosses that of the whole list.) What is not sent needs no compression and
-# no link. What is left may be compressed, where that still pays:
+# (A ring is where a line crosses that of the whole list. Its CPU was measured beside other apps
+# than above, so the ring of level 1 need not stand where it stood there: an interval covers the
+# rounds of one comparison, not the difference between two.) What is not sent needs no compression
+# and no link. What is left may be compressed, where that still pays:
 
 # %%
 cheaper = trimming.faster("trimmed", at_least=1)

@@ -144,8 +144,8 @@ costly.plot(predicted=guess, counters=["SQL statements / request"])
 # %% [markdown]
 # The cause is in the small print: a **hit**, a request that finds its answer in the cache, sends no
 # statement at all; the few that were counted are **misses**, which fetched a report for the first
-# time. What is left is the work of the server and of FastAPI, which no cache in a handler can save.
-# So the gain is as large as the fetch was costly.
+# time. What is left is the work of the server and of FastAPI, which this cache does not touch (one
+# that keeps bytes saves a part of it, below). So the gain is as large as the fetch was costly.
 
 # %% [markdown]
 # The cheap lookup, a user by primary key, gets the same dictionary. How many times as fast does it
@@ -237,7 +237,8 @@ stampede = lab.measure(
 #
 # **Single-flight** lets the first request fetch and the others wait for its result. There is no
 # `await` between the look into `under_way` and the entry there, so no other request can come in
-# between. `shield` keeps the fetch alive for the others when one of them goes away.
+# between. `shield` keeps the fetch alive for the others when one of them is cancelled, by a
+# time-out for example.
 
 
 # %%
@@ -596,7 +597,8 @@ def with_etag(fetch) -> FastAPI:
     async def read(key: int, request: Request):
         body, tag = await cache.get(key)
         headers = {"ETag": tag, "Cache-Control": "private, max-age=5"}
-        if request.headers.get("if-none-match") == tag:
+        sent = request.headers.get("if-none-match", "").split(",")
+        if {tag, "*"} & {known.strip().removeprefix("W/") for known in sent}:
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="application/json", headers=headers)
 
@@ -612,7 +614,8 @@ for answer in (first, again):
 # %% [markdown]
 # `max-age` promises an age, as the expiry does: for five seconds a browser shows the old answer and
 # asks nobody, whatever is written meanwhile. The tag is kept with the bytes here, so it is as old
-# as they are. `private` keeps shared caches on the way out of it.
+# as they are. `private` keeps shared caches on the way out of it. (A client may send several tags;
+# and a proxy that compresses marks them as weak, `W/`.)
 #
 # ## When it does not help: keys that do not come again
 #
@@ -809,8 +812,9 @@ lab.verdict(
 #   may, by chance, fetch anew a little before the entry expires.
 #
 # **From the field.** On 23 September 2010 Facebook was [down for about 2.5 hours][outage], its
-# worst outage in over four years. A value in the cache was taken for invalid, every client fetched
-# it anew, and the databases got hundreds of thousands of queries a second. What kept it going,
+# worst outage in over four years. A configuration value had been changed, in the store itself, to
+# one that clients took for invalid. Each tried to mend it by asking the databases, which got
+# hundreds of thousands of queries a second. What kept it going,
 # [wrote its director of
 # engineering](https://vator.tv/news/2010-09-24-why-facebook-had-its-worst-outage-in-4-yrs): an
 # error of an overloaded database was taken for an invalid value, too, so the client deleted the

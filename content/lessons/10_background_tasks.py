@@ -215,7 +215,7 @@ crowds = {
         "/page",
         triggers=customers,
         seconds=0.15 + 0.05 * customers / 40,
-        repeats=6 if customers in ENDS else 2,
+        repeats=2 if customers in (20, 80) else 6,
     )
     for customers, names in STEPS.items()
 }
@@ -245,7 +245,7 @@ plot_lines(
     {BLOCKS: slowest_page(BLOCKS), AWAITS: slowest_page(AWAITS), "the law": law},
     x_label="orders at the same moment (bars: lowest and highest try)",
     y_label="slowest page, ms",
-    title=f"A page beside 160 blocking tasks typically takes {many:significant} ms, beside one "
+    title=f"The slowest page beside 160 blocking tasks takes {many:significant} ms, beside one "
     f"{few:significant} ms; beside 160 that await {crowds[160].slowest(AWAITS):significant} ms",
     x_log=False,
     y_log=False,
@@ -263,6 +263,7 @@ print("worker threads busy:", {name: round(count) for name, count in busy.items(
 # Who comes 41st queues, be it a task or the handler of a page. Tasks that await need no thread; a
 # thread that is busy beside them runs the page. What a page waits for then, and beyond the law, is
 # the crowd itself: one loop has to answer all these orders first, on what others leave of a core.
+# (Where a bar is long, the tries differ, and its dot says little.)
 #
 # ## When it hurts: a task that fails
 #
@@ -298,7 +299,7 @@ def unguarded(task):
 
 
 def guarded(task):
-    def attempt(*arguments):
+    def attempt(*arguments):  # for a task in def; async def needs an attempt that awaits it
         try:
             task(*arguments)
         except Exception as error:
@@ -324,8 +325,8 @@ print(guess_notes.against(noted["unguarded"]))
 # %% [markdown]
 # The tasks of a response run one after another, and an exception ends them all. The customer has a
 # 202 (accepted, but not yet done) by then and never learns of it (but uvicorn closes the
-# connection, so a client that wanted to use it again has to connect anew). Every task needs a `try`
-# of its own.
+# connection, so a client that wanted to use it again has to connect anew, and a request that it
+# has sent over it meanwhile may never be answered). Every task needs a `try` of its own.
 #
 # ## When it hurts: the server is told to go
 #
@@ -491,15 +492,20 @@ print(f"Something lost: {'; '.join(name for name in fate if never[name]) or 'nob
 # task made with `asyncio.create_task` is nobody's: no server knows of it. So a clean shutdown is a
 # matter of the server program, of its options, of the orchestrator (what starts and ends servers,
 # such as Kubernetes) and of how long the work takes. After a kill nothing is left: the work was in
-# the server's memory, and nowhere else. The queue's jobs are in Valkey until a worker has
-# *finished* them.
+# the server's memory, and nowhere else. The queue's jobs are in Valkey: if a worker dies, they
+# stay there until another one has *finished* them.
 #
-# Two things to know. What a killed worker had begun comes back only after its claim, the note that
-# somebody is at it, has expired, with arq ten seconds beyond `job_timeout`. And it is done
-# **again**, from the start: a mail that was out already goes out twice. A queue promises *at least
-# once*. "Exactly once" is your part: make the job look whether it is done (a key with the order's
-# number, a unique row). Of course a queue is only as durable as its store: Valkey keeps data over
-# its own death, all but the last second, if it is told to (`appendonly yes`).
+# Two things to know. What a killed worker had begun comes back only after its claim, the note
+# that somebody is at it, has expired, with arq ten seconds beyond `job_timeout`. And it is done
+# **again**, from the start: a mail that was out already goes out twice. If a worker dies, a queue
+# promises *at least once*. "Exactly once" is your part: make the job look whether it is done (a
+# key with the order's number, a unique row). Of course a queue is only as durable as its store:
+# if Valkey is told to (`appendonly yes`), what was written survives the death of its process;
+# when the machine dies, the last second or two may be lost.
+#
+# That is about workers that die. A job that raises, or outlasts `job_timeout`, counts as finished
+# for arq: it is done again only if it raises `Retry`. After five starts, or a day in the queue, it
+# is dropped. Other queues have other rules: look them up, and watch what failed.
 #
 # ## And the heavy processing?
 #
@@ -533,6 +539,9 @@ with lab.queue_worker(SETTINGS, env=env):
 heavy
 
 # %% [markdown]
+# It is the worker's loop that stands still now: its mails wait, and no time-out can interrupt it.
+# Give what computes a queue and workers of its own, or a process pool.
+#
 # ## The verdicts
 
 # %% jupyter={"source_hidden": true}
@@ -566,7 +575,8 @@ lab.verdict(
     "T4",
     "holds when",
     "For light work that may be lost. Heavy work in async def stops the server, and what was "
-    "promised to a customer belongs in a durable queue with workers of its own.",
+    "promised to a customer belongs in a durable queue with workers of its own: if one dies, "
+    "another does its jobs again.",
     {
         "work that computes in async def makes others wait for more than half of it": (
             slowest_ping("async def that computes").above(half_ms)
@@ -580,7 +590,9 @@ lab.verdict(
         ),
         "and some, where it does not": never["uvicorn without patience, SIGTERM"] > 0 or None,
         "kill -9 loses accepted work of background tasks": never["uvicorn, kill -9"] > 0 or None,
-        "and none of the queue's": (None if still_queued else never["queue, kill -9"] == 0),
+        "and none of the queue's, whose worker dies, too": (
+            None if still_queued else never["queue, kill -9"] == 0
+        ),
     },
     number=f"of 20 lost: {never['uvicorn, SIGTERM']} by SIGTERM, {never['uvicorn, kill -9']} by "
     f"kill -9, by a queue {never['queue, kill -9']}",
@@ -592,7 +604,8 @@ lab.verdict(
 # - A background task is *later*, not *elsewhere*. Await in `async def`, block in `def`, and compute
 #   in another process.
 # - `def` tasks share 40 threads with all `def` handlers.
-# - Catch exceptions task by task, and log them: nobody else will tell you.
+# - Catch exceptions task by task, and log what you catch: once it is caught, the server's log
+#   does not have it any more.
 # - Try a SIGTERM on your own server while tasks are under way, and count. Keep tasks shorter than
 #   the orchestrator's patience.
 # - Give back what you borrowed before the tasks run: `Depends(..., scope="function")`. The last
@@ -698,6 +711,6 @@ borrowed = lab.bystanders(
 )
 kept, returned = (borrowed.slowest(name) for name in borrowed.series)
 borrowed.plot(
-    title=f"Eight orders, four connections: a reader waits for {kept:significant} ms if the "
-    f"tasks keep them, {returned:significant} ms if not"
+    title=f"Eight orders, four connections: the slowest reader waits for {kept:significant} ms "
+    f"if the tasks keep them, {returned:significant} ms if not"
 )

@@ -122,9 +122,10 @@ print(" > ".join([*layers(raises_in_middleware()), "your routes"]))
 # slow down. Many try again. (Further layers are FastAPI's own, such as those for its telemetry and
 # for the size of bodies; which ones there are depends on its version.)
 #
-# A middleware has to *return* its refusal; a dependency may raise it, because it runs inside.
-# We take the dependency, for any limiter that says how many seconds a client has to wait; the
-# client is told by the header `Retry-After`.
+# A middleware has to *return* its refusal; a dependency may raise it, because it runs inside. But
+# it runs for the app's own handlers only: unknown paths, `/docs` and mounted apps are limited by
+# a middleware alone. We take the dependency, for any limiter that says how many seconds a client
+# has to wait; the client is told by the header `Retry-After`.
 
 # %%
 import math
@@ -253,7 +254,7 @@ from course_app.plots import plot_passes
 at_once = {name: most_within(times, 0.4) for name, times in let.items()}
 plot_passes(
     {name: (came, [wait == 0 for wait in each]) for name, each in waits.items()},
-    title="Ten a second. So many pass within 0.4 s: "
+    title="Ten a second. At most so many pass within any 0.4 s: "
     + ", ".join(f"{name} {most}" for name, most in at_once.items()),
     borders=[1, 2, 3, 4],
     border="the fixed window begins anew",
@@ -272,10 +273,11 @@ for name, times in let.items():
 
 # %% [markdown]
 # The fixed window keeps its promise from second to second, and breaks it over the border, up to
-# twice the limit. And all who were refused are told to come back at the same moment. The sliding
-# window never breaks it, but a client that asks too often gets everything at once and then nothing.
-# The bucket spreads what passes: that is what the server behind it feels, and its size says how
-# much may come at once. (A full bucket lets its size pass on top of a second's tokens.)
+# twice the limit. And as its border is the same for all clients, all who were refused, whoever
+# they are, are told to come back at the same moment. The sliding window never breaks it, but a
+# client that asks too often gets everything at once and then nothing. The bucket spreads what
+# passes: that is what the server behind it feels, and its size says how much may come at once. (A
+# full bucket lets its size pass on top of a second's tokens.)
 #
 # Is it the same with servers, workers and a shared count? `course_app.apps.rate_limited` has a door
 # for each, as a script in Valkey: a few lines of the language Lua, which the server itself runs. It
@@ -392,7 +394,8 @@ costs.plot(
 # %% [markdown]
 # The list's work grows with the limit, and it is done on the event loop, where everybody else
 # waits for it. The script pays one round trip, whatever the limit. Left of a crossing the list is
-# the faster one: there, what you buy in Valkey is not speed.
+# the faster one: there, what you buy in Valkey is not speed. (Two windows a point: their limits
+# hold a ratio with 67 % only.)
 #
 # Now 1,000 clients come once each. The window is a second. Two seconds later, how many of them does
 # each limiter remember? (The load generator sends `X-Forwarded-For`, the header in which a proxy
@@ -535,12 +538,14 @@ plot_counts(
 )
 
 # %% [markdown]
-# Whatever is not decided passes, and two things are not decided for want of anything but Valkey.
-# redis-py's pool holds 100 connections; who comes when all are taken does not wait, but gets a
-# `MaxConnectionsError`, which is a `RedisError`. And the time limit runs while 199 others have
-# their turns on the same loop: 50 ms are over before the answer has been read. So the crowd itself
-# switches the limiter off. Let callers wait for a connection (`BlockingConnectionPool`), give them
-# a time limit that a crowd does not reach, and count how often you could not decide.
+# Whatever is not decided passes, and here it is not Valkey that fails. The pool of redis-py 8
+# holds 100 connections (that of earlier releases practically any number); who comes when all are
+# taken does not wait, but gets a `MaxConnectionsError`, which is a `RedisError`. And the time
+# limit runs while 199 others have their turns on the same loop: where a line above counts
+# `TimeoutError`, 50 ms were over before the answer had been read. (A fast machine may count
+# none.) So the crowd itself switches the limiter off. Let callers wait for a connection
+# (`BlockingConnectionPool`), give them a time limit that a crowd does not reach, and count how
+# often you could not decide.
 #
 # ## When it does not help: behind a proxy
 #

@@ -286,9 +286,11 @@ print(told("single flight with versions", late_mended))
 # That a post is *missing* is not kept at all: it would need the version as well, and a lookup by
 # primary key is cheap.
 #
-# Two gaps are left. A process that dies between its commit and the new version leaves the old page
-# until it expires. And if Valkey cannot be reached at that moment, the client gets a 500 although
-# the post is saved: whoever sends it again makes it twice.
+# Three gaps are left. While Valkey is away, each read fails: this blog has neither a short
+# time-out nor the database as its answer. Lesson 09 has both, and they belong here. A process
+# that dies between its commit and the new version leaves the old page until it expires. And if
+# Valkey cannot be reached at that moment, the client gets a 500 although the post is saved:
+# whoever sends it again makes it twice.
 #
 # ## From an empty cache
 #
@@ -364,8 +366,8 @@ print(f"All together: {of_index} the throughput of the index alone. {beyond[of_i
 # blog that keeps answers in the process: its count depends on how many requests fit into a second.
 
 # %% [markdown]
-# One request in twenty is meant to write a post, and the guide deletes a key each time. How many of
-# its lists are stale, in per cent?
+# About one request in twenty-five writes a post here (5 % were drawn for, 4 % came), and the
+# guide deletes a key each time. How many of its lists are stale, in per cent?
 
 # %%
 guess_stale = lab.predict(..., "% of the guide's lists stale")
@@ -584,6 +586,6 @@ print(f"The stopwatch alone: {alone}; once the index is there: {with_index}.")
 print(f"{more[apart]} once the index is there{'' if apart is not None else ' cannot be told'}.")
 
 # %% [markdown]
-# By Amdahl's law a smaller sort leaves Python the larger share, so that more of its gains can show;
-# whether it does in this run, the line above says. **Measure again after each change**: the list of
-# what is worth doing is never the same twice.
+# By Amdahl's law Python has the larger share without the sort, so that more of its gains can
+# show; whether it does in this run, the line above says. **Measure again after each change**: the
+# list of what is worth doing is never the same twice.

@@ -89,7 +89,7 @@ class ClaimVerdict:
 
     @property
     def _reason(self) -> str:
-        if self.verdict != CANNOT_TELL:
+        if self.stands:
             return self.because
         return f"The course says “{self.proposed}”: {self.because}"
 

@@ -41,5 +41,5 @@ class SingleFlight:
         if flight is None:
             flight = self._flights[key] = asyncio.ensure_future(load())
             flight.add_done_callback(lambda _: self._flights.pop(key))
-        # One client who hangs up must not take the answer away from the others.
+            # One caller that is cancelled (by a time-out, or at shutdown) must not cancel the load.
         return await asyncio.shield(flight)
