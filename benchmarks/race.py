@@ -1,8 +1,8 @@
 """How often does an exercise's measurement of speed err? (simulated; half a minute)
 
-A race is looked at after each round from the sixth, and ends as soon as the interval lies on one
-side of the bar: so it looks up to nineteen times, which makes it err more often than an interval
-that is looked at once. Here the truth is known.
+A race is looked at after each round from the fourth, and ends as soon as the interval lies on one
+side of the bar: so it looks up to 21 times, which makes it err more often than an interval that is
+looked at once. Here the truth is known.
 """
 
 import numpy as np

@@ -12,7 +12,8 @@ BIN = Path(sys.executable).parent
 #: What one process of a learner may allocate, in bytes. For a limit on all of a learner's processes
 #: together use systemdspawner, whose mem_limit and cpu_limit the system's cgroups hold.
 MOST_MEMORY = 2 * 2**30
-#: A kernel that nobody uses still holds PostgreSQL and Valkey. In seconds.
+#: A kernel that nobody uses still holds PostgreSQL and Valkey. In seconds. One that is open in a
+#: browser's tab stays: its learner would lose what it holds.
 IDLE_KERNEL, IDLE_SERVER = 15 * 60, 30 * 60
 
 # The hub lets nobody in unless it is told whom. For one group of the machine's users only, set
@@ -47,5 +48,6 @@ c.JupyterHub.load_roles = [
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
     }
 ]
-# Two cores each while they measure: see what the guide says about more learners than that.
+# Whoever comes then is turned away. Two cores each while they measure: see what the guide says
+# about more learners than that.
 c.JupyterHub.active_server_limit = 20

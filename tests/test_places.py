@@ -7,6 +7,7 @@ against the project.
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from fnmatch import fnmatch
@@ -88,6 +89,32 @@ def test_binder_prepares_the_data_and_trusts_the_notebooks() -> None:
     (trusted,) = re.findall(r"jupyter trust (.+)", code)
     assert {Path(p).parent.name for p in trusted.split()} == {"notebooks", "exercises", "solutions"}
     assert all(list(PROJECT.glob(pattern)) for pattern in trusted.split())
+
+
+def test_binder_trusts_what_there_is(tmp_path: Path) -> None:
+    """Somebody may leave a folder out."""
+    for name in ("course", "jupyter"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text('#!/bin/sh\necho "$(basename "$0") $*"\n')
+        program.chmod(0o755)
+    for name in ("notebooks/00.ipynb", "exercises/01.ipynb"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    shutil.copy(PROJECT / "postBuild", tmp_path)
+    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
+    done = subprocess.run(
+        ["./postBuild"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "course prepare",
+        "jupyter trust notebooks/00.ipynb exercises/01.ipynb",
+    ]
 
 
 def test_badges_name_one_repository_and_a_notebook_that_exists() -> None:

@@ -34,14 +34,14 @@ def _between(text: str, begin: str, end: str, write: Callable[[], str]) -> str:
 
 
 def evening_path(course: Course) -> str:
-    """The lessons of the short path, with the minutes that they take."""
+    """The lessons of the short path, with the minutes that they take; exercises come on top."""
     lessons = [
         f"{number}. [{lesson.number} {lesson.title}]({LESSONS}/{lesson.slug}.ipynb), "
         f"{lesson.minutes} min"
         for number, lesson in enumerate(course.evening, start=1)
     ]
     hours = sum(lesson.minutes for lesson in course.evening) / 60
-    return "\n".join([*lessons, "", f"That makes {hours:.1f} hours.", ""])
+    return "\n".join([*lessons, "", f"That makes {hours:.1f} hours, without the exercises.", ""])
 
 
 def results_table(course: Course) -> str:

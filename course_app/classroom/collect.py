@@ -11,15 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from course_app.authoring.contents import CONTENTS_FILE, EXERCISES, LESSONS, SOLUTIONS
 from course_app.classroom.archives import KINDS, Refused, is_archive, unpack
-from course_app.classroom.names import Entry, Learner, attempt_of, common_prefix, entry_of, readable
+from course_app.classroom.names import Entry, Learner, common_prefix, entry_of, readable
 from course_app.errors import CourseError
 from course_app.grading.reading import read
 
 _HIDDEN = re.compile(r"^[.~]|^__pycache__$|^__MACOSX$")
-#: Trees of the course that learners do not write in; their copies lie beside the answers in a
-#: repository that was made from the course.
-_NOT_ANSWERS = {"notebooks", "solutions", "content", "course_app", "tests", "docs"}
+#: A copy of the course holds one of these beside its exercises: archives are unpacked without its
+#: course.toml.
+_TREES = (LESSONS, SOLUTIONS, "content", "course_app")
+#: What `course reset` puts aside, in the exercises' folder: begun anew, so not handed in.
+_BACKUPS = "backups"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class _Found:
 
     files: list[Path] = field(default_factory=list)
     called: dict[Path, str] = field(default_factory=dict)
+    attempts: dict[Path, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     late: bool = False
 
@@ -114,6 +118,7 @@ def _take(entry: Path, known: Entry, work: Path, found: _Found) -> None:
         found.problems.append(f"{readable(entry.name)} cannot be read: {told}")
         return
     found.files += files
+    found.attempts |= dict.fromkeys(files, known.attempt)
     if known.file and files == [entry]:
         found.called[entry] = known.file
 
@@ -141,7 +146,7 @@ def _of(
         problem = problem or "No answer to an exercise was found."
         yield Submission(who.name, only or "unknown", None, problem, id=who.id)
     for slug, paths in answers.items():
-        best, *others = sorted(paths, key=_rank, reverse=True) if len(paths) > 1 else paths
+        best, *others = _best_first(paths, found.attempts) if len(paths) > 1 else paths
         notes = [problem, "Handed in late." if found.late else ""]
         if others:
             names = ", ".join(readable(path.name) for path in others)
@@ -150,10 +155,17 @@ def _of(
         yield Submission(who.name, slug, best, note=note, id=who.id)
 
 
-def _rank(path: Path) -> tuple[bool, int, float, int, str]:
-    """The newest that was attempted comes last; of the same time, the one that lies higher up."""
-    changed = path.stat().st_mtime
-    return not read(path).blank, attempt_of(path.stem), changed, -len(path.parts), path.name
+def _best_first(paths: list[Path], attempts: Mapping[Path, int]) -> list[Path]:
+    """The newest that was attempted comes first; of the same time, the one that lies higher up.
+
+    How often Canvas got a file goes before its time, which an archive may have lost.
+    """
+
+    def rank(path: Path) -> tuple[bool, int, float, int, str]:
+        changed = path.stat().st_mtime
+        return not read(path).blank, attempts[path], changed, -len(path.parts), path.name
+
+    return sorted(paths, key=rank, reverse=True)
 
 
 def hidden(path: Path) -> bool:
@@ -161,8 +173,13 @@ def hidden(path: Path) -> bool:
     return bool(_HIDDEN.search(path.name))
 
 
-def files_of(entry: Path, work: Path, kinds: tuple[str, ...] = KINDS) -> Iterator[Path]:
+def files_of(
+    entry: Path, work: Path, kinds: tuple[str, ...] = KINDS, tree: str = EXERCISES
+) -> Iterator[Path]:
     """An entry's files of these kinds; what an archive holds is unpacked into ``work``.
+
+    Args:
+        tree: the one folder that is looked at in a copy of the course.
 
     Raises:
         Refused: it is a link, or an archive that is not to be opened.
@@ -171,25 +188,32 @@ def files_of(entry: Path, work: Path, kinds: tuple[str, ...] = KINDS) -> Iterato
     if entry.is_symlink():
         raise Refused("it is a link; hand in the file itself")
     if entry.is_dir():
-        yield from _walk(entry, work, kinds)
+        yield from _walk(entry, work, kinds, tree)
     elif is_archive(entry):
         place = work / hashlib.sha256(bytes(entry)).hexdigest()[:16]
         unpack(entry, place, kinds)
-        yield from _walk(place, work, kinds)
+        yield from _walk(place, work, kinds, tree)
     elif entry.suffix.lower() in kinds and entry.is_file():
         yield entry
 
 
-def _walk(folder: Path, work: Path, kinds: tuple[str, ...]) -> Iterator[Path]:
-    """Files in a folder and below it, also in archives; in a copy of the course its exercises."""
-    is_course = (folder / "course.toml").is_file() or (folder / "exercises").is_dir()
+def _walk(folder: Path, work: Path, kinds: tuple[str, ...], tree: str) -> Iterator[Path]:
+    """Files in a folder and below it, also in archives; of a copy of the course its one tree."""
+    only = tree if _is_course(folder) else ""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() or hidden(path):
             continue
         if path.is_dir():
-            if not (is_course and path.name in _NOT_ANSWERS):
-                yield from _walk(path, work, kinds)
+            put_aside = (folder.name, path.name) == (EXERCISES, _BACKUPS)
+            if not put_aside and only in ("", path.name):
+                yield from _walk(path, work, kinds, tree)
         elif is_archive(path) and not path.is_relative_to(work):
-            yield from files_of(path, work, kinds)
+            yield from files_of(path, work, kinds, tree)
         elif path.suffix.lower() in kinds and path.is_file():
             yield path
+
+
+def _is_course(folder: Path) -> bool:
+    trees = (folder / tree for tree in _TREES)
+    beside = (folder / EXERCISES).is_dir() and any(tree.is_dir() for tree in trees)
+    return beside or (folder / CONTENTS_FILE).is_file()

@@ -20,6 +20,8 @@ from course_app.measure.statistics import significant
 #: The results that come with the course.
 DATA_FOLDER = "docs/machines"
 _KINDS = (".json",)
+#: Where `course run` leaves them in a copy of the course.
+_TREE = "build"
 #: Room beside the outermost interval, as a factor: a dot at the edge is seen whole.
 _MARGIN = 1.1
 
@@ -147,7 +149,7 @@ def _read(entry: Path, work: Path) -> Iterator[Entry | str]:
     """Its results, and a remark on each file that holds none."""
     name = entry.name if entry.is_dir() else entry.stem
     try:
-        files = list(files_of(entry, work, _KINDS))
+        files = list(files_of(entry, work, _KINDS, _TREE))
     except Exception as error:  # damaged archives raise whatever their compression does
         told = str(error) or type(error).__name__
         yield f"{name}: {entry.name} cannot be read: {told}"

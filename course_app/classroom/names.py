@@ -5,14 +5,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-#: "Doe Jane_12345_assignsubmission_file_", a folder; what was typed online is "..._onlinetext_".
-_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_?")
+#: "Doe Jane_12345_assignsubmission_file_", a folder, or a file whose own name follows; what was
+#: typed online is "..._onlinetext_".
+_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<file>.*))?")
 #: "doejane_LATE_12345_67890_04_connection_pooling-1.ipynb": who, when, user's id, the file's id.
 _CANVAS = re.compile(r"(?P<name>[^_\W]+)(?P<late>_LATE)?_(?P<id>\d+)_\d{2,}_(?P<file>.+)", re.I)
 #: Two learners may share half of their names; a whole class shares the assignment's.
 _A_CLASS = 3
-#: A number that tells one handing in of the same file from another.
-_ATTEMPT = re.compile(r"-(\d+)$| ?\((\d+)\)$")
+#: Canvas puts it after the name of a file that is handed in again; more digits are the learner's.
+_ATTEMPT = re.compile(r"-(\d\d?)$")
 
 
 @dataclass(frozen=True, order=True)
@@ -30,11 +31,13 @@ class Entry:
     Attributes:
         file: what the learner called the file, where the entry's name says it.
         late: Canvas says that it came after the deadline.
+        attempt: how many times Canvas had got a file of this name before.
     """
 
     learner: Learner
     file: str = ""
     late: bool = False
+    attempt: int = 0
 
 
 def readable(name: str) -> str:
@@ -57,13 +60,14 @@ def entry_of(name: str, *, is_folder: bool, prefix: str, exercises: Mapping[str,
     """
     name = readable(name)
     if found := _MOODLE.fullmatch(name):
-        return Entry(Learner(found["name"].strip(), found["id"]))
+        return Entry(Learner(found["name"].strip(), found["id"]), found["file"] or "")
     if is_folder:
         return Entry(Learner(name.removeprefix(prefix)))
     if found := _CANVAS.fullmatch(name):
-        return Entry(Learner(found["name"], found["id"]), found["file"], bool(found["late"]))
-    stem = re.sub(r"\.tar$", "", os.path.splitext(name)[0])
-    rest = stem
+        who, file = Learner(found["name"], found["id"]), found["file"]
+        again = _ATTEMPT.search(_stem(file))
+        return Entry(who, file, bool(found["late"]), int(again[1]) if again else 0)
+    rest = stem = _stem(name)
     for slug in exercises.values():
         rest = rest.replace(slug, "")
     return Entry(Learner(rest.strip(" _-.") or stem), name)
@@ -79,7 +83,5 @@ def common_prefix(folders: Iterable[str]) -> str:
     return names[0][: names[0].rfind("-", 0, end) + 1]
 
 
-def attempt_of(stem: str) -> int:
-    """The number of the attempt in a file's name, as Canvas and browsers write it; 0 without."""
-    found = _ATTEMPT.search(stem)
-    return int(found[1] or found[2]) if found else 0
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0].removesuffix(".tar")

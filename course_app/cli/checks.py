@@ -82,6 +82,12 @@ def packages() -> Check:
     root = find_course().root
     # The second holds the first, and what only instructors and the tests need.
     pins = _pins(root / "requirements.txt") | _pins(root / "requirements-test.txt")
+    if not pins:
+        advice = (
+            f"Whether the course was tested with these is not known: {root} has no pinned "
+            "versions. Copy requirements.txt and requirements-test.txt from the course's folder."
+        )
+        return Check("Packages", "note", f"{main}; not compared", advice)
     wrong = [
         f"{name} {have} instead of {want}"
         for name, want in pins.items()

@@ -116,6 +116,13 @@ def test_an_archive_is_opened_like_a_learner_s_answers(tmp_path: Path) -> None:
     assert [remark.partition(":")[0] for remark in found.remarks] == ["no", "results"]
 
 
+def test_of_a_copy_of_the_course_what_it_came_with_is_not_the_learner_s(tmp_path: Path) -> None:
+    hand_in(tmp_path / "Ada" / "build" / "report" / "results.json")
+    hand_in(tmp_path / "Ada" / DATA_FOLDER / "quiet.json")
+    (tmp_path / "Ada" / "course.toml").touch()
+    assert [entry.name for entry in read_machines(tmp_path).entries] == ["Ada"]
+
+
 def test_an_empty_folder_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
     page = write_machines(read_machines(tmp_path), COURSE, tmp_path / "out").read_text()
     assert "no results yet" in page

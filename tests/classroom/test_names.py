@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from course_app.classroom.collect import Submission, collect
+from course_app.cli.reset import BACKUPS
 
 EXERCISES = {"04": "04_connection_pooling", "05": "05_queries"}
 ANSWER = "def create_app(postgres_dsn):\n    return make(postgres_dsn)\n"
@@ -44,6 +45,21 @@ def test_moodles_folders_are_learners_by_name_and_number(folder: Path) -> None:
     assert len({each.key for each in found(folder)}) == 2
 
 
+def test_moodles_files_without_folders_are_learners_by_name_and_number(folder: Path) -> None:
+    put(folder / f"Doe Jane_12345_assignsubmission_file_{FOUR}")
+    put(folder / f"O_Neill Al_77_assignsubmission_file_final_{FOUR}")
+    with zipfile.ZipFile(folder / "Roe Max_9_assignsubmission_file_mine.zip", "w") as opened:
+        opened.writestr(FOUR, ANSWER)
+    told = [(each.learner, each.id, each.path is not None) for each in found(folder)]
+    assert told == [("Doe Jane", "12345", True), ("O_Neill Al", "77", True), ("Roe Max", "9", True)]
+
+
+def test_moodles_own_words_in_a_files_name_do_not_name_the_exercise(folder: Path) -> None:
+    put(folder / "04 Doe_12345_assignsubmission_file_05_queries.py")
+    (submission,) = found(folder)
+    assert submission.exercise == "05_queries"
+
+
 def test_canvas_files_of_two_exercises_are_one_learners_and_the_last_attempt_counts(
     folder: Path,
 ) -> None:
@@ -55,6 +71,62 @@ def test_canvas_files_of_two_exercises_are_one_learners_and_the_last_attempt_cou
     assert {four.id, five.id} == {"12345"}
     assert four.path == newest
     assert "Handed in late" in five.note
+
+
+def test_canvas_counts_archives_that_are_handed_in_again_too(folder: Path) -> None:
+    for number, suffix in enumerate(("", "-1", "-2")):
+        with zipfile.ZipFile(folder / f"doe_1_{number + 10}_mine{suffix}.zip", "w") as opened:
+            # Packed on one and the same day.
+            opened.writestr(zipfile.ZipInfo(FOUR), f"{ANSWER}# {suffix}\n")
+    (submission,) = found(folder)
+    assert submission.path is not None
+    assert submission.path.read_text().endswith("# -2\n")
+
+
+def test_a_year_at_the_end_of_a_name_is_no_attempt(folder: Path) -> None:
+    put(folder / "doe_1_10_04_connection_pooling-2025.py", age_seconds=60)
+    newest = put(folder / "doe_1_11_04_connection_pooling.py")
+    assert found(folder)[0].path == newest
+
+
+@pytest.mark.parametrize("name", ["04_connection_pooling-1.py", "04_connection_pooling (1).py"])
+def test_elsewhere_a_number_at_the_end_of_a_name_is_no_attempt(folder: Path, name: str) -> None:
+    put(folder / "Ada" / name, age_seconds=60)
+    newest = put(folder / "Ada" / FOUR)
+    assert found(folder)[0].path == newest
+
+
+@pytest.mark.parametrize("beside", ["course.toml", "notebooks/00_start_here.py"])
+def test_of_a_copy_of_the_course_only_its_exercises_are_answers(folder: Path, beside: str) -> None:
+    """Nor what was put aside, or left by a run, however new it is."""
+    course = folder / "Ada" / "course"
+    put(course / beside, "")
+    answer = put(course / "exercises" / FOUR, age_seconds=60)
+    for other in ("build/report", "benchmarks", "mine", f"exercises/{BACKUPS}"):
+        put(course / other / "04_connection_pooling-1.py")
+    (submission,) = found(folder)
+    assert (submission.path, submission.note) == (answer, "")
+
+
+def test_a_file_beside_the_courses_contents_is_an_answer(folder: Path) -> None:
+    put(folder / "Ada" / "course.toml", "")
+    put(folder / "Ada" / "exercises" / FOUR, BLANK)
+    saved = put(folder / "Ada" / FOUR, age_seconds=60)
+    assert found(folder)[0].path == saved
+
+
+def test_exercises_beside_other_folders_are_no_copy_of_the_course(folder: Path) -> None:
+    put(folder / "Ada" / "exercises" / "05_queries.py")
+    put(folder / "Ada" / "mine" / FOUR)
+    assert [each.exercise for each in found(folder)] == ["04_connection_pooling", "05_queries"]
+
+
+def test_what_nbgrader_collected_is_an_entry_for_each_learner(folder: Path) -> None:
+    for name in ("ada", "grace"):
+        put(folder / name / "04_connection_pooling" / FOUR)
+        put(folder / name / "04_connection_pooling" / "timestamp.txt", "2026-11-30 12:00:00 UTC")
+    told = [(each.learner, each.exercise, each.path is not None) for each in found(folder)]
+    assert told == [(name, "04_connection_pooling", True) for name in ("ada", "grace")]
 
 
 def test_github_classrooms_prefix_is_not_a_part_of_the_names(folder: Path) -> None:
