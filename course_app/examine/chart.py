@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ _LEAST_CPU_SECONDS = 1e-4
 Goes = Callable[[Visit], Sequence[Span]]
 
 
-@dataclass
+@dataclass(eq=False)  # two may be alike, and arrays within cannot be compared
 class Asked:
     """One route: how it is asked for, and by which template the app knows it."""
 
@@ -101,6 +102,15 @@ class Chart:
         """The name under which a template was asked for."""
         return next((a.name for a in self.asked if a.template == template), template)
 
+    def wrong_answers(self, look: Look, asked: Asked) -> float:
+        """How many of a route's answers its clients found wrong in a window.
+
+        Clients count the wrong answers of all routes together; who failed is told by the app.
+        """
+        failed = sum(visit.failed for visit in look.of(asked.template))
+        everybody = sum(visit.failed for visit in look.visits)
+        return look.load.error_count * failed / max(1, everybody)
+
     def latencies(self, look: Look, asked: Asked) -> NDArray[np.float64]:
         """Seconds that a route's clients waited in a window, in the order of the answers."""
         seconds: NDArray[np.float64] = look.load.service_ms / 1e3
@@ -109,6 +119,29 @@ class Chart:
         index = [each for each in self.asked if each.alone is not None].index(asked)
         mine: NDArray[np.float64] = seconds[look.load.request_index == index]
         return mine
+
+    def part_of(self, asked: Asked, *looks: Look) -> float:
+        """The share of all requests in some windows (else in all crowds) that was this route's."""
+        seen = looks or self.crowds
+        mine = sum(len(look.of(asked.template)) for look in seen)
+        return mine / max(1, sum(len(look.visits) for look in seen))
+
+    def per_request(
+        self, counted: float, asked: Asked, each: Callable[[Asked], float]
+    ) -> float | None:
+        """What a server counted for one request of a route; None where no crowd asked for it.
+
+        Args:
+            counted: for each request of all routes.
+            each: how often one request of a route does what is counted, by what the app's side
+                saw. The server does not know of routes: its count is divided among those that do
+                it, in that proportion.
+        """
+        alike = Counter(other.template for other in self.by_alone)
+        expected = sum(
+            self.part_of(other) / alike[other.template] * each(other) for other in self.by_alone
+        )
+        return counted * each(asked) / expected if expected > 0 else None
 
     @property
     def largest(self) -> Look | None:

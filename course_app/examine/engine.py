@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 import threading
@@ -21,7 +20,6 @@ from course_app.examine.chart import Asked, Chart, Growth, finding
 from course_app.examine.findings import (
     Bound,
     Cause,
-    Change,
     Evidence,
     Finding,
     Report,
@@ -33,8 +31,9 @@ from course_app.examine.target import CannotExamine, Target
 from course_app.examine.ward import Ward, WardGone
 from course_app.load import Generator, LoadResult, Request, Workload, mix
 from course_app.load.generator import Target as Connected
-from course_app.load.limits import LoadError
+from course_app.load.limits import BadWorkload, GeneratorEnded, LoadError
 from course_app.load.result import ErrorExample
+from course_app.words import amount
 
 #: What goes on, the share of it that is done (0 to 1), and the seconds that are left (about).
 Progress = Callable[[str, float, float], None]
@@ -53,11 +52,16 @@ _TIMEOUT_SECONDS = 6.0
 #: Windows of equal numbers of requests, for memory; so long is one about, and at most so many.
 _MEMORY_WINDOWS = 6
 _MEMORY_SECONDS = 0.9
+_MEMORY_CLIENTS = 8
 _MOST_REQUESTS = 4000
 _LINE_WINDOWS = 2
 #: A loop that has not turned for so long after a time limit will not turn any more.
 _GONE_SECONDS = 3.0
 _LOOK_SECONDS = 5.0
+#: Errors that are answers all the same: a route that asks for a login gives them to everybody.
+_ANSWERS = {"status", "body"}
+#: Failures of the load's own side, of which no app is guilty.
+_OURS = (GeneratorEnded, BadWorkload)
 _OUR_CRASH = (
     "It crashed while instruments looked into it, and its last requests without them did not crash "
     "it: that is most likely the examination's fault, not the app's. Examine it once more."
@@ -72,48 +76,6 @@ _REFUSED = re.compile(
 _ACCEPTS = ("accept-encoding", "gzip")
 
 
-async def examine(
-    target: Target,
-    traffic: Sequence[Request],
-    *,
-    services: Mapping[str, str] | None = None,
-    against: Target | None = None,
-    against_traffic: Sequence[Request] | None = None,
-    progress: Progress | None = None,
-    stop: threading.Event | None = None,
-    seconds: float = 60.0,
-) -> Report:
-    """Examine an app under the traffic that is given.
-
-    Args:
-        target: the app; it is loaded in a process of its own, which ends with this call.
-        traffic: one request for each route, with changing values and the statuses that are right.
-        services: ``postgres_dsn`` and ``valkey_url`` of the lab, for a factory that asks for them.
-        against: another version of the app; ``Report.changes`` says what became of its findings.
-        against_traffic: how the other version is asked, if otherwise.
-        progress: is told what goes on.
-        stop: once set, what is known so far is reported (``Report.partial``).
-        seconds: about how long it may take; more routes than fit are each looked at for less long.
-
-    Raises:
-        CannotExamine: the app does not load, does not start, or answers no request rightly.
-    """
-
-    def now() -> Report:
-        told = progress or _nobody
-        first = Examination(target, traffic, services or {}, told, stop, seconds).run()
-        if against is None:
-            return first
-        other = Examination(
-            against, against_traffic or traffic, services or {}, told, stop, seconds
-        ).run()
-        return first.model_copy(
-            update={"against": against.text, "changes": changes(before=first, after=other)}
-        )
-
-    return await asyncio.to_thread(now)
-
-
 def examine_now(
     target: Target,
     traffic: Sequence[Request],
@@ -123,23 +85,21 @@ def examine_now(
     stop: threading.Event | None = None,
     seconds: float = 60.0,
 ) -> Report:
-    """The same for callers without an event loop."""
+    """Examine an app under the traffic that is given; blocks until it is done.
+
+    Args:
+        target: the app; it is loaded in a process of its own, which ends with this call.
+        traffic: one request for each route, with changing values and the statuses that are right.
+        services: ``postgres_dsn`` and ``valkey_url`` of the lab, for a factory that asks for them.
+        progress: is told what goes on.
+        stop: once set, what is known so far is reported (``Report.partial``).
+        seconds: about how long it may take; more routes than fit are each looked at for less long.
+
+    Raises:
+        CannotExamine: the app does not load, does not start, or answers no request rightly.
+    """
     told = progress or _nobody
     return Examination(target, traffic, services or {}, told, stop, seconds).run()
-
-
-def changes(*, before: Report, after: Report) -> tuple[Change, ...]:
-    """What became of the confirmed causes of one version in the other."""
-    first, second = (
-        {(f.cause, route) for f in report.confirmed for route in f.routes}
-        for report in (before, after)
-    )
-    named = {"gone": first - second, "still": first & second, "new": second - first}
-    return tuple(
-        Change(cause=cause, route=route, what=what)
-        for what, keys in named.items()
-        for cause, route in sorted(keys)
-    )
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
@@ -201,6 +161,7 @@ class Examination:
         # Many looks end sooner than they may: an app of one route takes 15 s, one of 80 takes 120.
         self._expected = 0.6 * (fixed * self._hurry + len(traffic) * 2.4 * self._scale)
         self._partial = False
+        self._under_way = ""
         self._ward: Ward | None = None
         self._failed: list[Finding] = []
         self._last: _Sent | None = None
@@ -208,26 +169,34 @@ class Examination:
 
     def run(self) -> Report:
         """All phases; what fails in one is noted, and the next one tried."""
-        self._tell("starting the app")
         servers = Servers(self._services)
         try:
+            self._tell("starting the app")
             with Generator() as self._generator:
-                self._ward = Ward(self._target, self._services)
-                try:
-                    self._phases(servers)
-                except _Stopped:
-                    self._partial = True
-                    self.chart.notes.append("It was stopped: what came later was not looked at.")
-                except (WardGone, LoadError) as error:
-                    self._gone(error)
-                finally:
-                    self._ward.stop()
+                self._served(servers)
+        except _Stopped:
+            self._partial = True
+            self._noted("It was stopped: what came later was not looked at.")
         finally:
             servers.close()
         report = self._report()
         if self._crashed_by_us and not report.findings:
             raise CannotExamine(f"{self._target.text} could not be examined. {_OUR_CRASH}")
         return report
+
+    def _served(self, servers: Servers) -> None:
+        self._ward = Ward(self._target, self._services)
+        try:
+            self._phases(servers)
+        except _OURS as error:
+            raise CannotExamine(
+                f"{self._target.text} could not be examined, and not by its own fault: what sends "
+                f"the requests failed. {error}"
+            ) from error
+        except (WardGone, LoadError) as error:
+            self._gone(error)
+        finally:
+            self._ward.stop()
 
     def _phases(self, servers: Servers) -> None:
         self._each_alone()
@@ -254,6 +223,8 @@ class Examination:
                     continue
                 asked.alone = self._window(asked.request, 1, seconds, period=_ALONE_PERIOD_SECONDS)
                 self._learn(asked, asked.alone)
+            except _OURS:
+                raise
             except (WardGone, LoadError) as error:
                 asked.alone = None
                 self._noted(f"{asked.name} was not looked at: {error}")
@@ -266,11 +237,14 @@ class Examination:
             return True
         got = first.errors[0].got if first.errors else "no answer"
         self._noted(f"{asked.name} was not looked at: with one client no answer was right ({got}).")
-        self._revive(asked)
+        self._revive(asked, answered=bool(first.errors) and first.errors_by_kind.keys() <= _ANSWERS)
         return False
 
-    def _revive(self, asked: Asked) -> None:
-        """A route that ends or blocks the whole app for good must not take the others along."""
+    def _revive(self, asked: Asked, *, answered: bool = False) -> None:
+        """A route that ends or blocks the whole app for good must not take the others along.
+
+        ``answered``: it gave answers, if wrong ones. That is no finding in an app that lives on.
+        """
         answers = Evidence(
             look="answers to the clients",
             says=f"{asked.name}: {self._last_note()}",
@@ -279,7 +253,8 @@ class Examination:
         with suppress(CourseError):
             held = self._living.ask("held", within=_LOOK_SECONDS)
         if held is not None and held["late"] < _GONE_SECONDS:
-            self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
+            if not answered:
+                self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
             return
         if self._living.running:
             found = held["place"] if held else None
@@ -300,7 +275,7 @@ class Examination:
 
     def _fails(self, cause: Cause, route: str, place: Place | None, *evidence: Evidence) -> None:
         """A finding that shows before any load; what it costs cannot be said by a factor."""
-        unknown = Bound(estimate=1.0, low=1.0, high=1.0)
+        unknown = Bound(estimate=1.0, low=1.0, high=1.0, confidence=0.0)
         self._failed.append(finding(cause, route, place, list(evidence), unknown))
 
     def _learn(self, asked: Asked, look: Look) -> None:
@@ -333,6 +308,7 @@ class Examination:
         total = 0
         for clients in CROWDS:
             self._tell(f"{clients} clients: all routes")
+            self._under_way = f"With {clients} clients"
             states: Counter[str] = Counter()
             done = servers.watch(states)
             try:
@@ -363,6 +339,7 @@ class Examination:
         ward = self._living
         for asked in self.chart.by_alone:
             self._tell(f"layers and answers: {asked.name}")
+            self._under_way = f"While layers and answers of {asked.name} were measured"
             try:
                 asked.encoding = ward.ask("encoding", route=asked.template)
                 asked.layers = ward.ask(
@@ -386,6 +363,7 @@ class Examination:
             self._noted("Plans were not looked at: the app's database is not the lab's.")
             return
         self._tell("plans of the statements")
+        self._under_way = "While plans of the statements were read"
         try:
             self.chart.plans = self._living.ask("plans", dsn=dsn)["plans"]
         except WardGone:
@@ -403,13 +381,14 @@ class Examination:
         many = int(
             min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS * self._hurry))
         )
-        eight = _Sent(workload, 8)
+        sent = _Sent(workload, _MEMORY_CLIENTS)
+        self._under_way = f"While memory was measured with {amount(sent.clients, 'client')}"
         ward = self._living
         sizes, cpu = [], []
         began = float(ward.ask("memory")["cpu"])
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
-            self._send(replace(eight, requests=many, seed=100 + number))
+            self._send(replace(sent, requests=many, seed=100 + number))
             after = ward.ask("memory")
             sizes.append(int(after["rss"]))
             cpu.append((float(after["cpu"]) - began) / many)
@@ -423,7 +402,7 @@ class Examination:
         seen = []
         for number in range(_LINE_WINDOWS + 1):
             self._tell("memory: where it was allocated")
-            self._send(replace(eight, requests=few, seed=200 + number))
+            self._send(replace(sent, requests=few, seed=200 + number))
             seen.append(
                 {
                     (file, line): (code, size)
@@ -538,9 +517,8 @@ class Examination:
             raise CannotExamine(str(error)) from error
         self._partial = True
         self.chart.notes.append(f"It ended early: {error}")
-        clients = CROWDS[min(len(self.chart.crowds), len(CROWDS) - 1)]
         evidence = [
-            Evidence(look="answers to the clients", says=f"With {clients} clients: {error}"),
+            Evidence(look="answers to the clients", says=f"{self._under_way}: {error}"),
         ]
         if not alive:
             ended = self._ended()
@@ -559,7 +537,7 @@ class Examination:
                 self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
         found = merged(ranked(found))
         return Report(
-            healthy=not found,
+            healthy=not found and not self._partial,
             findings=tuple(found),
             target=self._target.text,
             routes=tuple(self._route(asked) for asked in self.chart.asked),

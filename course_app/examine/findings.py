@@ -185,7 +185,7 @@ class Finding(_Model):
         confirmed: two independent looks agree; else it is suspected.
         at_most: how many times as fast the route can get if the cause is gone altogether, for one
             client (Amdahl) or in a crowd, whichever is more. For memory and errors, which cost no
-            time, 1.
+            time, 1. Its confidence is 0 where no factor can say it.
         lesson: the course's lesson about it.
     """
 
@@ -214,8 +214,9 @@ class Finding(_Model):
 
     @property
     def gain(self) -> str:
-        """``at_most 9.1x [8.2, 10]`` in words; empty for what costs no time."""
-        if self.cause in (Cause.GROWING_MEMORY, Cause.FAILS_UNDER_LOAD):
+        """``at_most 9.1x [8.2, 10]`` in words; empty for what no factor can say."""
+        costs_no_time = self.cause in (Cause.GROWING_MEMORY, Cause.FAILS_UNDER_LOAD)
+        if costs_no_time or self.at_most.confidence <= 0:
             return ""
         times = self.at_most.interval.times
         if self.at_most.high >= MOST_TIMES:
@@ -245,27 +246,35 @@ class RouteReport(_Model):
 
 
 class Change(_Model):
-    """What became of one cause on a route in the other version: ``gone``, ``new``, ``still``."""
+    """What became of one cause on a route in the other version.
+
+    Attributes:
+        what: ``gone``, ``new``, ``still``, or ``cannot tell``.
+        why: what it takes to tell, and was not there; empty for all but ``cannot tell``.
+    """
 
     cause: Cause
     route: str
     what: str
+    why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what}: {_KNOWN[self.cause][0]} on {self.route}"
+        known = f"{self.what}: {_KNOWN[self.cause][0]} on {self.route}"
+        return f"{known} ({self.why})" if self.why else known
 
 
 class Report(_Model):
     """All of an examination.
 
     Attributes:
-        healthy: there is no finding at all, not even a suspected one.
+        healthy: there is no finding at all, not even a suspected one, and it came to its end.
         findings: best first: confirmed before suspected, then by what they cost.
         target: what was examined, as it was named.
         routes: what was asked, and how it answered.
         not_looked_at: a sentence for each look that could not be taken, and why.
         partial: it was stopped before its end.
-        changes: against another version: what was there and is gone, and what is new.
+        changes: against another version: what was there and is gone, what is new, and what nobody
+            can tell.
     """
 
     healthy: bool

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,11 @@ class Visit:
     def seconds(self) -> float:
         """How long it was in the app."""
         return max(1e-9, self.end - self.begin)
+
+    @property
+    def failed(self) -> bool:
+        """It ended with an exception, or an answer that says so."""
+        return self.status >= 500 or self.error is not None
 
 
 @dataclass(frozen=True)
@@ -308,6 +314,53 @@ def bound(values: Sequence[float]) -> Bound:
     interval = mean_interval(values)
     low, high = max(0.0, interval.low), min(1.0, interval.high)
     return Bound(estimate=interval.estimate, low=min(low, 1.0), high=high)
+
+
+def of_requests(level: float, requests: float) -> Bound:
+    """A share of so many requests with its interval: Wilson (1927), which has a width at 0 and 1.
+
+    Nothing is known of none of them: then it is everything from 0 to 1.
+    """
+    if requests <= 0:
+        return Bound(estimate=level, low=0.0, high=1.0)
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    shrunk = 1 + z * z / requests
+    middle = (level + z * z / (2 * requests)) / shrunk
+    half = z / shrunk * math.sqrt(level * (1 - level) / requests + (z / (2 * requests)) ** 2)
+    low, high = min(level, middle - half), max(level, middle + half)
+    return Bound(estimate=level, low=max(0.0, low), high=min(1.0, high))
+
+
+def of_ticks(level: float, ticks: float, look: Look) -> Bound:
+    """A share of so many ticks of a window with its interval.
+
+    Ticks within one request's work are not independent. A share of clusters varies at most as one
+    of as many independent values as there are clusters (Kish, *Survey Sampling*, 1965, chapter
+    5), so that requests count where ticks are more of them.
+    """
+    return of_requests(level, min(ticks, len(look.everybody)))
+
+
+def ratio(pairs: Sequence[tuple[float, float]]) -> Bound:
+    """A ratio of two sums, at most 1, with its interval; pairs in the order of time.
+
+    Jackknife over ``PARTS`` groups (Tukey, 1958): unlike the mean of the groups' ratios it has
+    the ratio of all for its middle, also where a few groups hold most of both sums. Everything
+    from 0 to 1 where there are fewer pairs than groups.
+    """
+    tops, bottoms = (
+        np.array([part.sum() for part in np.array_split(np.array(each, dtype=float), PARTS)])
+        for each in ([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    )
+    level = min(1.0, float(tops.sum() / max(1e-12, bottoms.sum())))
+    if len(pairs) < PARTS:
+        return Bound(estimate=level, low=0.0, high=1.0)
+    from scipy.special import stdtrit
+
+    left = (tops.sum() - tops) / np.maximum(1e-12, bottoms.sum() - bottoms)
+    error = math.sqrt((PARTS - 1) / PARTS * float(np.sum((left - left.mean()) ** 2)))
+    half = float(stdtrit(PARTS - 1, 0.5 + CONFIDENCE / 2)) * error
+    return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half))
 
 
 def without(part: Bound, most: float = MOST_TIMES) -> Bound:

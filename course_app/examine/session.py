@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from course_app.errors import CourseError
+from course_app.examine.compared import changes
 from course_app.examine.discovery import discovered, templates
-from course_app.examine.engine import Progress, changes, examine_now
+from course_app.examine.engine import Progress, examine_now
 from course_app.examine.findings import Report
 from course_app.examine.target import CannotExamine, Target
 from course_app.examine.traffic import (
@@ -162,19 +163,37 @@ def run(
         target, against: apps, as `parse_target` reads them.
         services: the lab's addresses, by ``postgres_dsn`` and ``valkey_url``.
         progress: is told what goes on, which share is done, and the seconds left.
-        stop: once set, what is known so far is reported.
+        stop: once set, what is known so far is reported: the first version's report and None, where
+            the other was not yet begun.
         seconds: about how long one version takes; 0: as its number of routes asks for.
 
     Raises:
         CannotExamine: nothing can be said about it; why, and what to do.
     """
-    targets = [each for each in (target, against) if each is not None]
-    first = _version(targets[0], services, wishes, progress, stop, seconds, (0, len(targets)))
-    if len(targets) == 1 or (stop is not None and stop.is_set()):
+    versions = 1 if against is None else 2
+    first = _version(target, services, wishes, progress, stop, seconds, (0, versions))
+    if against is None:
         return first, None
-    other = _version(targets[1], services, wishes, progress, stop, seconds, (1, 2))
+    try:
+        if _stopped(stop):
+            return _without(against, first), None
+        other = _version(against, services, wishes, progress, stop, seconds, (1, versions))
+    except CannotExamine:
+        if not _stopped(stop):
+            raise
+        return _without(against, first), None
     found = changes(before=first, after=other)
-    return first.model_copy(update={"against": targets[1].text, "changes": found}), other
+    return first.model_copy(update={"against": against.text, "changes": found}), other
+
+
+def _stopped(stop: threading.Event | None) -> bool:
+    return stop is not None and stop.is_set()
+
+
+def _without(other: Target, report: Report) -> Report:
+    """The first version's report, where nothing is known of the other one."""
+    note = f"{other.text} was not examined: it was stopped before that."
+    return report.model_copy(update={"not_looked_at": (*report.not_looked_at, note)})
 
 
 def _version(
@@ -195,7 +214,7 @@ def _version(
             progress(named_what, (number + done) / versions, left + later)
 
     def learning(what: str, done: float) -> None:
-        if stop is not None and stop.is_set():
+        if _stopped(stop):
             raise CannotExamine("Stopped before anything was measured.")
         tell(what, _SHARE_OF_LEARNING * done, seconds or USUAL_SECONDS)
 

@@ -79,7 +79,16 @@ def named(paths: Sequence[str], values: Sequence[str], headers: Mapping[str, str
         raise CannotExamine(
             f"--values {unused[0]}=... belongs to no --get: write {{{unused[0]}}} where it goes."
         )
-    return Traffic(tuple(requests))
+    return Traffic(_once(requests))
+
+
+def _once(requests: Iterable[Request]) -> tuple[Request, ...]:
+    """Each request once: the same route asked for twice would be looked at twice."""
+    kept: list[Request] = []
+    for each in requests:
+        if each not in kept:  # not a dict: a JSON body has no hash
+            kept.append(each)
+    return tuple(kept)
 
 
 def _value(text: str) -> tuple[str, Distribution | Scalar]:
@@ -112,7 +121,7 @@ def declared(routes: Any, headers: Mapping[str, str]) -> Traffic:
             "ROUTES beside the app is no list of routes. Each looks like "
             '{"method": "GET", "path": "/users/{id}", "values": {"id": [1, 100000]}}.'
         )
-    return Traffic(tuple(_declared(each, headers) for each in routes))
+    return Traffic(_once(_declared(each, headers) for each in routes))
 
 
 def _declared(route: Any, headers: Mapping[str, str]) -> Request:

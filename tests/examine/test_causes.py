@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
@@ -12,14 +12,25 @@ from pydantic import BaseModel, TypeAdapter
 from course_app.examine.causes.order import _saved, _steps
 from course_app.examine.causes.queries import _is_small
 from course_app.examine.causes.waiting import _hold, _holding_place, _lined_up
-from course_app.examine.engine import changes, merged, ranked
-from course_app.examine.findings import Bound, Cause, Evidence, Finding, Report, Where, lesson_of
+from course_app.examine.compared import changes
+from course_app.examine.engine import merged, ranked
+from course_app.examine.findings import (
+    Bound,
+    Cause,
+    Evidence,
+    Finding,
+    Report,
+    RouteReport,
+    Where,
+    lesson_of,
+)
 from course_app.examine.instruments.code import works_on
 from course_app.examine.seen import Call, Look, Place, State, Visit, bound, without
 from course_app.load import LoadResult
 
 NOBODY = cast("LoadResult", None)
 ONE = Bound(estimate=2.0, low=1.5, high=3.0)
+ANSWERED = RouteReport(route="GET /a", p50_ms={1: 2.0, 64: 9.0})
 
 
 @pytest.mark.parametrize(
@@ -151,21 +162,87 @@ def test_one_cause_at_one_place_is_one_finding_for_all_its_routes() -> None:
     ]
     kept = merged([first, *others])
     assert [each.route for each in kept] == ["GET /a, GET /b", "GET /c", "GET /a", "GET /a"]
-    alone = Report(healthy=False, findings=(first,))
-    both = Report(healthy=False, findings=(kept[0],))
+    routes = tuple(ANSWERED.model_copy(update={"route": name}) for name in kept[0].routes)
+    alone = Report(healthy=False, findings=(first,), routes=routes)
+    both = Report(healthy=False, findings=(kept[0],), routes=routes)
     said = {(change.route, change.what) for change in changes(before=both, after=alone)}
     assert said == {("GET /a", "still"), ("GET /b", "gone")}
 
 
+def compared(
+    before: list[Finding],
+    after: list[Finding],
+    *,
+    answered: dict[int, float | None] | None = None,
+    **details: Any,
+) -> dict[str, str]:
+    """What is said of each cause on GET /a, which the first version answered."""
+    said = changes(
+        before=Report(healthy=False, findings=tuple(before), routes=(ANSWERED,)),
+        after=Report(
+            healthy=False,
+            findings=tuple(after),
+            routes=(ANSWERED.model_copy(update={"p50_ms": answered} if answered else {}),),
+            **details,
+        ),
+    )
+    return {change.cause.value: str(change) for change in said}
+
+
 def test_changes_say_what_is_gone_and_what_is_new() -> None:
-    before = Report(healthy=False, findings=(found(Cause.POOL_WAIT), found(Cause.STAMPEDE)))
-    after = Report(healthy=False, findings=(found(Cause.STAMPEDE), found(Cause.N_PLUS_ONE)))
-    said = {(change.cause, change.what) for change in changes(before=before, after=after)}
+    said = compared(
+        [found(Cause.POOL_WAIT), found(Cause.STAMPEDE)],
+        [found(Cause.STAMPEDE), found(Cause.N_PLUS_ONE)],
+    )
     assert said == {
-        (Cause.POOL_WAIT, "gone"),
-        (Cause.STAMPEDE, "still"),
-        (Cause.N_PLUS_ONE, "new"),
+        "pool_wait": "gone: waiting for a connection of the pool on GET /a",
+        "stampede": "still: stampede on a cache on GET /a",
+        "n_plus_one": "new: one more query for each row on GET /a",
     }
+
+
+@pytest.mark.parametrize(
+    ("after", "details", "why"),
+    [
+        ([], {}, ""),
+        ([], {"partial": True}, "the second examination ended early"),
+        ([], {"answered": {1: None}}, "the route gave no right answer there"),
+        (
+            [],
+            {"answered": {1: 2.0, 64: None}},
+            "the route gave no right answer there to as many clients",
+        ),
+        ([found(Cause.MISSING_INDEX, confirmed=False)], {}, "it is still suspected"),
+        (
+            [],
+            {"not_looked_at": ("Plans were not looked at: no.",)},
+            "not everything was looked at there",
+        ),
+        (
+            [],
+            {"not_looked_at": ("by_plan was not judged: KeyError: 1",)},
+            "not everything was looked at there",
+        ),
+        ([], {"not_looked_at": ("Memory was not looked at to its end: no.",)}, ""),
+    ],
+)
+def test_what_was_not_looked_for_is_not_gone(
+    after: list[Finding], details: dict[str, Any], why: str
+) -> None:
+    said = compared([found(Cause.MISSING_INDEX)], after, **details)["missing_index"]
+    what = "missing index on GET /a"
+    assert said == (f"cannot tell: {what} ({why})" if why else f"gone: {what}")
+
+
+def test_a_route_that_was_not_asked_there_tells_nothing() -> None:
+    before = Report(healthy=False, findings=(found(Cause.POOL_WAIT),), routes=(ANSWERED,))
+    (change,) = changes(before=before, after=Report(healthy=True, findings=()))
+    assert change.what == "cannot tell"
+
+
+def test_what_was_suspected_before_is_not_new() -> None:
+    said = compared([found(Cause.POOL_WAIT, confirmed=False)], [found(Cause.POOL_WAIT)])
+    assert said["pool_wait"].startswith("cannot tell: ")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_what_an_app_is_called_cannot_change_the_page() -> None:
 
 
 def test_the_first_sentence_says_what_is_known() -> None:
-    stopped = Report(healthy=True, findings=(), partial=True)
+    stopped = Report(healthy=False, findings=(), partial=True)
     assert headline(REPORT) == "1 confirmed finding and 1 suspected one."
     assert headline(HEALTHY).startswith("Healthy")
     assert "no clean bill of health" in headline(stopped)

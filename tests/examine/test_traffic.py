@@ -75,6 +75,13 @@ def test_values_are_for_the_names_in_paths() -> None:
     assert sent == {"/users/5", "/users/6", "/users/7", "/tags/a?page=3", "/tags/b?page=3"}
 
 
+def test_a_route_that_is_named_twice_is_asked_once() -> None:
+    twice = named(["/x", "/x", "POST /x", "/y/{n}", "/y/{n}"], ["n=1..3"], {})
+    assert [r.describe() for r in twice.requests] == ["GET /x", "POST /x", "GET /y/{n}"]
+    bodies = [{"method": "POST", "path": "/x", "json": {"a": a}} for a in (1, 2, 1)]
+    assert [r.json for r in declared(bodies, {}).requests] == [{"a": 1}, {"a": 2}]
+
+
 @pytest.mark.parametrize("name", ["path", "method", "json", "weight"])
 def test_a_placeholder_may_have_any_name(name: str) -> None:
     assert set(paths(named([f"/x/{{{name}}}"], [f"{name}=7"], {}))) == {"/x/7"}

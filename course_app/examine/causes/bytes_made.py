@@ -8,13 +8,14 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import pydantic_core
 
 from course_app.examine.chart import Asked, Chart, finding, freed, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Visit, median, share, without
+from course_app.examine.seen import Look, Place, Visit, median, of_ticks, share
 from course_app.load import Response
 
 _LEAST_SHARE = 0.3
@@ -23,6 +24,8 @@ _LEAST_SAVING = 0.1
 _TRIALS = 5
 #: Declared types cost validation, which is what they are for; it has to be a lot to be a finding.
 _LEAST_FOR_TYPED = 3.0
+#: So many standard errors below a share of ticks decide.
+_SURELY = 2.6
 
 
 def slow_serialization(chart: Chart) -> list[Finding]:
@@ -104,55 +107,91 @@ def _timed(function: Callable[[], object]) -> float:
     return median(times)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What of a route's time one kind of work takes: by timers, and by stacks.
+
+    sampled: None where too little was seen to run.
+    surely: as much of it as decides whether it is worth a finding.
+    """
+
+    timed: Bound
+    sampled: Bound | None
+    place: Place | None
+    surely: float
+
+    @property
+    def part(self) -> Bound | None:
+        """By timers; by stacks where those are not there."""
+        return self.timed if self.timed.estimate >= _LEAST_SHARE else self.sampled
+
+
+def _seen(asked: Asked, kind: str) -> _Seen:
+    sampled, place, surely = _sampled(asked, kind)
+    timed = share(asked.visits(), lambda v: (v.work.get(kind, 0.0), v.seconds))
+    return _Seen(timed, sampled, place, timed.low if timed.estimate >= _LEAST_SHARE else surely)
+
+
 def _finding(
     chart: Chart, asked: Asked, kind: str, cause: Cause, best: float, how: str
 ) -> Finding | None:
-    visits = asked.visits()
     if asked.alone is None:
         return None
-    sampled, place = _sampled(asked, kind)
-    timed = share(visits, lambda v: (v.work.get(kind, 0.0), v.seconds))
-    part = timed if timed.estimate >= _LEAST_SHARE else sampled
+    seen = _seen(asked, kind)
+    part = seen.part
     if part is None or part.estimate < _LEAST_SHARE:
         return None
     used = _usual(asked, kind, part)
     saved = max(0.0, 1 - best / used)
-    gone = Bound(estimate=part.estimate * saved, low=part.low * saved, high=part.high * saved)
-    if without(gone).low < (1.5 if _by_hand(asked, kind) else _LEAST_FOR_TYPED):
+    least = 1.5 if _by_hand(asked, kind) else _LEAST_FOR_TYPED
+    if seen.surely * saved < 1 - 1 / least:  # Amdahl: what goes makes it faster by less than that
         return None
+    evidence = _evidence(seen, kind, used, f"On this machine {how} {1e3 * best:.1f} ms.")
+    supported = evidence[0].agrees or (seen.sampled is not None and seen.sampled.estimate >= 0.5)
+    at_most = _at_most(chart, asked, kind, seen, used, saved)
+    return finding(cause, asked.name, seen.place, evidence, at_most, confirmed=supported)
+
+
+def _evidence(seen: _Seen, kind: str, used: float, otherwise: str) -> list[Evidence]:
     what = "Compressing" if kind == "compress" else "Making JSON of the answer"
     evidence = [
         Evidence(
             look="timers around the encoders",
-            says=f"{what} takes {1e3 * used:.1f} ms of each request, {percent(timed)} of its time.",
-            value=timed,
-            agrees=timed.estimate >= _LEAST_SHARE,
+            says=f"{what} takes {1e3 * used:.1f} ms of each request, {percent(seen.timed)} of its "
+            "time.",
+            value=seen.timed,
+            agrees=seen.timed.estimate >= _LEAST_SHARE,
         ),
-        Evidence(
-            look="the same answer, made otherwise",
-            says=f"On this machine {how} {1e3 * best:.1f} ms.",
-        ),
+        Evidence(look="the same answer, made otherwise", says=otherwise),
     ]
-    if sampled is not None:
+    if seen.sampled is not None:
         evidence.append(
             Evidence(
                 look="stacks of the loop's thread",
-                says=f"{percent(sampled)} of what was running was that.",
-                value=sampled,
-                agrees=sampled.estimate >= 0.25,
+                says=f"{percent(seen.sampled)} of what was running was that.",
+                value=seen.sampled,
+                agrees=seen.sampled.estimate >= 0.25,
             )
         )
-    supported = evidence[0].agrees or (sampled is not None and sampled.estimate >= 0.5)
-    if kind == "compress":  # what is kept compressed is never compressed again
-        # Timers stand around the compressor alone; stacks see what is done for it as well.
-        seen = sampled.high * _running(asked.alone) if sampled is not None else 0.0
-        gone, saved = part.model_copy(update={"high": max(part.high, seen)}), 1.0
+    return evidence
+
+
+def _at_most(
+    chart: Chart, asked: Asked, kind: str, seen: _Seen, used: float, saved: float
+) -> Bound:
+    part = seen.part
+    assert part is not None
+    assert asked.alone is not None
+    gone = Bound(estimate=part.estimate * saved, low=part.low * saved, high=part.high * saved)
     # One middleware compresses for all routes; the others' JSON is another finding.
     most = {asked.template: used}
-    if kind == "compress":
+    if kind == "compress":  # what is kept compressed is never compressed again
+        # Timers stand around the compressor alone; stacks see what is done for it as well.
+        running = seen.sampled.high * _running(asked.alone) if seen.sampled is not None else 0.0
+        gone, saved = part.model_copy(update={"high": max(part.high, running)}), 1.0
         others = [each for each in chart.by_alone if each is not asked]
         most |= {each.template: _usual(each, kind, _sampled(each, kind)[0]) for each in others}
-    told = timed.estimate > 0
+    told = seen.timed.estimate > 0
 
     def cost(visit: Visit) -> float:
         # Where a thread writes the JSON, timers on the loop see what others do meanwhile: in a
@@ -160,8 +199,7 @@ def _finding(
         usual = most.get(visit.route, 0.0)
         return saved * min(usual, visit.work.get(kind, 0.0) if told else usual)
 
-    at_most = freed(chart, asked, gone, cost)
-    return finding(cause, asked.name, place, evidence, at_most, confirmed=supported)
+    return freed(chart, asked, gone, cost)
 
 
 def _usual(asked: Asked, kind: str, part: Bound | None) -> float:
@@ -179,8 +217,12 @@ def _running(look: Look) -> float:
     return min(1.0, ran / max(1, int(look.raw["ticks"])))
 
 
-def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
-    """The share of running that was that kind, on the loop and in threads, and where."""
+def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None, float]:
+    """The share of running that was that kind, on the loop and in threads; where; what decides.
+
+    The bars were set with as much of it as is sure if each tick stands for itself. Within one
+    request they do not, which the interval that is shown counts in.
+    """
     look = asked.alone
     assert look is not None
     ran = look.running()
@@ -191,9 +233,9 @@ def _sampled(asked: Asked, kind: str) -> tuple[Bound | None, Place | None]:
     places = Counter({each.inner: each.amount for each in mine if each.inner is not None})
     place = places.most_common(1)[0][0] if places else _endpoint(asked)
     if total < 30:
-        return None, place
-    half = 2.6 * (level * (1 - level) / total) ** 0.5
-    return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half)), place
+        return None, place, 0.0
+    surely = level - _SURELY * (level * (1 - level) / total) ** 0.5
+    return of_ticks(level, total, look), place, max(0.0, surely)
 
 
 def _by_hand(asked: Asked, kind: str) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
-from course_app.examine.chart import Chart, finding, percent, relieved, share_of_time
+from course_app.examine.chart import Asked, Chart, finding, percent, relieved, share_of_time
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
 from course_app.examine.seen import Call, Connect, Look, Span, Visit
 
@@ -26,8 +26,8 @@ def connection_per_request(chart: Chart) -> list[Finding]:
         opened = Counter(c.kind for v in visits for c in v.connects if c.opens)
         if not opened:
             continue
-        kind, count = opened.most_common(1)[0]
-        each = count / len(visits)
+        kind = opened.most_common(1)[0][0]
+        each = _opened(kind, asked)
         part = share_of_time(visits, partial(_taken, kind))
         if each < _LEAST_PER_REQUEST or part.estimate < _LEAST_SHARE:
             continue
@@ -44,18 +44,20 @@ def connection_per_request(chart: Chart) -> list[Finding]:
             )
         ]
         server = {"sql": chart.sessions, "redis": chart.valkey_connections}.get(kind)
-        routes = max(1, len(chart.asked))
+        counted = None
         if server is not None:
+            counted = chart.per_request(server, asked, partial(_opened, kind))
+        if counted is not None:
             evidence.append(
                 Evidence(
                     look="the server's own count",
-                    says=f"The server counted {server:.1f} new connections for each request.",
-                    agrees=server >= _LEAST_PER_REQUEST * each / routes * _answered(chart),
+                    says=f"The server counted {counted:.1f} new connections for each request.",
+                    agrees=counted >= _LEAST_PER_REQUEST * each * _answered(chart),
                 )
             )
         waits = [_crowded(look, asked.template, kind) for look in chart.crowds]
         crowded = [each for each in waits if each is not None]
-        if crowded and server is None:
+        if crowded and counted is None:
             evidence.append(
                 Evidence(
                     look="what requests wait for",
@@ -67,6 +69,13 @@ def connection_per_request(chart: Chart) -> list[Finding]:
         at_most = relieved(chart, asked, partial(_taken_at_most, kind))
         found.append(finding(Cause.CONNECTION_PER_REQUEST, asked.name, place, evidence, at_most))
     return found
+
+
+def _opened(kind: str, asked: Asked) -> float:
+    """How many connections a request of a route opens."""
+    visits = asked.visits()
+    opened = sum(c.kind == kind and c.opens for v in visits for c in v.connects)
+    return opened / max(1, len(visits))
 
 
 def _answered(chart: Chart) -> float:

@@ -6,11 +6,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from course_app.examine.chart import Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Visit, bound, larger, share, without
+from course_app.examine.seen import Look, Place, Visit, larger, of_ticks, share, without
 from course_app.system.cores import usable_cores
 
 #: A request that holds the loop for so long is felt by everybody else.
@@ -148,14 +146,7 @@ def _crowd_held(chart: Chart, place: Place) -> tuple[int, Bound] | None:
         if seconds <= 0:
             continue
         part = min(1.0, seconds / look.seconds)
-        # Lateness in parts of the window gives the interval; the stacks give its middle.
-        lags = [late for _, late in look.raw["lags"]]
-        parts = [sum(group) for group in np.array_split(np.array(lags), 8)] if lags else []
-        spread = bound([p / max(1e-9, sum(parts)) * len(parts) for p in parts]) if parts else None
-        wide = 0.1 if spread is None else min(0.3, max(0.02, spread.high - spread.low) / 8)
-        return look.clients, Bound(
-            estimate=part, low=max(0.0, part * (1 - wide)), high=min(1.0, part * (1 + wide))
-        )
+        return look.clients, of_ticks(part, float(look.raw["ticks"]), look)
     return None
 
 
@@ -166,59 +157,98 @@ def _for_a_token(visit: Visit) -> tuple[float, float]:
 def threads_exhausted(chart: Chart) -> list[Finding]:
     """Requests wait for a free thread, while all threads are taken by what only waits."""
     for look in reversed(chart.crowds):
-        if (found := _exhausted(chart, look)) is not None:
+        if (found := _exhausted(chart, look, _pool(look))) is not None:
             return [found]
     return []
 
 
-def _exhausted(chart: Chart, look: Look) -> Finding | None:
+@dataclass(frozen=True)
+class _Pool:
+    """The threads of one window, and who wanted one.
+
+    waits: how often requests were seen in each state, by route.
+    waiting, working: how often some were seen to wait for a thread, and to have one.
+    full: the share of the time that all threads were taken, of which there are ``total``.
+    queued: requests in line, on average.
+    executor: whether asyncio's own threads were ever all taken.
+    """
+
+    waits: dict[str, Counter[str]]
+    waiting: float
+    working: float
+    full: float
+    total: float
+    queued: float
+    executor: bool
+
+    @property
+    def seen(self) -> int:
+        """How often requests were seen at all."""
+        return sum(sum(each.values()) for each in self.waits.values())
+
+    @property
+    def starved(self) -> list[str]:
+        """Who needs a thread for a moment and waits for it many times as long: who suffers."""
+        return [
+            route
+            for route, each in self.waits.items()
+            if each["token"] > 3 * max(1, each["thread"]) and each["token"] >= 20
+        ]
+
+
+def _pool(look: Look) -> _Pool:
+    """Of the two pools, anyio's and asyncio's own, the one that is full more often."""
     tokens, ticks = look.raw["tokens"], max(1, int(look.raw["ticks"]))
+    waits = _settled_waits(look)
+    waiting: float = sum(each["token"] for each in waits.values())
+    working: float = sum(each["thread"] for each in waits.values())
+    full, executor_full = (tokens.get(key, 0) / ticks for key in ("full", "executor full"))
+    if executor_full <= full:
+        total, queued = tokens.get("total", 0), tokens.get("waiting", 0) / ticks
+        return _Pool(waits, waiting, working, full, total, queued, executor_full > 0)
+    total, queued = tokens["executor total"], tokens["executor waiting"] / ticks
+    # its waiting shows as threads at work: they are divided by what the queue tells
+    in_line = queued / max(1e-9, queued + total)
+    waiting, working = working * in_line, working * (1 - in_line)
+    return _Pool(waits, waiting, working, executor_full, total, queued, True)
+
+
+def _settled_waits(look: Look) -> dict[str, Counter[str]]:
+    """States by route, without the beginning of the window.
+
+    A line forms only while slow requests pile up, and those that have not come to an end count.
+    """
     waits: dict[str, Counter[str]] = defaultdict(Counter)
-    # A line forms only while slow requests pile up: the beginning of the window is left out, and
-    # requests that have not come to an end count.
     settled = look.raw["began"] + _SETTLED * look.seconds
     for visit in look.everybody:
         for when, state in visit.samples:
             if when > settled:
                 waits[visit.route][state.kind] += 1
-    waiting = sum(each["token"] for each in waits.values())
-    working = sum(each["thread"] for each in waits.values())
-    full = tokens.get("full", 0) / ticks
-    total = tokens.get("total", 0)
-    queued = tokens.get("waiting", 0) / ticks
-    executor_full = tokens.get("executor full", 0) / ticks
-    if executor_full > full:
-        full, total = executor_full, tokens["executor total"]
-        queued = tokens["executor waiting"] / ticks
-        # its waiting shows as threads at work: they are divided by what the queue tells
-        part_waiting = queued / max(1e-9, queued + total)
-        waiting, working = working * part_waiting, working * (1 - part_waiting)
-    everything = sum(sum(each.values()) for each in waits.values())
-    if not everything or waiting / everything < _LEAST_SHARE or full < _LEAST_FULL:
+    return waits
+
+
+def _exhausted(chart: Chart, look: Look, pool: _Pool) -> Finding | None:
+    if not pool.seen or pool.waiting / pool.seen < _LEAST_SHARE or pool.full < _LEAST_FULL:
         return None
     if look.process_busy > 0.8 * min(usable_cores(), 1.2):
         return None  # the cores are used up: more threads would only wait for those
-    # Who needs a thread for a moment and waits for it many times as long is the one that suffers.
-    starved = [
-        route
-        for route, each in waits.items()
-        if each["token"] > 3 * max(1, each["thread"]) and each["token"] >= 20
-    ]
-    if waiting < 2 * working and not starved:
+    if pool.waiting < 2 * pool.working and not pool.starved:
         return None
     places = Counter({ran.outer: ran.amount for ran in look.threads() if ran.outer is not None})
     if not places:
         return None
-    place = places.most_common(1)[0][0]
-    holders = Counter({route: each["thread"] for route, each in waits.items()})
-    route = holders.most_common(1)[0][0]
+    return _of_the_pool(chart, look, pool, places)
 
+
+def _of_the_pool(chart: Chart, look: Look, pool: _Pool, places: Counter[Place]) -> Finding:
+    place = places.most_common(1)[0][0]
+    holders = Counter({route: each["thread"] for route, each in pool.waits.items()})
+    route = holders.most_common(1)[0][0]
     part = share(look.visits, _for_a_token)
-    suffering = [v for v in look.visits if v.route in starved]
-    if executor_full > 0:
-        level = waiting / everything
-        part = Bound(estimate=level, low=0.8 * level, high=min(1.0, 1.2 * level))
-    names = ", ".join(chart.named(each) for each in starved[:3])
+    if pool.executor:
+        part = of_ticks(pool.waiting / pool.seen, pool.seen, look)
+    suffering = [v for v in look.visits if v.route in pool.starved]
+    names = ", ".join(chart.named(each) for each in pool.starved[:3])
     evidence = [
         Evidence(
             look="what requests wait for",
@@ -228,9 +258,9 @@ def _exhausted(chart: Chart, look: Look) -> Finding | None:
         ),
         Evidence(
             look="the thread pool's own count",
-            says=f"All {total:.0f} threads were taken {100 * full:.0f} % of the time, and "
-            f"{queued:.0f} requests stood in line.",
-            agrees=full >= _LEAST_FULL,
+            says=f"All {pool.total:.0f} threads were taken {100 * pool.full:.0f} % of the time, "
+            f"and {pool.queued:.0f} requests stood in line.",
+            agrees=pool.full >= _LEAST_FULL,
         ),
         Evidence(
             look="stacks of the threads",

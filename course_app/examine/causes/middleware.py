@@ -9,7 +9,7 @@ import numpy as np
 
 from course_app.examine.chart import WORTH, Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Place, without
+from course_app.examine.seen import Place, of_ticks, without
 from course_app.measure.statistics import Interval, mean_interval
 
 _LEAST_SHARE = 0.3
@@ -107,7 +107,4 @@ def _in_stacks(chart: Chart, layers: list[dict[str, object]]) -> Bound | None:
     )
     if total < 50:
         return None
-    level = inside / total
-    # A share of so many samples: the normal approximation of its interval.
-    half = 2.6 * (level * (1 - level) / total) ** 0.5
-    return Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half))
+    return of_ticks(inside / total, total, look)

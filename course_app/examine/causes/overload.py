@@ -9,7 +9,16 @@ import numpy as np
 
 from course_app.examine.chart import Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Visit, median, source_of, without
+from course_app.examine.seen import (
+    Look,
+    Place,
+    Visit,
+    median,
+    of_requests,
+    ratio,
+    source_of,
+    without,
+)
 
 _ONE = Bound(estimate=1.0, low=1.0, high=1.0)
 #: Fewer bytes a request would take days to matter.
@@ -32,20 +41,19 @@ def fails_under_load(chart: Chart) -> list[Finding]:
         wrong_alone = sum(v.status >= 500 for v in alone) / len(alone)
         for look in reversed(chart.crowds):
             visits = look.of(asked.template)
-            wrong = [v for v in visits if v.status >= 500 or (v.error is not None)]
+            wrong = [v for v in visits if v.failed]
             level = len(wrong) / max(1, len(visits))
             if level < 0.01 or len(wrong) < 3 or level < 3 * wrong_alone:
                 continue
             said = Counter(v.error[0] for v in wrong if v.error)
             places = Counter(v.error[1] for v in wrong if v.error and v.error[1])
             place = places.most_common(1)[0][0] if places else None
-            seen = look.load.error_count
-            half = 2.6 * (level * (1 - level) / len(visits)) ** 0.5
-            part = Bound(estimate=level, low=max(0.0, level - half), high=min(1.0, level + half))
+            seen = chart.wrong_answers(look, asked)
+            part = of_requests(level, len(visits))
             evidence = [
                 Evidence(
                     look="answers to the clients",
-                    says=f"With {look.clients} clients {seen:,} answers were wrong; with one "
+                    says=f"With {look.clients} clients {seen:,.0f} answers were wrong; with one "
                     f"client {100 * wrong_alone:.0f} %.",
                     agrees=seen > 0,
                 ),
@@ -217,13 +225,16 @@ def _found(
 ) -> Finding:
     asked_alone = next(a.alone for a in chart.asked if a.template == route and a.alone is not None)
     at_once = median([float(len(b)) for b in bursts])
-    spent = sum(v.seconds for v in visits)
-    lost = sum(v.seconds for v in {id(load[2]): load[2] for load in loads}.values())
-    level = min(0.99, lost / spent)
-    part = Bound(estimate=level, low=0.8 * level, high=min(0.99, 1.1 * level))
+    loading = {id(load[2]) for load in loads}
+    part = ratio(
+        [
+            (visit.seconds * (id(visit) in loading), visit.seconds)
+            for visit in sorted(visits, key=lambda each: each.end)
+        ]
+    )
     places = Counter(load[3] for load in loads if load[3] is not None)
     place = places.most_common(1)[0][0] if places else None
-    share_of = len({id(load[2]) for load in loads}) / len(visits)
+    share_of = len(loading) / len(visits)
     evidence = [
         Evidence(
             look="loads of the same thing",

@@ -58,8 +58,8 @@ def n_plus_one(chart: Chart) -> list[Finding]:
                 agrees=grows >= 0.7,
             ),
         ]
-        if chart.executed is not None and kind == "sql":
-            counted = _executed(chart, text) * max(1, len(chart.asked))
+        counted = _executed(chart, asked, text) if kind == "sql" else None
+        if counted is not None:
             evidence.append(
                 Evidence(
                     look="the server's own count",
@@ -120,9 +120,19 @@ def _grows(visits: list[Visit], key: Any) -> float:
     return sum(map(fits, visits)) / max(1, len(visits))
 
 
-def _executed(chart: Chart, text: str) -> float:
+def _executed(chart: Chart, asked: Asked, text: str) -> float | None:
+    """How often the server carried a statement out for one request; None if nobody counted."""
+    if chart.executed is None:
+        return None
     wanted = _normal(text)
-    return sum(n for each, n in (chart.executed or {}).items() if _normal(each) == wanted)
+    counted = sum(n for each, n in chart.executed.items() if _normal(each) == wanted)
+    return chart.per_request(counted, asked, partial(_sent, text))
+
+
+def _sent(text: str, asked: Asked) -> float:
+    """How often a request of a route sends a statement."""
+    visits = asked.visits()
+    return sum(len(_taken(text, visit)) for visit in visits) / max(1, len(visits))
 
 
 def _normal(text: str) -> str:
@@ -225,8 +235,8 @@ def _scan(
             value=part,
         )
     ]
-    if chart.scanned is not None:
-        counted = chart.scanned.get(table, 0.0) * max(1, len(chart.asked))
+    counted = _scanned(chart, asked, table, calls[0].text)
+    if counted is not None:
         evidence.append(
             Evidence(
                 look="the server's own count",
@@ -237,6 +247,13 @@ def _scan(
         )
     at_most = relieved(chart, asked, partial(_taken, calls[0].text))
     return finding(Cause.MISSING_INDEX, asked.name, calls[0].place, evidence, at_most)
+
+
+def _scanned(chart: Chart, asked: Asked, table: str, text: str) -> float | None:
+    """Rows of a table that scans read for one request; None if nobody counted."""
+    if chart.scanned is None:
+        return None
+    return chart.per_request(chart.scanned.get(table, 0.0), asked, partial(_sent, text))
 
 
 def _in_vain(node: dict[str, Any]) -> tuple[float, str, str] | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from course_app.examine.chart import Chart, finding, percent
+from course_app.examine.chart import Asked, Chart, finding, percent
 from course_app.examine.findings import Bound, Cause, Evidence, Finding
-from course_app.examine.seen import Look, Place, Ran, State, Visit, share, without
+from course_app.examine.seen import Look, Place, Ran, State, Visit, of_ticks, share, without
 from course_app.measure.statistics import WORTH_A_CHANGE
 from course_app.system.cores import usable_cores
 
 _LEAST_SHARE = 0.3
+#: Of the time that somebody has a connection, so much without using it.
+_LEAST_IDLE = 0.4
 #: Of the time that somebody stands in a line which never gets short.
 _LEAST_LINED_UP = 0.5
 #: Of those who have waited, so many then do what takes its time.
@@ -29,55 +31,65 @@ def pool_wait(chart: Chart) -> list[Finding]:
     """Requests wait for a connection, while those who have one do something else with it."""
     for look in reversed(chart.crowds):
         for asked in chart.by_alone:
-            visits = look.of(asked.template)
-            states = look.waits(visits)
-            if sum(states.values()) < 40:
-                continue
-            part = _waited("pool", visits)
-            if part.estimate < _LEAST_SHARE:
-                continue
-            holding = _holding(visits)
-            total = sum(holding.values())
-            idle = Counter({s: n for s, n in holding.items() if s.kind not in _BUSY})
-            idle_share = sum(idle.values()) / max(1, total)
-            if total == 0 or idle_share < 0.4:
-                continue
-            waited = next((s for s, _ in states.most_common() if s.kind == "pool" and s.own), None)
-            waited_at = waited.place if waited is not None else None
-            state = idle.most_common(1)[0][0]
-            place = _holding_place(state, waited) or waited_at
-            evidence = [
-                Evidence(
-                    look="what requests wait for",
-                    says=f"With {look.clients} clients requests wait for a connection of the pool "
-                    f"{percent(part)} of their time"
-                    + (f" ({waited_at.file}:{waited_at.line})." if waited_at else "."),
-                    value=part,
-                ),
-                Evidence(
-                    look="what holders do meanwhile",
-                    says=f"Who has a connection does not use it {100 * idle_share:.0f} % of the "
-                    f"time, but is at {state.kind}"
-                    + (f" in {place.function} ({place.file}:{place.line})." if place else "."),
-                    agrees=idle_share >= 0.4,
-                ),
-            ]
-            active, others = look.sessions["active"], look.sessions["other"]
-            if active + others:
-                ratio = active / (active + others)
-                evidence.append(
-                    Evidence(
-                        look="the server's own count",
-                        says=f"Of the app's sessions {100 * ratio:.0f} % were at work in "
-                        "PostgreSQL, the others waited for the app.",
-                        agrees=ratio < 0.5,
-                    )
-                )
-            at_most = without(part, most=look.clients)
-            # A pool is waited for now and then on a busy machine, too.
-            costs = at_most.low >= WORTH_A_CHANGE
-            return [finding(Cause.POOL_WAIT, asked.name, place, evidence, at_most, confirmed=costs)]
+            if (found := _pool_wait(look, asked)) is not None:
+                return [found]
     return []
+
+
+def _pool_wait(look: Look, asked: Asked) -> Finding | None:
+    visits = look.of(asked.template)
+    states = look.waits(visits)
+    part = _waited("pool", visits)
+    if sum(states.values()) < 40 or part.estimate < _LEAST_SHARE:
+        return None
+    holding = _holding(visits)
+    idle = Counter({s: n for s, n in holding.items() if s.kind not in _BUSY})
+    idle_share = sum(idle.values()) / max(1, sum(holding.values()))
+    if idle_share < _LEAST_IDLE:
+        return None
+    waited = next((s for s, _ in states.most_common() if s.kind == "pool" and s.own), None)
+    state = idle.most_common(1)[0][0]
+    place = _holding_place(state, waited) or (waited.place if waited is not None else None)
+    evidence = [
+        _wait_seen(look, part, waited),
+        Evidence(
+            look="what holders do meanwhile",
+            says=f"Who has a connection does not use it {100 * idle_share:.0f} % of the time, but "
+            f"is at {state.kind}"
+            + (f" in {place.function} ({place.file}:{place.line})." if place else "."),
+        ),
+        *_sessions(look),
+    ]
+    at_most = without(part, most=look.clients)
+    # A pool is waited for now and then on a busy machine, too.
+    costs = at_most.low >= WORTH_A_CHANGE
+    return finding(Cause.POOL_WAIT, asked.name, place, evidence, at_most, confirmed=costs)
+
+
+def _wait_seen(look: Look, part: Bound, waited: State | None) -> Evidence:
+    place = waited.place if waited is not None else None
+    return Evidence(
+        look="what requests wait for",
+        says=f"With {look.clients} clients requests wait for a connection of the pool "
+        f"{percent(part)} of their time" + (f" ({place.file}:{place.line})." if place else "."),
+        value=part,
+    )
+
+
+def _sessions(look: Look) -> list[Evidence]:
+    """What the database saw of the app's sessions; nothing where nobody looked."""
+    active, others = look.sessions["active"], look.sessions["other"]
+    if not active + others:
+        return []
+    ratio = active / (active + others)
+    return [
+        Evidence(
+            look="the server's own count",
+            says=f"Of the app's sessions {100 * ratio:.0f} % were at work in PostgreSQL, the "
+            "others waited for the app.",
+            agrees=ratio < 0.5,
+        )
+    ]
 
 
 def _holding(visits: list[Visit]) -> Counter[State]:
@@ -133,7 +145,7 @@ def lock_contention(chart: Chart) -> list[Finding]:
                     look="answers per second",
                     says=f"Answers per second times the time of one request alone: {inside:.1f} "
                     f"requests get on at the same time, of {look.clients}.",
-                    agrees=inside * len(chart.asked) < 0.4 * look.clients
+                    agrees=inside < 0.4 * look.clients * chart.part_of(asked, look)
                     and look.process_busy < 0.8 * usable_cores(),
                 ),
             ]
@@ -178,8 +190,8 @@ def _of_threads(chart: Chart, look: Look, threads: list[Ran], level: float) -> l
     if not routes:
         return []
     route = routes.most_common(1)[0][0]
-    part = Bound(estimate=level, low=0.8 * level, high=min(1.0, 1.1 * level))
     busy = sum(ran.amount for ran in look.threads())
+    part = of_ticks(level, busy, look)
     inside = busy * (1 - level) / max(1, int(look.raw["ticks"]))
     evidence = [
         Evidence(

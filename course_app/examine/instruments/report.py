@@ -11,8 +11,6 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
-import psutil
-
 from course_app.examine.instruments import calls
 from course_app.examine.instruments.code import Step
 from course_app.examine.instruments.sampler import Sampler
@@ -67,13 +65,11 @@ class Window:
                 [kind, places.of(outer), places.of(inner), n]
                 for (kind, outer, inner), n in sampler.threads.items()
             ],
-            "most_busy_threads": sampler.most_busy_threads,
             "tokens": dict(sampler.tokens),
             "in_flight": sampler.in_flight,
             "looked_at": sampler.looked_at,
             "lags": [[due, late] for due, late in lags],
             "process_cpu": cpu - sampler.cpu_seconds,
-            "rss": psutil.Process().memory_info().rss,
             "texts": texts.keys,
             "places": [place_of(step) for step in places.keys],
             "sources": _unwritten(places),

@@ -50,7 +50,6 @@ class Sampler:
         self._visits = visits
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
-        self._idle_code: Any = None
         self.limiter: Any = None
         self._due = 0.0
         self.lags: list[tuple[float, float]] = []
@@ -69,9 +68,7 @@ class Sampler:
         self.busy: Counter[tuple[str, str, Step | None, Step | None]] = Counter()
         #: Seconds the loop was held, by route, kind of work, and place.
         self.held: Counter[tuple[str, str, Step | None, Step | None]] = Counter()
-        self.holds: list[float] = []
         self.threads: Counter[tuple[str, Step | None, Step | None]] = Counter()
-        self.most_busy_threads = 0
         self.tokens: Counter[str] = Counter()
         #: Requests under way, and those of them that were looked at, over all ticks.
         self.in_flight = self.looked_at = 0
@@ -200,7 +197,6 @@ class Sampler:
         return None
 
     def _look_at_threads(self, frames: dict[int, FrameType]) -> None:
-        busy = 0
         for thread in threading.enumerate():
             if not thread.name.startswith(_WORKERS) or thread.ident is None:
                 continue
@@ -213,10 +209,8 @@ class Sampler:
                 continue
             if not own and any(step[0].co_name == "_worker" for step in steps[:2]):
                 continue
-            busy += 1
             kind = codes.works_on(steps) or _blocking(steps)
             self.threads[(kind, own[-1] if own else None, own[0] if own else None)] += 1
-        self.most_busy_threads = max(self.most_busy_threads, busy)
 
     def _look_at_visits(self, now: float) -> None:
         current = list(self._visits.current)

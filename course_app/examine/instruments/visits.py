@@ -208,11 +208,11 @@ def note_error(visit: Visit, error: BaseException) -> None:
         return
     steps: list[Step] = []
     seen: BaseException | None = error
-    while seen is not None:
+    known: set[int] = set()  # a chain may run in a circle that does not hold its first error
+    while seen is not None and id(seen) not in known:
+        known.add(id(seen))
         steps += [(frame.f_code, line) for frame, line in traceback.walk_tb(seen.__traceback__)]
         seen = seen.__cause__ or seen.__context__
-        if seen is error:
-            break
     said = f"{type(error).__name__}: {error}"
     visit.error = said[:300], steps
 
