@@ -44,7 +44,7 @@ from course_app.measure.bystanders import Bystanders, Scene, bystanders
 from course_app.measure.calls import CallComparison, Client, compare_calls
 from course_app.measure.claim import ClaimVerdict, speedup_of
 from course_app.measure.compare import MOST_ROUNDS, compare_requests, compare_windows
-from course_app.measure.comparison import Comparison
+from course_app.measure.comparison import METRICS, Comparison
 from course_app.measure.lag import LoopLag, loop_lag
 from course_app.measure.load_test import LoadTest
 from course_app.measure.machine import machine_card
@@ -314,7 +314,8 @@ class Lab:
                 Only the values of a ``sequence`` go on from window to window.
 
         Raises:
-            ValueError: the metric is ``cpu``, which ``compare_requests`` measures.
+            ValueError: there is no such metric, or it is ``cpu``, which ``compare_requests``
+                measures.
 
         Example:
             comparison = lab.compare({"slow": slow, "fast": fast}, "/users/1", concurrency=4)
@@ -323,6 +324,7 @@ class Lab:
         """
         if metric == "cpu":
             raise ValueError("CPU is compared by single requests: use lab.compare_requests.")
+        _require_metric(metric, "p50", "throughput")
         workloads = _per_app(apps, traffic)
         with ProgressLine(f"Comparing {'; '.join(apps)}") as progress, ExitStack() as stack:
             subjects = [
@@ -345,6 +347,7 @@ class Lab:
                 progress=progress,
             )
 
+    @_told
     def compare_requests(
         self,
         apps: Mapping[str, App],
@@ -360,12 +363,22 @@ class Lab:
         long. Arguments are those of ``compare``, as far as they are not about load.
 
         Args:
-            metric: ``cpu`` (of the server, per request) or ``p50``.
+            metric: ``cpu`` (of this process, per request) or ``p50``.
+
+        Raises:
+            ValueError: there is no such metric, or a server is given instead of an app.
 
         Example:
             by_cpu = lab.compare_requests({"slow": slow, "fast": fast}, "/users/1")
             by_cpu.plot()
         """
+        _require_metric(metric, *METRICS)
+        for name, app in apps.items():
+            if isinstance(app, ThreadServer | ProcessServer):
+                raise ValueError(
+                    f"{name!r} is a server that runs already, in which single requests cannot be "
+                    "told apart: hand over the app itself, or use lab.compare."
+                )
         workloads = _per_app(apps, traffic)
         stamps: Stamps = []
         with ProgressLine(f"Comparing {'; '.join(apps)}") as progress, ExitStack() as stack:
@@ -472,6 +485,9 @@ class Lab:
             what: what a call does, in a few words.
             metric: ``p50`` (time of a call) or ``cpu`` (of this whole process).
 
+        Raises:
+            ValueError: there is no such metric.
+
         Example:
             @asynccontextmanager
             async def by_pool():
@@ -480,6 +496,7 @@ class Lab:
 
             lab.compare_calls({"pool": by_pool, "the same": by_pool}, "SELECT 1")
         """
+        _require_metric(metric, *METRICS)
         with ProgressLine(f"Comparing {'; '.join(clients)}") as progress:
             return compare_calls(
                 clients, workload=what, metric=metric, probe=self._postgres, progress=progress
@@ -961,6 +978,11 @@ def _per_app(
 ) -> dict[str, Workload]:
     by_app = traffic if isinstance(traffic, Mapping) else dict.fromkeys(apps, traffic)
     return {name: as_workload(by_app[name]) for name in apps}
+
+
+def _require_metric(metric: str, *known: str) -> None:
+    if metric not in known:
+        raise ValueError(f"There is no metric {metric!r} here: choose one of {', '.join(known)}.")
 
 
 def _same(wanted: Same | None, workloads: Mapping[str, Workload]) -> Same:

@@ -112,6 +112,26 @@ def test_cpu_is_not_compared_by_windows_of_load(lab: Lab) -> None:
         lab.compare({"a": waiting(1), "b": waiting(1)}, "/", metric="cpu")
 
 
+def test_a_metric_that_there_is_not_is_refused_before_anything_is_measured() -> None:
+    lab = Lab.__new__(Lab)  # none of its servers is needed
+    apps = {"a": waiting(1), "b": waiting(1)}
+    with pytest.raises(ValueError, match="choose one of p50, throughput"):
+        lab.compare(apps, "/", metric="p99")
+    with pytest.raises(ValueError, match="choose one of p50, throughput, cpu"):
+        lab.compare_requests(apps, "/", metric="p99")
+    with pytest.raises(ValueError, match="choose one of p50, throughput, cpu"):
+        lab.compare_calls({}, "nothing", metric="p99")
+
+
+def test_a_running_server_is_not_compared_request_by_request() -> None:
+    lab = Lab.__new__(Lab)
+    with (
+        lab.serve(waiting(1)) as server,
+        pytest.raises(ValueError, match=r"'served' is a server .* hand over the app itself"),
+    ):
+        lab.compare_requests({"app": waiting(1), "served": server}, "/")
+
+
 def test_cpu_work_is_compared_request_by_request(lab: Lab) -> None:
     def working(rounds: int) -> FastAPI:
         app = FastAPI()

@@ -221,7 +221,7 @@ class Exam(Bench):
         """Count what requests cause, per request.
 
         Names of counts: ``"SQL statements"``, ``"rows"``, ``"buffers"``, ``"PostgreSQL
-        sessions"``, ``"PostgreSQL connections open"``, ``"Valkey commands"``, ``"Valkey round
+        sessions"``, ``"PostgreSQL connections used"``, ``"Valkey commands"``, ``"Valkey round
         trips"``, ``"Valkey connections opened"``, ``"cache hits"``, ``"cache misses"`` (see
         :mod:`course_app.measure.probes`), ``"HTTP bytes received"`` and ``"CPU"`` in µs. The
         last is missing where the system does not tell it.

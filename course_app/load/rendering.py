@@ -75,8 +75,10 @@ def _path(request: Request, source: Source) -> Callable[[], str]:
 
 
 def _headers(request: Request, host: str, source: Source) -> Callable[[], str]:
-    fields: list[tuple[str, Scalar | Distribution]] = [("host", host), *request.headers]
+    fields: list[tuple[str, Scalar | Distribution]] = [*request.headers]
     given = {name.lower() for name, _ in request.headers}
+    if "host" not in given:
+        fields.insert(0, ("host", host))
     if request.json is not None and "content-type" not in given:
         fields.append(("content-type", "application/json"))
     draws = [(name, value_stream(value, source)) for name, value in fields]

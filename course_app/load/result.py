@@ -166,9 +166,16 @@ class LoadResult:
         return (self.end_ns - self.start_ns) / 1e6
 
     @property
+    def generator_seconds(self) -> float:
+        """How long the generator was at work: until the last answer, perhaps after the window."""
+        ends = (int(ends_ns.max(initial=0)) for ends_ns in (self.end_ns, self.failed_ns))
+        return max(self.window_seconds, (max(ends) - self.window_start_ns) / 1e9)
+
+    @property
     def generator_busy(self) -> float:
         """Share of one core that the generator used; near 1 it limits what it measures."""
-        return self.generator_cpu_seconds / self.window_seconds if self.window_seconds else 0.0
+        seconds = self.generator_seconds
+        return self.generator_cpu_seconds / seconds if seconds > 0 else 0.0
 
     def percentile(self, q: float) -> float:
         """The ``q``-th percentile of the latency in milliseconds; NaN without an answer."""

@@ -6,6 +6,7 @@ sends to loopback addresses only, is bounded in time and users, and ends when it
 
 import json
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -108,26 +109,34 @@ def run_swarm(
     within("seconds", seconds, 0.2, MOST_SECONDS)
     within("workers", workers, 0, MOST_WORKERS)
     folder = Path(tempfile.mkdtemp(prefix="course-locust-"))
-    (folder / "locustfile.py").write_text(locustfile, encoding="utf-8")
     # Written by Locust's process, which may be another user's by then.
     report = folder / "report"
-    files = [*plugins, course_reporter_path(), folder / "locustfile.py"]
-    command = [
-        *(sys.executable, "-m", "locust", "-f", ",".join(map(str, files)), "--host", url),
-        *("--headless", "--users", str(users), "--spawn-rate", str(users)),
-        *("--run-time", f"{_SAFETY_SECONDS}s", "--stop-timeout", _STOP_TIMEOUT),
-        *("--only-summary", "--loglevel", "WARNING"),
-        *(_distributed(workers) if workers else ()),
-    ]
     told = {"COURSE_LOCUST_REPORT": str(report), "COURSE_LOCUST_SECONDS": str(seconds)}
     environment = {**(os.environ if env is None else env), **told}
-    process = OwnedProcess(command, env=environment, cwd=folder, remove=[folder])
+    try:
+        (folder / "locustfile.py").write_text(locustfile, encoding="utf-8")
+        files = [*plugins, course_reporter_path(), folder / "locustfile.py"]
+        command = _command(files, url, users, workers)
+        process = OwnedProcess(command, env=environment, cwd=folder, remove=[folder])
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # there is no process whose keeper would
+        raise
     try:
         watched = _watched(process, report, seconds, progress or _silent)
         return tuple(_from_first_request(list(watched)))
     finally:
         # All figures are known; what Locust still does is to wait for its workers.
         process.stop(grace_seconds=_GRACE_SECONDS)
+
+
+def _command(files: Sequence[Path], url: str, users: int, workers: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "locust", "-f", ",".join(map(str, files)), "--host", url),
+        *("--headless", "--users", str(users), "--spawn-rate", str(users)),
+        *("--run-time", f"{_SAFETY_SECONDS}s", "--stop-timeout", _STOP_TIMEOUT),
+        *("--only-summary", "--loglevel", "WARNING"),
+        *(_distributed(workers) if workers else ()),
+    ]
 
 
 def _distributed(workers: int) -> tuple[str, ...]:

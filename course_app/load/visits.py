@@ -84,7 +84,9 @@ class Visits:
     @property
     def generator_busy(self) -> float:
         """Share of one core that the generator used; near 1 it limits what it measures."""
-        return self.generator_cpu_seconds / self.window_seconds if self.window_seconds else 0.0
+        until_last_end = (int(self.end_ns.max(initial=0)) - self.window_start_ns) / 1e9
+        seconds = max(self.window_seconds, until_last_end)
+        return self.generator_cpu_seconds / seconds if seconds > 0 else 0.0
 
     @property
     def arrived_ns(self) -> NDArray[np.int64]:

@@ -113,10 +113,10 @@ def compare_answers(
 
 
 def same_answer(a: Response, b: Response) -> bool:
-    """Equal status and equal body; JSON bodies are equal when their values are."""
+    """Equal status and equal body; JSON bodies are equal when their values are: 1 is 1.0."""
     if a.status != b.status:
         return False
-    return a.body == b.body or _parsed(a.body) == _parsed(b.body)
+    return a.body == b.body or _alike(_parsed(a.body), _parsed(b.body))
 
 
 def same_content(a: Response, b: Response) -> bool:
@@ -160,6 +160,17 @@ def excerpt(response: Response) -> str:
 
 def _request_line(response: Response) -> str:
     return response.request_text.partition("\r\n")[0].removesuffix(" HTTP/1.1")
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two JSON values are equal; in Python true would be 1 as well, and false 0."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(value, b[name]) for name, value in a.items())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    return bool(a == b)
 
 
 def _parsed(body: bytes) -> Any:

@@ -16,10 +16,12 @@ from course_app.load import Generator, LoadResult, Target
 from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes import Counts
 from course_app.measure.result import Result
-from course_app.measure.statistics import Floats, Interval, mean_interval, significant
+from course_app.measure.statistics import Floats, Interval, geometric_mean, significant
 from course_app.measure.subject import Progress, Subject, counting, require_in_time, silent
 
 _THREE_DIGITS_FROM_MS = 100.0
+#: No logarithm is of nothing.
+_LEAST_MS = 1e-3
 #: How long bystanders are watched before the trigger is sent: what is usual here.
 BEFORE_SECONDS = 0.1
 
@@ -73,14 +75,15 @@ class Bystanders(Result):
 
     def answered(self, name: str) -> Interval:
         """What a client of that app's trigger waits, in ms, with its 99 % interval."""
-        return _geometric_mean([each.answered_ms.max() for each in self.series[name]])
+        return geometric_mean([each.answered_ms.max() for each in self.series[name]])
 
     def slowest(self, name: str) -> Interval:
         """The longest wait of a bystander, in ms, with its 99 % interval.
 
         The geometric mean over repeats: a busy machine multiplies waits.
         """
-        return _geometric_mean([each.slowest_ms for each in self.series[name]])
+        slowest_ms = [each.slowest_ms for each in self.series[name]]
+        return geometric_mean(np.maximum(slowest_ms, _LEAST_MS))
 
     @property
     def message(self) -> str:
@@ -209,12 +212,9 @@ def _repeat(everybody: LoadResult, triggers: LoadResult) -> Repeat:
     )
 
 
-def _geometric_mean(milliseconds: Sequence[float]) -> Interval:
-    return mean_interval(np.log(np.maximum(milliseconds, 1e-3))).exp()
-
-
 def _milliseconds(wait: Interval) -> str:
-    return f"{_digits(wait.estimate)} [{_digits(wait.low)}, {_digits(wait.high)}]"
+    limits = f" [{_digits(wait.low)}, {_digits(wait.high)}]" if wait.confidence > 0 else ""
+    return f"{_digits(wait.estimate)}{limits}"
 
 
 def _digits(milliseconds: float) -> str:

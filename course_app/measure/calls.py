@@ -7,9 +7,11 @@ short blocks that take turns, A B B A, on one event loop; every turn gives one p
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import uvloop
@@ -31,6 +33,8 @@ BLOCK_SECONDS = 0.025
 _FEWEST_CALLS = 2
 _COUNTED_CALLS = 20
 _CALIBRATION_CALLS = 5
+#: For clients to close after an interrupt.
+_CANCEL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -86,30 +90,48 @@ def compare_calls(
     """Open all clients, count some calls of each, then time them in turns.
 
     Runs on a uvloop of its own in another thread, while this one waits in C. A call that
-    blocks (a sync driver in ``async def``) is welcome: nothing else runs on that loop.
+    blocks (a sync driver in ``async def``) is welcome: nothing else runs on that loop. An interrupt
+    ends the calls and closes the clients.
 
     Args:
         workload: what a call does, for the table.
         probe: counts per call, such as a :class:`PostgresProbe`.
     """
-    found: list[CallComparison] = []
-    failed: list[BaseException] = []
+    return _in_a_thread(_compare(clients, workload, metric, probe, rounds, progress))
+
+
+def _in_a_thread(compared: Coroutine[Any, Any, CallComparison]) -> CallComparison:
+    done: Future[CallComparison] = Future()
+    running: list[asyncio.Task[CallComparison]] = []
+
+    async def cancellable() -> CallComparison:
+        running.append(asyncio.create_task(compared))
+        return await running[0]
 
     def run() -> None:
         try:
             # Not uvloop.run: from 3.12 on it is asyncio.run, which notebooks have patched.
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                compared = _compare(clients, workload, metric, probe, rounds, progress)
-                found.append(runner.run(compared))
+                found = runner.run(cancellable())
+            done.set_result(found)
         except BaseException as error:
-            failed.append(error)
+            done.set_exception(error)
 
-    thread = threading.Thread(target=run, name="calls")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return found[0]
+    # A daemon: a call that blocks for ever must not keep the process from its end.
+    threading.Thread(target=run, name="calls", daemon=True).start()
+    try:
+        return done.result()
+    except BaseException:
+        if not done.done():  # an interrupt: it came here, and the calls go on there
+            _cancel(running)
+            wait([done], _CANCEL_SECONDS)
+        raise
+
+
+def _cancel(tasks: Sequence[asyncio.Task[CallComparison]]) -> None:
+    for task in tasks:
+        with suppress(RuntimeError):  # its loop has closed meanwhile
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
 
 async def _compare(

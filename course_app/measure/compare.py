@@ -95,6 +95,10 @@ def compare_windows(
     Answers are compared first, causes counted next, then windows follow until each variant
     is decided against ``at_least`` (6 to 16 rounds). The first subject is the baseline.
 
+    Who looks after each round whether it is decided, stops where chance happens to look clear: by
+    simulation the 99 % intervals miss the truth in 1 to 2 % of all comparisons instead of in 1 %,
+    and in 3 % where the truth lies on the bar.
+
     Args:
         window_requests: the length of a window in requests instead of seconds. Targets that
             prepared just as many send the same ones in each window, and causes are counted over
@@ -117,7 +121,7 @@ def compare_windows(
                 before_window()
             load = _one_window(generator, side, lengths[side.subject.name])
             busy += load.generator_cpu_seconds
-            wall += load.window_seconds
+            wall += load.generator_seconds
         wrong = [example for side in sides for example in side.wrong]
         if wrong:
             break
@@ -125,6 +129,7 @@ def compare_windows(
     return _comparison(sides, metric, "windows", meter, busy / max(wall, 1e-9), wrong)
 
 
+@small_collections()
 def compare_requests(
     generator: Generator,
     subjects: Sequence[Subject],
@@ -156,7 +161,7 @@ def compare_requests(
             if not any(map(_is_silent, loads)):
                 break
         busy += sum(load.generator_cpu_seconds for load in loads[:1])
-        wall += max(load.window_seconds for load in loads)
+        wall += max(load.generator_seconds for load in loads)
         _add_blocks(sides, loads, stamps)
         wrong = [example for side in sides for example in side.wrong]
         if wrong:

@@ -14,7 +14,7 @@ from course_app.load import Generator
 from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.probes.loop import TICK_SECONDS, UNRESPONSIVE_SECONDS, LoopProbe
 from course_app.measure.result import Result
-from course_app.measure.statistics import Floats, Interval, mean_interval
+from course_app.measure.statistics import Floats, Interval, geometric_mean
 from course_app.measure.subject import Progress, Subject, require_in_time, silent
 from course_app.serving import ThreadServer
 
@@ -73,10 +73,11 @@ class LoopLag(Result):
     def stall(self, name: str) -> Interval:
         """For how many ms a request of that app stalls the loop, with its 99 % interval.
 
-        The geometric mean: a busy machine multiplies stalls, it does not add to them.
+        The geometric mean: a busy machine multiplies stalls, it does not add to them. A single
+        request has no limits, and where none was answered nothing is known.
         """
         stalls_ms = np.maximum(self.series[name].stalls_ms, _LEAST_STALL_MS)
-        found = mean_interval(np.log(stalls_ms)).exp()
+        found = geometric_mean(stalls_ms)
         return replace(found, low=max(found.low, _LEAST_STALL_MS))
 
     def share(self, name: str) -> Interval:
@@ -84,7 +85,7 @@ class LoopLag(Result):
 
         A busy machine stretches both the stall and the request, so this hardly changes with it.
         """
-        share = mean_interval(np.log(self.series[name].shares)).exp()
+        share = geometric_mean(self.series[name].shares)
         return Interval(share.estimate, share.low, min(1.0, share.high), share.confidence)
 
     @property

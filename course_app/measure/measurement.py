@@ -32,7 +32,7 @@ _UNREMARKABLE = {
     "max loop lag, ms": 1e3 * UNRESPONSIVE_SECONDS,
     "threads": math.inf,
     "pool reset statements / request": math.inf,
-    "PostgreSQL connections open": math.inf,
+    "PostgreSQL connections used": math.inf,
     "HTTP bytes received, B / request": math.inf,
 }
 

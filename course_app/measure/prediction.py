@@ -43,7 +43,7 @@ class Prediction:
 def in_digits(found: Interval) -> str:
     """What was measured with its interval; what was counted has none."""
     counted = found.low == found.high
-    return f"{found.estimate:,g}" if counted else found.times.removesuffix(" times")
+    return _exactly(found.estimate) if counted else found.times.removesuffix(" times")
 
 
 def _counted(count: float) -> Interval:
@@ -51,7 +51,12 @@ def _counted(count: float) -> Interval:
 
 
 def _number(value: float) -> str:
-    return f"{value:,g}" if float(value).is_integer() else significant(value)
+    return _exactly(value) if float(value).is_integer() else significant(value)
+
+
+def _exactly(value: float) -> str:
+    """With all digits of a whole number, which ``g`` cuts after six."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,g}"
 
 
 def _gap(value: float, found: Interval) -> str:

@@ -7,6 +7,7 @@ from pyinstrument import Profiler
 from pyinstrument.session import Session
 
 from course_app.load import Generator, Workload
+from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.flame import WAITING, FlameFrame, flame_of
 from course_app.measure.probes.asgi import ASGIApp
 from course_app.measure.result import Result
@@ -28,6 +29,7 @@ class FlameGraph(Result):
     concurrency: int
     requests: int
     root: FlameFrame
+    wrong: tuple[WrongAnswer, ...] = ()
 
     columns = ("where", "own time", "with what it calls")
 
@@ -51,6 +53,8 @@ class FlameGraph(Result):
     @property
     def message(self) -> str:
         """How much Python ran, and which function of the app had most of it."""
+        if self.wrong:
+            return f"Answers were wrong. {self.wrong[0]}"
         own = {f.name: 0.0 for f in self.root.walk() if f.kind == "app"}
         busiest = max(own, key=lambda name: self._innermost(name), default="")
         said = f"{self.name}: the event loop is idle {self.waiting:.0%} of the time"
@@ -69,8 +73,9 @@ class FlameGraph(Result):
         ]
 
     def notes(self) -> Sequence[str]:
-        """How it was sampled."""
+        """Wrong answers, then how it was sampled."""
         return (
+            *(str(example) for example in self.wrong[1:]),
             f"{self.requests} requests ({self.workload}, {self.concurrency} at a time), a look at "
             f"the stack every {1e3 * INTERVAL_SECONDS:g} ms. Looking costs time of its own.",
         )
@@ -97,7 +102,11 @@ def profile(
     seconds: float = 1.0,
     concurrency: int = 4,
 ) -> FlameGraph:
-    """Serve the app, and sample its server's thread under load."""
+    """Serve the app, and sample its server's thread under load.
+
+    Raises:
+        AppDoesNotAnswer: a request timed out.
+    """
     profiler = Profiler(interval=INTERVAL_SECONDS, async_mode="disabled")
 
     async def start() -> None:
@@ -114,9 +123,17 @@ def profile(
             server.run(start())
             load = generator.closed(target, seconds=seconds)
             session = server.run(stop())
+            require_in_time(server, load)
         finally:
             generator.disconnect(target)
-    return FlameGraph(name, workload.describe(), concurrency, load.completed, flame_of(session))
+    return FlameGraph(
+        name=name,
+        workload=workload.describe(),
+        concurrency=concurrency,
+        requests=load.completed,
+        root=flame_of(session),
+        wrong=together(errors_of(name, load)),
+    )
 
 
 def _outermost(frame: FlameFrame, above: tuple[str, ...]) -> Iterator[FlameFrame]:

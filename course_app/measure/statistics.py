@@ -93,13 +93,14 @@ class Interval:
     @property
     def times(self) -> str:
         """The same in a sentence: ``9.1 [8.2, 10] times``."""
-        return f"{str(self).replace('x [', ' [')} times"
+        return NOT_KNOWN if math.isnan(self.estimate) else f"{self._as_factor('')} times"
 
     def __str__(self) -> str:
-        if math.isnan(self.estimate):
-            return NOT_KNOWN
+        return NOT_KNOWN if math.isnan(self.estimate) else self._as_factor("x")
+
+    def _as_factor(self, sign: str) -> str:
         estimate, low, high = self._told(_factor)
-        return f"{estimate}x{self._limits(low, high)}"
+        return f"{estimate}{sign}{self._limits(low, high)}"
 
     def __format__(self, spec: str) -> str:
         """As a factor; with a format as a quantity: ``f"{lag:.0f} ms"`` is ``201 [190, 214] ms``.
@@ -129,7 +130,13 @@ class Interval:
         return f" [{low}, {high}{sure}]"
 
     def _told(self, tell: Callable[[float, int], str]) -> list[str]:
-        """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other."""
+        """With as many digits as it takes to tell the limits apart, 2 to 4; one like the other.
+
+        Where the sign is not known, the wider limit says how much of the estimate is.
+        """
+        if self.low < 0 < self.high < math.inf:
+            decimals = len(tell(max(-self.low, self.high), 2).partition(".")[2])
+            return [f"{value:z.{decimals}f}" for value in (self.estimate, self.low, self.high)]
         for digits in (2, 3, 4):
             told = [tell(value, digits) for value in (self.estimate, self.low, self.high)]
             at_a_limit = told[0] in told[1:] and self.estimate not in (self.low, self.high)
@@ -142,7 +149,7 @@ class Interval:
         return [f"{value:.{decimals}f}" for value in (self.estimate, self.low, self.high)]
 
     def to_dict(self) -> dict[str, float]:
-        """Estimate and limits; an unbounded limit is very large instead of infinite."""
+        """Estimate and limits; what is unbounded is infinite, and what is not known NaN."""
         return asdict(self)
 
 
@@ -184,9 +191,22 @@ def speedup_interval(log_ratios: Sequence[float] | Floats) -> Interval:
     """
     pairs = np.asarray(log_ratios, dtype=np.float64)
     known = pairs[~np.isnan(pairs)]
-    if known.size < min(pairs.size, 2):
+    if known.size < 2:
         return Interval(math.nan, -math.inf, math.inf).exp()
     return mean_interval(known).exp()
+
+
+def geometric_mean(values: Sequence[float] | Floats) -> Interval:
+    """The geometric mean of positive values, shape (n,), any unit, with its 99 % interval.
+
+    Those not known (NaN) are left out. A single one has no limits: its interval holds everything,
+    with confidence 0. Of none nothing is known.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    known = array[~np.isnan(array)]
+    if known.size >= 2:
+        return mean_interval(np.log(known)).exp()
+    return Interval(float(known[0]) if known.size else math.nan, 0.0, math.inf, confidence=0.0)
 
 
 def shown(value: float) -> str:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import active_children
 
 from course_app.load import Generator, LoadResult, Target, Workload
 from course_app.measure.probes import Counts, Probe, Reading
 from course_app.measure.probes.asgi import InFlight
 from course_app.serving import AppDoesNotAnswer, ProcessServer, ThreadServer, UsageNotKnown
 from course_app.system.cores import usable_cores
+from course_app.system.usage import cpu_seconds
 
 #: Tells the reader what is going on; called between windows, never during one.
 Progress = Callable[[str], None]
@@ -46,6 +48,7 @@ class Subject:
     target: Target
     gauge: InFlight | None = None
     probes: Sequence[Probe] = field(default_factory=tuple)
+    _children_seconds: dict[tuple[str, int | None], float] = field(default_factory=dict, repr=False)
 
     @property
     def concurrency(self) -> int:
@@ -65,11 +68,23 @@ class Subject:
         served = self.gauge.served if self.gauge is not None else None
         if isinstance(self.server, ThreadServer):
             # All threads but this one: `def` handlers work in a pool of threads of their own.
-            return time.process_time() - time.thread_time(), served
+            own_seconds = time.process_time() - time.thread_time()
+            return own_seconds + self._in_pools_seconds(), served
         try:
             return self.server.cpu_seconds(), served
         except UsageNotKnown:
             return None, served
+
+    def _in_pools_seconds(self) -> float:
+        """CPU time of worker processes that the app has started with Python's `multiprocessing`.
+
+        One that has ended keeps what it had used when it was last looked at: a sum never shrinks.
+        """
+        for child in active_children():
+            used = cpu_seconds(child.pid) if child.pid is not None else None
+            if used is not None:
+                self._children_seconds[child.name, child.pid] = used
+        return sum(self._children_seconds.values())
 
 
 def require_in_time(server: ThreadServer | ProcessServer, load: LoadResult) -> LoadResult:
@@ -170,6 +185,15 @@ def cpu_per_request_us(
     if before[0] is None or after[0] is None or after[0] <= before[0]:
         return math.nan  # no server works for nothing: its clock has not told yet
     return (after[0] - before[0]) / max(served, 1) * 1e6
+
+
+def cores_busy(
+    before: tuple[float | None, int | None], after: tuple[float | None, int | None], seconds: float
+) -> float:
+    """Cores kept busy between two readings of :meth:`Subject.work`; NaN if not known."""
+    if before[0] is None or after[0] is None:
+        return math.nan
+    return (after[0] - before[0]) / seconds
 
 
 def count(

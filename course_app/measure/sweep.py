@@ -1,6 +1,7 @@
 """One parameter changed step by step: where does an optimization begin to help, and stop?"""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from course_app.measure.statistics import Interval, significant
 from course_app.measure.subject import (
     Progress,
     Subject,
+    cores_busy,
     count,
     cpu_per_request_us,
     require_in_time,
@@ -126,7 +128,8 @@ class Sweep(Result):
             ahead = all(high < other for other, _ in others)
         if self.windows == 1 or not others or not ahead:
             return f"{name}: the windows do not tell where it is best"
-        figure = f"{significant(best.middle(self.metric), 3)} {UNITS[self.metric]}"
+        middle, *limits = (significant(x, 3) for x in (best.middle(self.metric), low, high))
+        figure = f"{middle} [{', '.join(limits)}] {UNITS[self.metric]}"
         return f"{name}: best at {self.parameter} {best.value:g}, {figure}"
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -243,7 +246,7 @@ def _window(
     # One round of requests opens pools and shows how long a window has to be.
     first = 1 if rounds else subject.concurrency
     warm = require_in_time(subject.server, generator.closed(subject.target, requests=first))
-    before = subject.work()
+    before, began = subject.work(), time.monotonic()
     if rounds:
         load = generator.closed(subject.target, requests=rounds * subject.concurrency)
     else:
@@ -253,11 +256,13 @@ def _window(
             seconds=max(seconds, 2.5 * median),
             warmup_seconds=warmup_seconds(warm),
         )
+    after, seconds = subject.work(), time.monotonic() - began
     figures = {
         "throughput": load.throughput,
         "p50": load.percentile(50),
         "p99": load.percentile(99),
-        "cpu": cpu_per_request_us(before, subject.work(), load.served),
+        "cpu": cpu_per_request_us(before, after, load.served),
+        "cores": cores_busy(before, after, seconds),
     }
     return figures, errors_of(subject.name, warm) + errors_of(subject.name, load)
 

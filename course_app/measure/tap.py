@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 
-from course_app.load import Generator, Request, Workload
+from course_app.errors import CourseError
+from course_app.load import Generator, LoadResult, Request, Workload
+from course_app.measure.answers import errors_of, together
 from course_app.measure.probes.asgi import ASGIApp
 from course_app.measure.subject import require_in_time
 from course_app.network import Wire, WireCounts
 from course_app.serving import ThreadServer
 
 COUNTED_REQUESTS = 50
+
+
+class TapFailed(CourseError):
+    """There is nothing to count."""
 
 
 class WireTap:
@@ -32,13 +38,18 @@ class WireTap:
 
         Returns:
             Connections, round trips and bytes **per request**.
+
+        Raises:
+            TapFailed: an answer was wrong, or the connection was lost.
+            AppDoesNotAnswer: a request timed out.
         """
         with ThreadServer(app) as running:
             target = self._generator.connect(running.url, traffic)
             try:
                 require_in_time(running, self._generator.closed(target, requests=COUNTED_REQUESTS))
                 self._wire.reset()
-                self._generator.closed(target, requests=COUNTED_REQUESTS)
+                load = self._generator.closed(target, requests=COUNTED_REQUESTS)
+                _require_right(require_in_time(running, load))
                 return self._wire.counts(server).per(COUNTED_REQUESTS)
             finally:
                 self._generator.disconnect(target)
@@ -48,3 +59,9 @@ class WireTap:
         self._wire.reset()
         work()
         return self._wire.counts(server)
+
+
+def _require_right(load: LoadResult) -> None:
+    """What a failing request passes over the wire says nothing about one that succeeds."""
+    if wrong := together(errors_of("app", load)):
+        raise TapFailed(f"Nothing is counted, because answers were wrong. {wrong[0]}")

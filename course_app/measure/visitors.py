@@ -1,5 +1,6 @@
 """What becomes of visitors who wait only so long: goodput, the answers that were still of use."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from course_app.load import NEVER, Generator, Retries, Target, Visits
+from course_app.load.visits import LOST, TIMED_OUT, UNSENT
 from course_app.measure.answers import WrongAnswer, together
 from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.notes import generator_note
@@ -21,9 +23,18 @@ Phases = Sequence[tuple[float, float]]
 
 #: Long enough for a handful of visitors, short enough for a handful of slots in a window.
 _SLOT_SECONDS = 0.1
+#: Of fewer there is no interval; what came in all of them is counted then.
+_FEWEST_SLOTS = 2
 #: A steady load is looked at without its first moments, in which queues are still short.
 _SETTLING_SHARE = 0.3
 _BUSY = 503
+#: What became of a visitor without a right answer, by the status of the last attempt.
+_FATES = {
+    _BUSY: "turned away with 503",
+    TIMED_OUT: "hung up",
+    LOST: "connection lost or refused",
+    UNSENT: "not sent: no connection left",
+}
 
 
 class Door:
@@ -86,7 +97,10 @@ class Visitors(Result):
 
     @property
     def goodput(self) -> Interval:
-        """Good answers per second under a steady load, over its tenths of a second, 99 %."""
+        """Good answers per second under a steady load, over its tenths of a second, 99 %.
+
+        Of a load that is over in some tenths of a second all are counted at once.
+        """
         return self._per_second(self.served_in_time)
 
     @property
@@ -138,18 +152,16 @@ class Visitors(Result):
 
     @property
     def fates(self) -> Mapping[str, int]:
-        """How many visitors were answered in time or too late, were turned away, or hung up."""
+        """How many visitors were answered in time, too late or wrongly, or not at all, and why."""
         visits = self.visits
         # Attempts stand in the order of their ends: the last one of a visitor is its fate.
-        last = dict(zip(visits.visitor.tolist(), visits.status.tolist(), strict=True))
+        status = dict(zip(visits.visitor.tolist(), visits.status.tolist(), strict=True))
         good = set(visits.visitor[self.served_in_time].tolist())
-        others = [status for who, status in last.items() if who not in good]
-        counts = {
-            "answered in time": len(good),
-            "answered too late": sum(status > 0 and status != _BUSY for status in others),
-            "turned away with 503": others.count(_BUSY),
-            "hung up": sum(status <= 0 for status in others),
-        }
+        late = set(visits.visitor[visits.right].tolist()) - good
+        others = Counter(how for who, how in status.items() if who not in good | late)
+        counts = {"answered in time": len(good), "answered too late": len(late)}
+        counts |= {what: others.pop(how, 0) for how, what in _FATES.items()}
+        counts |= {f"answered wrongly, with {how}": others[how] for how in sorted(others)}
         return {what: count for what, count in counts.items() if count}
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -179,23 +191,29 @@ class Visitors(Result):
     def _per_second(self, which: np.ndarray) -> Interval:
         settled = _SETTLING_SHARE * self.seconds
         edges = np.arange(settled, self.seconds + 1e-9, _SLOT_SECONDS)
+        if edges.size - 1 < _FEWEST_SLOTS:
+            edges = np.array([settled, self.seconds])
         counts = np.histogram(self._since(self.visits.end_ns[which]), edges)[0]
+        seconds = float(edges[-1] - edges[0])
+        if counts.size == 1 or not np.median(counts):
+            # A trimmed mean would leave out the few that came.
+            return _counted(int(counts.sum()), seconds)
         found = mean_interval(counts / _SLOT_SECONDS)
-        seconds = counts.size * _SLOT_SECONDS
-        if not np.median(counts):
-            # A trimmed mean would leave out the few that came: they are counted instead (the exact
-            # limits of a Poisson count; Garwood, 1936).
-            from scipy.special import gammaincinv
-
-            number, beyond = int(counts.sum()), (1 - CONFIDENCE) / 2
-            low = float(gammaincinv(number, beyond)) if number else 0.0
-            high = float(gammaincinv(number + 1, 1 - beyond))
-            return Interval(number / seconds, low / seconds, high / seconds)
         # Counts that are all alike know no better than by the one that was just missed.
         low = min(found.low, found.estimate - 1 / seconds)
         return Interval(
             found.estimate, max(0.0, low), max(found.high, found.estimate + 1 / seconds)
         )
+
+
+def _counted(number: int, seconds: float) -> Interval:
+    """The rate behind so many events, with the exact limits of a Poisson count (Garwood, 1936)."""
+    from scipy.special import gammaincinv
+
+    beyond = (1 - CONFIDENCE) / 2
+    low = float(gammaincinv(number, beyond)) if number else 0.0
+    high = float(gammaincinv(number + 1, 1 - beyond))
+    return Interval(number / seconds, low / seconds, high / seconds)
 
 
 def visitors(

@@ -1,17 +1,20 @@
 """The cleaner: outlives its lab, and removes what the lab made on servers of somebody else.
 
 A program of its own, run on a lab's folder as an `OwnedProcess`. It reads the ledger there, and on
-SIGTERM (its keeper sends it when the lab's owner ends in any way) drops the databases and empties
-the Valkey database numbers named in it. Until then it holds a connection to each of these numbers,
-so that no other lab takes one that is about to be emptied.
+SIGTERM (its keeper sends it when the lab's owner ends in any way), and only then, drops the
+databases and empties the Valkey database numbers named in it. Until then it holds a connection to
+each of these numbers, and uses it now and then so that the server keeps it: no other lab takes a
+number that is about to be emptied. What fails for one entry does not keep it from the others.
 """
 
 import json
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import psycopg
 import redis
@@ -20,6 +23,8 @@ from psycopg import sql
 LEDGER = "ledger.jsonl"
 READY = "ready"
 POLL_SECONDS = 0.05
+#: Servers may close connections that idle (their setting `timeout`, often some minutes).
+PING_SECONDS = 30.0
 CLIENT_NAME = "course-lab"
 
 
@@ -57,32 +62,61 @@ def main(folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     ledger = Path(folder) / LEDGER
-    held: dict[str, redis.Redis | None] = {}
     try:
         (Path(folder) / READY).touch()
-        while True:
-            for url in (entry["valkey"] for entry in _entries(ledger, "valkey")):
-                if url not in held:
-                    held[url] = reserve(url, shared=True)
-            time.sleep(POLL_SECONDS)
-    finally:
+        _wait(ledger)
+    except SystemExit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _clean(ledger)
+        clean(ledger)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _entries(ledger: Path, kind: str) -> list[dict[str, str]]:
-    entries = [json.loads(line) for line in ledger.read_text().splitlines()]
-    return [entry for entry in entries if kind in entry]
+def _wait(ledger: Path) -> NoReturn:
+    held: dict[str, redis.Redis | None] = {}
+    pinged = time.monotonic()
+    while True:
+        if time.monotonic() - pinged > PING_SECONDS:
+            ping(held)
+            pinged = time.monotonic()
+        with suppress(Exception):  # the lab is at work: whatever it is, the next turn tries again
+            take(ledger, held)
+        time.sleep(POLL_SECONDS)
 
 
-def _clean(ledger: Path) -> None:
+def take(ledger: Path, held: dict[str, redis.Redis | None]) -> None:
+    """Connect to the ledger's database numbers that are not held yet, as far as that goes."""
+    for url in (entry["valkey"] for entry in _entries(ledger, "valkey")):
+        if url not in held:
+            with suppress(redis.RedisError, OSError):
+                held[url] = reserve(url, shared=True)
+
+
+def ping(held: dict[str, redis.Redis | None]) -> None:
+    """Use every connection; what the server has closed is not held any more, to be taken again."""
+    for url, client in list(held.items()):
+        try:
+            if client is not None:
+                client.ping()
+        except (redis.RedisError, OSError):
+            del held[url]
+
+
+def clean(ledger: Path) -> None:
+    """Remove what the ledger names, each entry on its own."""
     for entry in _entries(ledger, "valkey"):
-        with redis.Redis.from_url(entry["valkey"]) as client:
+        with suppress(Exception), redis.Redis.from_url(entry["valkey"]) as client:
             client.flushdb()
     for entry in _entries(ledger, "database"):
-        with psycopg.connect(entry["server"], autocommit=True) as connection:
+        with suppress(Exception), psycopg.connect(entry["server"], autocommit=True) as connection:
             connection.execute(drop_statement(entry["database"]))
+
+
+def _entries(ledger: Path, kind: str) -> list[dict[str, str]]:
+    entries = []
+    for line in ledger.read_text().splitlines():
+        with suppress(ValueError):  # an owner that was killed left half a line: made nothing yet
+            entries.append(json.loads(line))
+    return [entry for entry in entries if kind in entry]

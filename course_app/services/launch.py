@@ -64,8 +64,9 @@ def start_job(job: Job, account: Account | None, timeout_seconds: float) -> Runn
 
 def _read_all(pipe: IO[bytes], timeout_seconds: float) -> bytes:
     """All that is written into it until its other end closes; nothing if its owner failed."""
-    ready, _, _ = select.select([pipe], [], [], timeout_seconds)
-    if not ready:
+    poller = select.poll()  # not select, which refuses descriptors from 1024 on
+    poller.register(pipe, select.POLLIN)
+    if not poller.poll(1000 * timeout_seconds):
         raise ServicesDidNotStart(
             f"The lab's servers were not ready within {timeout_seconds:.0f} seconds. "
             "End other programs that use the disk or the processor, and try again."

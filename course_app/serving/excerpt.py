@@ -36,11 +36,13 @@ def own_lines(error: BaseException) -> str:
     from as well. Where no frame is the reader's, the innermost one is shown.
     """
     parts = []
-    seen: BaseException | None = error
-    while seen is not None:
-        frames = list(traceback.extract_tb(seen.__traceback__))
-        parts.append(_as_text(_own(frames)))
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    seen: set[int] = set()
+    each: BaseException | None = error
+    # `raise error from error` makes a chain that ends nowhere.
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        parts.append(_as_text(_own(list(traceback.extract_tb(each.__traceback__)))))
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
     return "\n".join(dict.fromkeys(part for part in reversed(parts) if part))
 
 

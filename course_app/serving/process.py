@@ -23,8 +23,9 @@ Number = TypeVar("Number", int, float)
 _LOOK_AGAIN_SECONDS = 0.05
 #: A look at many processes takes a while; pauses this much longer leave the cores to them.
 _PAUSE_PER_LOOK = 6.0
-#: A program that has printed a traceback and still does not serve after so long will not.
+#: If a worker has ended with a traceback, and none serves in its place after so long, none will.
 _AFTER_TRACEBACK_SECONDS = 1.5
+_TRACEBACK = "Traceback (most recent"
 #: What ends the lifespans of all workers; after it they are killed.
 _STOP_GRACE_SECONDS = 3.0
 
@@ -154,26 +155,31 @@ class ProcessServer:
 
     def _wait_until_ready(self, timeout_seconds: float) -> None:
         start = time.monotonic()
-        traceback_seen: float | None = None
+        seen: set[int] = set()
+        ended: float | None = None
         while True:
             looked = time.monotonic()
-            if self._is_ready():
+            processes = self._process.tree()
+            if self._is_ready(processes):
                 return
             now = time.monotonic()
             if not self._process.running:
                 raise self._failed("ended while it started")
-            if traceback_seen is None and "Traceback (most recent" in self.output_tail(200):
-                traceback_seen = now
-            if traceback_seen is not None and now - traceback_seen > _AFTER_TRACEBACK_SECONDS:
+            living = {process.pid for process in processes}
+            # A traceback alone proves nothing: an app may print one that it has handled.
+            if ended is None and seen - living and _TRACEBACK in self.output_tail(200):
+                ended = now
+            if ended is not None and now - ended > _AFTER_TRACEBACK_SECONDS:
                 raise self._failed("failed to start")
+            seen |= living
             if now - start > timeout_seconds:
                 raise self._failed(f"was not ready within {timeout_seconds:g} s")
             time.sleep(max(_LOOK_AGAIN_SECONDS, _PAUSE_PER_LOOK * (now - looked)))
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, processes: Sequence[psutil.Process]) -> bool:
         # Asked only once all workers listen: the answer then comes from this tree, and the
         # question waits in nobody's queue.
-        ready = accepting(self._process.tree(), self.port) >= self.workers
+        ready = accepting(processes, self.port) >= self.workers
         return ready and answers(self.port, timeout_seconds=1.0)
 
     def _failed(self, what: str) -> AppFailedToStart:

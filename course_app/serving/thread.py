@@ -12,7 +12,6 @@ import contextlib
 import socket
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
@@ -76,8 +75,6 @@ class ThreadServer:
         self._started = threading.Event()
         self._stopping = False
         self._blocked = False
-        self._cpu_lock = threading.Lock()
-        self._final_cpu_seconds: float | None = None
         # A daemon: its threads (those of `def` handlers too) inherit it, so that a handler
         # that hangs cannot keep the interpreter from ending.
         self.thread = threading.Thread(target=self._run, name=f"server of {name}", daemon=True)
@@ -135,19 +132,6 @@ class ThreadServer:
             return blocks(self.name, what, self.thread)
         return waits(self.name, what, self.loop)
 
-    def cpu_seconds(self) -> float:
-        """CPU time that the server's thread has used, in seconds.
-
-        Where a thread's clock cannot be read from outside (not on Linux), that of the process.
-        """
-        if not hasattr(time, "pthread_getcpuclockid"):
-            return time.process_time()
-        with self._cpu_lock:  # the thread's clock must not be asked for once the thread has ended
-            if self._final_cpu_seconds is not None:
-                return self._final_cpu_seconds
-            assert self.thread.ident is not None
-            return time.clock_gettime(time.pthread_getcpuclockid(self.thread.ident))
-
     def stop(self) -> None:
         """Stop the server; does nothing when it has stopped already.
 
@@ -190,8 +174,6 @@ class ThreadServer:
             self._failure = error
         finally:
             self._close()
-            with self._cpu_lock:
-                self._final_cpu_seconds = time.thread_time()
             self._started.set()
 
     async def _serve(self) -> None:

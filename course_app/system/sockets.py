@@ -1,8 +1,11 @@
 """Who listens on a port, and who takes connections from it."""
 
 import contextlib
+import functools
 import os
+import select
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 
@@ -23,10 +26,11 @@ def accepting(processes: Sequence[psutil.Process], port: int) -> int:
     On Linux a process counts when it has the listening socket among those that its event
     loop watches (``/proc/PID/fdinfo`` of an epoll descriptor lists them). A parent that
     only hands the socket on, and a worker whose start-up has not ended, do not watch it.
-    Elsewhere a process counts that holds the socket, unless it has handed it on to a child.
+    Elsewhere, and where the kernel does not list them, a process counts that holds the socket,
+    unless it has handed it on to a child.
     """
     holders = {process.pid: held for process in processes if (held := _listeners(process, port))}
-    if platforms.is_linux():
+    if platforms.is_linux() and _lists_what_is_watched(platforms.PROC):
         with contextlib.suppress(OSError):
             return sum(_watches(pid, held) for pid, held in holders.items())
     parents = {parent for process in processes if (parent := _parent(process, holders))}
@@ -55,6 +59,22 @@ def _watches(pid: int, sockets: set[int]) -> bool:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return bool(_inodes(pid, sockets) & _watched(pid))
     return False
+
+
+@functools.cache
+def _lists_what_is_watched(proc: Path) -> bool:
+    """Whether the kernel lists the files of an epoll descriptor; those of sandboxes may not."""
+    reader, writer = os.pipe()
+    try:
+        with select.epoll() as poll:
+            poll.register(reader)
+            listed = (proc / f"self/fdinfo/{poll.fileno()}").read_text()
+            return "tfd:" in listed and "ino:" in listed
+    except OSError:
+        return False
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def _inodes(pid: int, descriptors: set[int]) -> set[int]:

@@ -27,7 +27,7 @@ from course_app.services.server import candidate_ports
 
 COURSE = find_course()
 DOCUMENTED = COURSE.root / "docs" / "jupyterhub_config.py"
-LESSON = COURSE.root / "notebooks" / "04_connection_pooling.ipynb"
+LESSON = COURSE.root / "notebooks" / "00_start_here.ipynb"
 LEARNERS = ["ada", "grace", "alan"]
 CONFIG = """
 load_subconfig({documented!r})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 import pytest
 from fastapi import FastAPI, Request, Response
 
@@ -29,6 +30,7 @@ from course_app.load import (
 )
 from course_app.load.limits import loopback_address
 from course_app.serving import ThreadServer
+from course_app.system import platforms
 
 
 class Seen:
@@ -125,6 +127,18 @@ def test_the_open_model_sends_at_its_rate_however_slow_the_answers(
     assert (result.completed, result.missed, result.rate) == (200, 0, 200)
     assert set(np.diff(np.sort(result.intended_ns))) == {5_000_000}
     assert (result.start_ns >= result.intended_ns).all()
+
+
+def test_no_arrival_is_lost_by_rounding(generator: Generator, url: str) -> None:
+    result = generator.open(generator.connect(url, "/hello"), rate=100, seconds=0.29)
+    assert result.completed + result.missed == 29
+
+
+def test_the_generator_is_as_busy_as_until_the_last_answer(generator: Generator, url: str) -> None:
+    target = generator.connect(url, "/sleep/100", concurrency=2)
+    result = generator.closed(target, seconds=0.02)
+    assert result.window_seconds < 0.1 < result.generator_seconds
+    assert result.generator_busy == result.generator_cpu_seconds / result.generator_seconds
 
 
 def test_the_open_model_counts_waiting_in_the_backlog_as_latency(
@@ -372,6 +386,30 @@ def test_a_server_that_is_not_there_is_named(generator: Generator) -> None:
         port = unused.getsockname()[1]
     with pytest.raises(NobodyListens, match=f"127.0.0.1:{port}"):
         generator.connect(f"http://127.0.0.1:{port}", "/")
+
+
+@pytest.mark.skipif(not platforms.is_linux(), reason="another process's limits")
+def test_too_few_descriptors_are_told_and_none_is_lost(url: str) -> None:
+    with Generator() as few:
+        few.sample(few.connect(url, "/hello"))
+        process = psutil.Process(few.pid)
+        held = process.num_fds()
+        limit = (held + 20, process.rlimit(psutil.RLIMIT_NOFILE)[1])
+        process.rlimit(psutil.RLIMIT_NOFILE, limit)
+        with pytest.raises(OutOfBounds, match="Ask for fewer connections"):
+            few.connect(url, "/hello", concurrency=50)
+        assert process.num_fds() == held
+        assert few.closed(few.connect(url, "/hello", concurrency=4), requests=4).completed == 4
+
+
+def test_a_sample_that_nobody_takes_leaves_no_connection(generator: Generator) -> None:
+    with ThreadServer(FastAPI()) as server:
+        target = generator.connect(server.url, "/")
+    process = psutil.Process(generator.pid)
+    held = process.num_fds()
+    with pytest.raises(NobodyListens):
+        generator.sample(target)
+    assert process.num_fds() == held
 
 
 def test_every_load_has_bounds(generator: Generator, url: str) -> None:

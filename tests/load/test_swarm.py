@@ -1,10 +1,12 @@
 """Locust runs beside this process: its figures come back, and nothing of it stays."""
 
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import psutil
 import pytest
@@ -137,3 +139,18 @@ def test_it_ends_when_its_users_have_gone(served: tuple[str, Counter[str]]) -> N
     )
     reports = run_swarm(text, served[0], users=1, seconds=20)
     assert reports[-1].seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("locustfile", "env"), [("no text: \ud800", None), (READER, {"no variable": "\0"})]
+)
+def test_what_cannot_be_started_leaves_no_folder(
+    locustfile: str,
+    env: dict[str, str] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ValueError):  # noqa: PT011 - Python's own
+        run_swarm(locustfile, "http://127.0.0.1:1", users=1, seconds=1, env=env)
+    assert not list(tmp_path.iterdir())

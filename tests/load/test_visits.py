@@ -1,14 +1,18 @@
 """Visitors who arrive by phases, hang up, and try again; every attempt is on record."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from course_app.load import Generator, NobodyListens, OutOfBounds, Retries, Visits
+from course_app.load import NEVER, Generator, NobodyListens, OutOfBounds, Retries, Visits
+from course_app.load.engine import visits as engine
 from course_app.load.engine.visits import due_ns
 from course_app.load.visits import TIMED_OUT
 from course_app.serving import ThreadServer
@@ -82,6 +86,17 @@ def test_strangers_arrive_at_random_but_the_same_way_each_time() -> None:
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
 
 
+def test_pauses_are_drawn_from_another_stream_than_arrivals() -> None:
+    target: Any = None
+    drawn = []
+    for seed in (1, 1, 2):
+        window = engine.Visits(target, 0, phases=[(1.0, 9.0)], seed=seed, retries=asdict(NEVER))
+        drawn.append(window.random.random())
+        window.poller.close()
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] != random.Random(1).random()
+
+
 def test_who_loses_patience_hangs_up_and_tries_again(generator: Generator, url: str) -> None:
     retries = Retries(times=2, pause_seconds=0.02)
     visits = visit(generator, url, "/never", patience=0.05, retries=retries)
@@ -90,6 +105,7 @@ def test_who_loses_patience_hangs_up_and_tries_again(generator: Generator, url: 
     assert set(visits.status.tolist()) == {TIMED_OUT}
     waited = (visits.end_ns - visits.start_ns) / 1e9
     assert waited.min() >= 0.05
+    assert 0 < visits.generator_busy < visits.generator_cpu_seconds / visits.window_seconds
     assert np.isnan(visits.waited_ms).all()
 
 

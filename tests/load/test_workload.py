@@ -88,6 +88,13 @@ def test_a_json_body_brings_its_type_and_length() -> None:
     assert b"content-length: %d\r\n" % len(body) in payload
 
 
+@pytest.mark.parametrize("name", ["host", "Host"])
+def test_a_given_host_is_the_only_one(name: str) -> None:
+    payload = rendered(as_workload(get("/x", headers={name: "shop.example"})))[0]
+    assert payload.lower().count(b"host: ") == 1
+    assert b"shop.example" in payload
+
+
 def test_a_body_of_its_own_kind_is_sent_as_it_is() -> None:
     payload = rendered(
         as_workload(post("/x", content=b"\x00\xff", headers={"content-type": "image/png"}))

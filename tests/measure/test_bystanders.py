@@ -103,6 +103,13 @@ def test_only_those_who_were_under_way_after_the_trigger_count() -> None:
     assert Repeat(due, latency, np.array([1.0])).slowest_ms == 30
 
 
+def test_a_single_repeat_is_shown_without_limits() -> None:
+    repeat = Repeat(np.array([0.0]), np.array([203.4]), np.array([2.34]))
+    result = Bystanders({"shop": [repeat]}, {"shop": Counts(1)}, "POST /orders", "GET /", 10.0)
+    assert result.rows() == [("shop", "2.3", "203")]
+    assert result.message.endswith("shop: 203 ms")
+
+
 def test_long_waits_have_three_digits_and_short_ones_two() -> None:
     repeats = [Repeat(np.array([0.0]), np.array([203.4]), np.array([2.34]))] * 2
     result = Bystanders({"shop": repeats}, {"shop": Counts(1)}, "POST /orders", "GET /ping", 10.0)

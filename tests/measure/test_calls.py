@@ -1,6 +1,8 @@
 """Calls of client libraries are compared in turns, with what they caused."""
 
 import asyncio
+import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -73,3 +75,23 @@ def test_what_a_call_raises_reaches_the_caller() -> None:
 
     with pytest.raises(LookupError, match="no such user"):
         compare_calls({"broken": client}, workload="failing")
+
+
+def test_an_interrupt_ends_the_calls_and_closes_the_clients() -> None:
+    closed.clear()
+    main = threading.get_ident()
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        async def call() -> None:
+            signal.pthread_kill(main, signal.SIGINT)
+            await asyncio.sleep(60)
+
+        try:
+            yield call
+        finally:
+            closed.append("interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_calls({"endless": client}, workload="waiting")
+    assert closed == ["interrupted"]

@@ -76,7 +76,7 @@ def windows_of(monkeypatch: pytest.MonkeyPatch, sides: list[Any], **options: Any
 
     def window(_generator: object, side: Any, _length: object) -> Any:
         seen.append(side.subject.name)
-        return SimpleNamespace(generator_cpu_seconds=0.0, window_seconds=0.1)
+        return SimpleNamespace(generator_cpu_seconds=0.0, generator_seconds=0.1)
 
     monkeypatch.setattr(compare, "_prepare", lambda *_: (sides, []))
     monkeypatch.setattr(compare, "_window_length", lambda *_: {})

@@ -104,6 +104,21 @@ def test_no_request_stalls_the_loop_for_more_than_its_time() -> None:
     assert share.high == 1
 
 
+@pytest.mark.parametrize(("requests", "told"), [(0, "not known"), (1, "50")])
+def test_too_few_answers_for_an_interval_are_shown_all_the_same(requests: int, told: str) -> None:
+    series = LagSeries(
+        due=np.array([0.000, 0.100]),
+        late=np.array([0.050, 0.001]),
+        start=np.array([0.001] * requests),
+        end=np.array([0.052] * requests),
+    )
+    lag = LoopLag({"app": series}, "GET /", rate=6)
+    assert lag.rows()[0][1] == told
+    assert told in str(lag)
+    assert told in lag._repr_html_()
+    assert lag.share("app").above(0.5) is None
+
+
 def test_lag_is_readable_by_people_and_programs_and_has_a_figure(lag: LoopLag) -> None:
     assert "/blocks" in str(lag)
     assert len(json.loads(lag.to_json())["series"]["/waits"]["start"]) == 6

@@ -28,7 +28,7 @@ def test_connections_of_others_that_rest_are_not_counted(services: Services) -> 
         working.execute("SELECT 1")
         seen = Counts(1, tuple(probe.stop()))
     probe.close()
-    assert seen["PostgreSQL connections open"] == 1
+    assert seen["PostgreSQL connections used"] == 1
 
 
 def test_transaction_control_and_settings_need_not_be_counted(services: Services) -> None:

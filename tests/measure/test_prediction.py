@@ -21,6 +21,12 @@ def test_a_count_is_told_without_an_interval() -> None:
     assert Prediction(20, "requests").against(20.0) == "Predicted 20, measured 20: that is it."
 
 
+def test_large_whole_numbers_are_told_with_all_their_digits() -> None:
+    said = Prediction(1_234_567, "bytes").against(7_654_321)
+    assert said == "Predicted 1,234,567, measured 7,654,321: 6.2 times off."
+    assert Prediction(3, "ms").against(2.5) == "Predicted 3, measured 2.5: close."
+
+
 def test_who_says_nothing_is_asked_and_told_what_was_measured() -> None:
     silent = Prediction(None, "times as fast")
     assert str(silent).startswith("Your guess: ... times as fast.")

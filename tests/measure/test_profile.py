@@ -78,3 +78,11 @@ def test_shares_count_recursion_once() -> None:
     assert graph.within()["walk"] == pytest.approx(0.6)
     assert graph.own()["walk"] == pytest.approx(0.6)
     assert graph.waiting == pytest.approx(0.4)
+
+
+def test_wrong_answers_are_told_instead_of_where_they_spent_their_time(
+    generator: Generator,
+) -> None:
+    result = profile(generator, FastAPI(), as_workload("/nowhere"), seconds=0.05)
+    assert result.message.startswith("Answers were wrong. app: GET /nowhere: expected status 200")
+    assert "404" in str(result)

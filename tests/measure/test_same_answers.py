@@ -43,6 +43,25 @@ def test_a_body_is_decoded_as_its_header_says(body: bytes, encoding: str | None)
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b'{"ok": true}', b'{"ok": 1}', False),
+        (b'[{"n": [0]}]', b'[{"n": [false]}]', False),
+        (b'{"ok": true, "n": 1}', b'{"n":1.0,"ok":true}', True),
+        (b"[1]", b"[1, 1]", False),
+        (b'{"a": null}', b'{"b": null}', False),
+        (b"1", b"[1]", False),
+        (b"true", b"not json", False),
+    ],
+)
+def test_json_is_compared_by_its_values_and_true_is_no_number(
+    one: bytes, other: bytes, same: bool
+) -> None:
+    assert same_answer(response(one), response(other)) is same
+    assert same_answer(response(other), response(one)) is same
+
+
+@pytest.mark.parametrize(
     ("body", "encoding"),
     [
         (BODY, "gzip"),

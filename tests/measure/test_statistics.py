@@ -8,6 +8,7 @@ import pytest
 from course_app.measure.statistics import (
     Interval,
     Verdict,
+    geometric_mean,
     mean_interval,
     significant,
     speedup_interval,
@@ -57,6 +58,41 @@ def test_a_speedup_is_the_exponential_of_mean_log_ratios() -> None:
     speedup = speedup_interval(np.log([3.0, 3.1, 2.9, 3.0, 3.05, 2.95]))
     assert speedup.estimate == pytest.approx(3.0, rel=0.01)
     assert speedup.low < 3.0 < speedup.high
+
+
+@pytest.mark.parametrize("ratios", [[], [0.3], [math.nan], [math.nan, 0.3]])
+def test_fewer_than_two_known_pairs_tell_nothing(ratios: list[float]) -> None:
+    speedup = speedup_interval(ratios)
+    assert str(speedup) == "not known"
+    assert speedup.verdict() is Verdict.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [([], "not known"), ([math.nan], "not known"), ([200.0], "200"), ([200.0, math.nan], "200")],
+)
+def test_a_geometric_mean_of_fewer_than_two_has_no_limits(values: list[float], told: str) -> None:
+    found = geometric_mean(values)
+    assert f"{found:significant}" == told
+    assert found.above(1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        (Interval(9.1, 8.2, 10.0), "9.1 [8.2, 10] times"),
+        (Interval(9.1, 9.1, 9.1, confidence=0.0), "9.1 times"),
+        (Interval(math.nan, 0.0, math.inf), "not known"),
+    ],
+)
+def test_times_are_told_with_limits_or_without(interval: Interval, told: str) -> None:
+    assert interval.times == told
+
+
+def test_a_geometric_mean_lies_within_its_limits() -> None:
+    found = geometric_mean([1.0, 10.0, 100.0])
+    assert found.estimate == pytest.approx(10)
+    assert found.low < 10 < found.high
 
 
 @pytest.mark.parametrize(

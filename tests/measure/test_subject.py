@@ -1,10 +1,15 @@
 """Loads on worker processes reach the workers, and what they cost is divided by all requests."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
+from course_app.apps.hello import app as hello
 from course_app.load import Generator, as_workload, get, zipf
 from course_app.measure.probes import Reading
 from course_app.measure.subject import Subject, connect, count, cpu_per_request_us
@@ -81,3 +86,20 @@ def test_causes_are_counted_over_the_requests_of_a_window_from_an_empty_cache() 
     assert (counts.requests, counts["kept before"], probe.began) == (30, 0, 30)
     warm, counted, window = (Counter(asked[i : i + 30]) for i in (0, 30, 60))
     assert warm == counted == window
+
+
+def test_what_worker_processes_of_the_app_work_counts_also_when_they_have_ended() -> None:
+    target: Any = None
+    with ThreadServer(hello) as server:
+        subject = Subject("app", server, target)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            assert pool.submit(sum, range(1)).result() == 0
+            (before, _), own_before = subject.work(), time.process_time()
+            pool.submit(sum, range(5_000_000)).result()
+            (after, _), own_after = subject.work(), time.process_time()
+        (ended, _) = subject.work()
+    assert before is not None
+    assert after is not None
+    assert ended is not None
+    assert after - before > own_after - own_before + 0.02
+    assert ended >= after

@@ -47,7 +47,7 @@ def test_values_are_gone_through_forth_and_back() -> None:
 
 def test_a_best_is_named_where_its_windows_are_ahead_of_all_others() -> None:
     slow, fast = SWEEP.message.split("; ")
-    assert slow == "slow: best at rows 1, 5.00 ms"
+    assert slow == "slow: best at rows 1, 5.00 [4.00, 6.00] ms"
     assert fast == "fast: the windows do not tell where it is best"
 
 

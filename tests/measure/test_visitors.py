@@ -1,11 +1,13 @@
 """What visitors were served: counted by hand in made-up records, and seen with a real server."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from course_app.load import Visits
+from course_app.load.visits import LOST, UNSENT
 from course_app.measure.noise import NoiseReport
 from course_app.measure.visitors import Door, Visitors
 
@@ -52,6 +54,26 @@ def test_each_visitor_has_one_fate() -> None:
     assert "of 5 visitors 2 had their answer within 100 ms" in EVENTS.message
 
 
+def test_a_wrong_answer_is_not_a_late_one_nor_a_lost_connection_impatience() -> None:
+    events = crowd(
+        [
+            (0, 0, 0.0, 0.01, 500),  # wrong at once
+            (1, 0, 0.1, 0.11, 500),  # wrong, then right but late
+            (1, 1, 0.2, 0.5, 200),
+            (2, 0, 0.6, 0.61, 404),
+            (3, 0, 0.7, 0.71, LOST),
+            (4, 0, 0.8, 0.8, UNSENT),
+        ]
+    )
+    assert events.fates == {
+        "answered too late": 1,
+        "connection lost or refused": 1,
+        "not sent: no connection left": 1,
+        "answered wrongly, with 404": 1,
+        "answered wrongly, with 500": 1,
+    }
+
+
 def test_over_time_counts_per_second() -> None:
     series = EVENTS.over_time(0.5)
     assert series["visitors"][1].tolist() == [2, 2, 2, 4]
@@ -75,6 +97,15 @@ def test_counts_that_are_all_alike_know_no_better_than_by_one_visitor() -> None:
     assert late.goodput.estimate == 0
     assert 0 == late.goodput.low < late.goodput.high < 5
     assert late.goodput.high > 3
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.2, 0.3])
+def test_a_load_that_is_over_at_once_is_counted(seconds: float) -> None:
+    arrivals = np.arange(0, seconds, 0.001)
+    short = crowd([(i, 0, at, at, 200) for i, at in enumerate(arrivals)])
+    goodput = replace(short, phases=[(seconds, 1000.0)]).goodput
+    assert goodput.estimate == pytest.approx(1000, rel=0.1)
+    assert goodput.low < 1000 < goodput.high
 
 
 @pytest.mark.parametrize("moments", [{1.0: 4}, {0.65: 40, 0.75: 1}, {0.65: 44, 0.75: 44, 0.85: 1}])

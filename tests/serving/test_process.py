@@ -22,6 +22,7 @@ from course_app.serving import (
     Program,
     ProgramMissing,
     ServerStopped,
+    process,
     programs,
 )
 from course_app.system.waiting import wait_until
@@ -110,6 +111,23 @@ def test_workers_that_fail_again_and_again_do_not_take_the_whole_time_limit() ->
     with pytest.raises(AppFailedToStart):
         ProcessServer("course_app.apps.hello:broken", workers=2, startup_timeout_seconds=60)
     assert time.monotonic() - start < 30
+
+
+def test_a_traceback_of_an_error_that_the_app_has_handled_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_AFTER_TRACEBACK_SECONDS", 0.0)
+    (tmp_path / "careful.py").write_text(
+        "import traceback\n"
+        "try:\n"
+        "    import no_such_module\n"
+        "except ImportError:\n"
+        "    traceback.print_exc()\n"
+        "import fastapi\n"
+        "app = fastapi.FastAPI()\n"
+    )
+    with ProcessServer("careful:app", cwd=tmp_path, workers=2) as server:
+        assert "Traceback" in server.output_tail()
 
 
 def test_an_app_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from collections import namedtuple
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
 
-from course_app.system import sockets
+from course_app.system import platforms, sockets
 
 Connection = namedtuple("Connection", "fd status laddr")
 PORT = 8000
@@ -31,8 +32,7 @@ class Process:
         return LISTENS if self.listens else []
 
 
-@pytest.mark.usefixtures("no_linux")
-@pytest.mark.parametrize(
+TREES = pytest.mark.parametrize(
     ("tree", "workers"),
     [
         ([Process(1, 0)], 1),
@@ -43,8 +43,21 @@ class Process:
         ([Process(1, 0, listens=False)], 0),
     ],
 )
+
+
+@pytest.mark.usefixtures("no_linux")
+@TREES
 def test_a_parent_that_has_handed_its_socket_on_is_no_worker(
     tree: list[Process], workers: int
 ) -> None:
     assert sockets.accepting(tree, PORT) == workers
     assert sockets.accepting(tree, PORT + 1) == 0
+
+
+@pytest.mark.skipif(not platforms.is_linux(), reason="/proc is Linux's")
+@TREES
+def test_so_it_is_in_a_sandbox_whose_kernel_does_not_list_what_is_watched(
+    tree: list[Process], workers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(platforms, "PROC", tmp_path)
+    assert sockets.accepting(tree, PORT) == workers

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from course_app.load.engine.answer import AnswerReader, Expectation
 from course_app.load.engine.recorder import Recorder
 from course_app.load.engine.stream import SampleStream, Stream
-from course_app.load.limits import NobodyListens
+from course_app.load.limits import NobodyListens, OutOfBounds
+from course_app.system import open_files
 
 CONNECT_SECONDS = 5.0
 
@@ -26,12 +27,16 @@ class Target:
     connections: list[Connection] = field(default_factory=list)
 
     def open(self, concurrency: int, seconds_apart: float = 0.0) -> None:
-        """Open the connections. Raises NobodyListens."""
+        """Open the connections: all of them or none. Raises NobodyListens, OutOfBounds."""
         self.connections = [Connection(self) for _ in range(concurrency)]
-        for connection in self.connections:
-            connection.open()
-            if seconds_apart:
-                time.sleep(seconds_apart)
+        try:
+            for connection in self.connections:
+                connection.open()
+                if seconds_apart:
+                    time.sleep(seconds_apart)
+        except BaseException:
+            self.close()  # nobody else does: they refer to each other, and no garbage is collected
+            raise
 
     def close(self) -> None:
         for connection in self.connections:
@@ -73,11 +78,18 @@ class Connection:
         self.reader: AnswerReader | None = None
 
     def open(self) -> None:
-        """Connect and wait for it. Raises NobodyListens."""
+        """Connect and wait for it. Raises NobodyListens, OutOfBounds."""
         host, port = self.target.address
         try:
             self.socket = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                most = open_files.allow(0)  # asks only
+                raise OutOfBounds(
+                    f"No connection can be opened any more ({error.strerror}): the load generator "
+                    f"may hold {most:,} files and connections. Ask for fewer connections, or raise "
+                    "the limit (`ulimit -n`)."
+                ) from error
             raise NobodyListens(
                 f"No server accepts connections at {host}:{port} ({error.strerror or error}): "
                 "start it first, or look whether it is still alive."

@@ -17,6 +17,9 @@ from course_app.load.engine.exchange import clock
 from course_app.load.engine.window import LOOK_SECONDS, Window
 from course_app.load.limits import MOST_SECONDS
 
+#: Products are not exact: 100 a second for 0.29 s are 29 arrivals, not 28.
+_ROUNDING = 1e-6
+
 
 class Kept:
     """Whole answers, in the order in which they came."""
@@ -110,7 +113,7 @@ class Open(Window):
     ) -> None:
         super().__init__([target], owner)
         self.interval_ns = 1e9 / rate
-        self.arrivals = int(rate * seconds)
+        self.arrivals = int(rate * seconds + _ROUNDING)
         self.arrived = 0
         self.seconds = seconds
         self.max_backlog = max_backlog

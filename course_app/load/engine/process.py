@@ -88,8 +88,10 @@ class Commands:
         sampled = dataclasses.replace(self._targets[target], stream=asked, connections=[])
         sampled.open(concurrency=1)
         window = Sample(sampled, self._owner, count)
-        window.run()
-        sampled.close()
+        try:
+            window.run()
+        finally:
+            sampled.close()
         if window.recorders[0].examples:
             example = window.recorders[0].examples[0]
             kind = TimedOut if example["kind"] == "timeout" else NoAnswer

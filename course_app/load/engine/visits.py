@@ -68,7 +68,8 @@ class Visits(Window):
         self.recorder = Attempts()
         self.recorders = [self.recorder]
         self.retries = Retries(**retries)
-        self.random = random.Random(seed)
+        # A stream of its own: pauses drawn from that of the arrivals would go along with them.
+        self.random = random.Random(None if seed is None else f"pauses {seed}")
         self.arrivals = deque(enumerate(due_ns(phases, seed)))
         self.seconds = sum(seconds for seconds, _ in phases)
         self.again: list[tuple[int, int, int]] = []

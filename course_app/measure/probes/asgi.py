@@ -19,8 +19,10 @@ class InFlight:
     """Wraps an app and counts the requests that are inside of it at the same time.
 
     With ``stamps`` it also notes the CPU time of the process at each request's start: at
-    concurrency 1 the difference of two stamps is all the CPU that one request cost,
-    parsing and writing included, wherever it ran (pool threads too).
+    concurrency 1 the difference of two stamps is the CPU that one request cost, parsing and writing
+    included, wherever in this process it ran (pool threads too). What an app does after its answer
+    (background tasks, the end of a dependency) is booked on the next request, perhaps another
+    app's, as far as it still runs when that one comes.
 
     ``served`` is the number of requests that have left the app so far.
     """

@@ -115,7 +115,7 @@ class PostgresProbe:
             Reading("rows", delta["rows"]),
             Reading("buffers", delta["buffers"]),
             Reading("PostgreSQL sessions", delta["sessions"]),
-            Reading("PostgreSQL connections open", connections, per_request=False),
+            Reading("PostgreSQL connections used", connections, per_request=False),
         ]
         worked = delta["statements"] + delta["resets"] + delta["sessions"] > 0
         return [*readings, *self._cpu(cpu_now, worked)]
