@@ -33,13 +33,15 @@ lab: $(STAMP)
 # What measures nothing shares the cores; what measures has them to itself. Both halves run, whatever the first one finds.
 # The tests' modules stay compiled from the first half to the second one, whatever the environment says.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations 12 --durations-min 5
-halves = $(PYTEST) -n logical --dist worksteal -m '$(1) and not measures'; shared=$$?; $(PYTEST) -m '$(1) and measures' && exit $$shared
+halves = $(PYTEST) -n logical $(2) -m '$(1) and not measures'; shared=$$?; $(PYTEST) $(TURN) -m '$(1) and measures' && exit $$shared
+# Long ones are handed out one by one, in their order. `make test-slow TURN="--turn 7 --minutes 20"`: see tests/conftest.py.
+TURN =
 
 test: .venv/.test
-	@$(call halves,not slow)
+	@$(call halves,not slow,--dist worksteal)
 
 test-slow: .venv/.test
-	@$(call halves,slow)
+	@$(call halves,slow,--maxschedchunk 1 $(TURN))
 
 check: .venv/.test
 	@$(BIN)/ruff check .

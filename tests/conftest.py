@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,10 +46,44 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: So many slow tests or more that differ in their parameters alone are of one kind.
+MANY_OF_A_KIND = 3
+#: A turn begins with every so manieth of them.
+TURNS = 3
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where time is bounded, as in CI: what one run leaves out comes first in another."""
+    group = parser.getgroup("turns")
+    group.addoption("--turn", type=int, help=f"a third of each kind first; which: N mod {TURNS}")
+    group.addoption("--minutes", type=float, default=0.0, help="the other thirds until then")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if measures(item.path, getattr(item, "fixturenames", ())):
             item.add_marker("measures")
+    if config.option.turn is not None:
+        for item in of_other_turns(items, config.option.turn):
+            item.add_marker("other_turn")
+        items.sort(key=lambda item: item.get_closest_marker("other_turn") is not None)
+
+
+def of_other_turns(items: list[pytest.Item], turn: int) -> list[pytest.Item]:
+    """Slow ones of a kind of which there are many, but for those whose turn it is."""
+    kinds = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("slow"):
+            kinds[item.nodeid.partition("[")[0]].append(item)
+    many = [kind for kind in kinds.values() if len(kind) >= MANY_OF_A_KIND]
+    return [x for kind in many for at, x in enumerate(kind) if at % TURNS != turn % TURNS]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    late = time.monotonic() - STARTED > 60 * item.config.option.minutes
+    if late and item.get_closest_marker("other_turn"):
+        pytest.skip("left to another turn: this one's minutes are over")
 
 
 def measures(path: Path, fixtures: list[str] | tuple[str, ...]) -> bool:
