@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import psycopg
@@ -95,6 +96,15 @@ class Bench:
     def enter(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left at the end of the check, such as a server's."""
         return self._stack.enter_context(context)
+
+    @contextlib.contextmanager
+    def patient(self, seconds: float) -> Iterator[None]:
+        """Meanwhile an answer may take so long."""
+        before, self.limits = self.limits, replace(self.limits, request_seconds=seconds)
+        try:
+            yield
+        finally:
+            self.limits = before
 
     def new_seed(self) -> int:
         """A seed for a stream of requests that has not been sent yet."""
