@@ -276,7 +276,7 @@ guess_hits = lab.predict(..., "% of hits for a primary key to be better cached")
 # %% jupyter={"source_hidden": true}
 import numpy as np
 
-from course_app.measure.statistics import Interval, mean_interval
+from course_app.measure.statistics import Interval, geometric_mean, mean_interval
 from course_app.plots import plot_lines
 
 by_key, hit, miss = (cheap[n].rounds["p50"] for n in ("PostgreSQL", "Valkey", "Valkey in vain"))
@@ -513,7 +513,7 @@ with lab.outages() as network:
     network.silence("valkey")
     seconds = np.reshape(asyncio.run(all_at_once()), (len(CLIENTS), 4))
     network.mend("valkey")
-patience = {name: mean_interval(each) for name, each in zip(CLIENTS, seconds, strict=True)}
+patience = {name: geometric_mean(each) for name, each in zip(CLIENTS, seconds, strict=True)}
 print(guess_silence.against(patience["from_url(url)"]))
 for name, each in patience.items():
     print(f"{name} gives up after {each:.2f} s")
