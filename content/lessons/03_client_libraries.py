@@ -600,8 +600,8 @@ lab.verdict(
     "holds when",
     "Many rows take psycopg2 with RealDictCursor longer than asyncpg, and await is not why: "
     "psycopg 3, which blocks as well, is far quicker. SQLAlchemy is a layer above a driver, and "
-    "its ORM takes several times the driver's time. What await is for is many requests at once; and "
-    "up to 40 of them a blocking driver in def gains from more, too.",
+    "its ORM takes several times the driver's time. What await is for is many requests at once; "
+    "and up to 40 of them a blocking driver in def gains from more, too.",
     {
         "for 1000 rows psycopg2 takes more than 1.5 times asyncpg's time": psycopg2_many.above(1.5),
         "and more than 1.5 times that of psycopg 3, which blocks as well": (
