@@ -56,9 +56,9 @@ class Explorer:
 
     def figure(self) -> Figure:
         """Throughput of what was tried, against the first, with intervals from within windows."""
-        first, *later = self.tried
-        shown = [first, *later[-(_BARS - 1) :]]
-        best, most = max(self.tried, key=lambda each: each[1].throughput)
+        first = self.tried[0]
+        shown = self._shown()
+        best, most = max(shown, key=lambda each: each[1].throughput)
         bars = [
             Bar(
                 name,
@@ -75,6 +75,13 @@ class Explorer:
         # Parts of a run know nothing of how the next run of the same would differ.
         unit = "times the throughput (from one run each) of"
         return plot_bars(bars, title=title, unit=unit)
+
+    def _shown(self) -> list[tuple[str, Measurement]]:
+        """The first, the best and the last: as many as there are bars, in their order."""
+        numbers = range(len(self.tried))
+        always = {0, max(numbers, key=lambda number: self.tried[number][1].throughput)}
+        others = [number for number in numbers if number not in always]
+        return [self.tried[x] for x in sorted([*always, *others[len(always) - _BARS :]])]
 
 
 def _against(first: Measurement, other: Measurement) -> Interval:
@@ -125,10 +132,12 @@ def panel(explorer: Explorer) -> Any:
 
     def pressed(_button: Any) -> None:
         button.disabled, button.description = True, "Measuring …"
+        figure = None
         try:
-            with output:
+            with output:  # shows an error and ends it
                 figure = explorer.try_out(**{name: each.value for name, each in choices.items()})
-            show(figure)
+            if figure is not None:
+                show(figure)
         finally:
             button.disabled, button.description = False, "Measure"
 

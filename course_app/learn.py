@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import pkgutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -28,6 +29,7 @@ from course_app.grading.scorecard import Scorecard
 from course_app.measure.result import html_table, text_table
 from course_app.progress import ProgressLine
 from course_app.services import Services, start_services
+from course_app.system import homes
 from course_app.words import amount
 
 _COLUMNS = ("exercise", "points", "of", "attempts", "hints", "state")
@@ -158,14 +160,16 @@ def hint(exercise: str, number: int | None = None) -> Text:
 
     Raises:
         UnknownExercise: there is none of that name.
+        CourseError: it has no hint of that number.
     """
-    known, store = load_exercise(exercise), ProgressStore()
-    standing = store.standing(known.slug)
+    known = load_exercise(exercise)
     most = len(known.hints)
-    wanted = min(max(number or standing.hints_shown + 1, 1), most)
-    shown = max(standing.hints_shown, wanted)
-    store.update(known.slug, lambda now: replace(now, hints_shown=max(now.hints_shown, shown)))
-    _tell(store)
+    if number is not None and not 1 <= number <= most:
+        raise CourseError(f"There is no hint {number}: {known.slug} has hints 1 to {most}.")
+    wanted = number or 1
+    with _kept() as store:
+        wanted = number or min(store.standing(known.slug).hints_shown + 1, most)
+        store.update(known.slug, lambda now: replace(now, hints_shown=max(now.hints_shown, wanted)))
     more = (
         f"{most - wanted} more" if wanted < most else "the last one; solution(...) shows an answer"
     )
@@ -179,10 +183,10 @@ def solution(exercise: str) -> Text:
         UnknownExercise: there is none of that name.
         CourseError: the course's texts are not here, or hold none of this exercise.
     """
-    known, store = load_exercise(exercise), ProgressStore()
+    known = load_exercise(exercise)
     answer = _answer(known.slug)
-    store.update(known.slug, lambda now: replace(now, solution_shown=True))
-    _tell(store)
+    with _kept() as store:
+        store.update(known.slug, lambda now: replace(now, solution_shown=True))
     return Text(known.title, answer, code=True)
 
 
@@ -211,9 +215,14 @@ def reset(exercise: str) -> Text:
 
     Raises:
         UnknownExercise: there is none of that name.
+        CourseError: the folder of the progress cannot be written to.
     """
-    known = load_exercise(exercise)
-    done = ProgressStore().reset(known.slug)
+    known, store = load_exercise(exercise), ProgressStore()
+    try:
+        done = store.reset(known.slug)
+    except OSError as error:
+        why = f"{store.folder}: {error.strerror or error}"
+        raise CourseError(f"The progress of {known.slug} was not forgotten: {why}.") from error
     return Text(
         known.slug, "Forgotten: you start anew." if done else "There was nothing to forget."
     )
@@ -300,8 +309,18 @@ def _record(card: Scorecard) -> None:
     """Keep every attempt that came to a verdict."""
     if card.outcome in (Outcome.NOT_ATTEMPTED, Outcome.COULD_NOT_CHECK):
         return
+    with _kept() as store:
+        store.record(card)
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[ProgressStore]:
+    """For what is kept beside a result: where that fails it is said, and the result still shown."""
     store = ProgressStore()
-    store.record(card)
+    try:
+        yield store
+    except OSError as error:
+        store.messages.append(homes.not_kept(store.folder, error))
     _tell(store)
 
 

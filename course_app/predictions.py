@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from course_app.measure.prediction import CLOSE_FACTOR
+from course_app.measure.prediction import CLOSE_FACTOR, inside
 from course_app.measure.statistics import CONFIDENCE, Interval
 from course_app.system import homes
 
@@ -48,7 +48,7 @@ class Kept:
         """Inside of the interval, or close to what was measured."""
         factor = self.factor
         close = factor is not None and 1 / CLOSE_FACTOR < factor < CLOSE_FACTOR
-        return close or self.low <= self.predicted <= self.high
+        return close or inside(self.predicted, self.interval)
 
 
 _KEPT = TypeAdapter(Kept)
@@ -64,17 +64,21 @@ class Predictions:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or homes.state_folder() / "predictions"
 
-    def keep(self, lesson: str, what: str, predicted: float, measured: Interval) -> None:
-        """Write one down, unless there is one: also where another notebook does so just now."""
+    def keep(self, lesson: str, what: str, predicted: float, measured: Interval) -> str:
+        """Write one down, unless there is one: also where another notebook does so just now.
+
+        Returns:
+            Why it could not be kept, in a sentence; nothing if it was.
+        """
         found = measured.estimate, measured.low, measured.high, measured.confidence
         kept = Kept(lesson, what, predicted, *found)
         name = hashlib.sha256(f"{lesson} {what}".encode()).hexdigest()[:16]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{secrets.token_hex(6)}"
-        draft.write_text(json.dumps(asdict(kept)), encoding="utf-8")
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, self.folder / f"{name}.json")
-        draft.unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_once(self.folder / f"{name}.json", json.dumps(asdict(kept)))
+        except OSError as error:
+            return homes.not_kept(self.folder, error)
+        return ""
 
     def all(self) -> list[Kept]:
         """Every prediction, lesson by lesson; what is no prediction is passed over."""
@@ -85,14 +89,34 @@ class Predictions:
         return sorted(found, key=lambda kept: (kept.lesson, kept.what))
 
 
+def _write_once(path: Path, text: str) -> None:
+    """Write a file as a whole, unless there is one."""
+    draft = path.with_name(f".{secrets.token_hex(6)}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            _link(draft, path, text)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link(draft: Path, path: Path, text: str) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # homes on SMB, exFAT or FUSE refuse links
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+
+
 def calibration(kept: list[Kept]) -> str:
     """How good they are, in a sentence; counts, so that nothing is estimated."""
     if not kept:
         return "No prediction has been measured yet."
     good = sum(each.good for each in kept)
-    factors = [each.factor for each in kept if not each.good]
-    more = sum(factor is not None and factor > 1 for factor in factors)
-    less = sum(factor is not None and factor < 1 for factor in factors)
+    more = sum(each.measured > each.predicted for each in kept if not each.good)
+    less = sum(each.measured < each.predicted for each in kept if not each.good)
     said = f"{good} of {len(kept)} predictions good"
     if good == len(kept):
         return f"{said}."

@@ -59,3 +59,35 @@ def test_without_a_reader_a_figure_is_shown_and_no_widget(monkeypatch: pytest.Mo
     monkeypatch.setenv(explore.HEADLESS, "1")
     explore.explore(measure, pool_size=[1, 2], clients=[1, 8])
     assert [type(each).__name__ for each in shown] == ["Figure"]
+
+
+def test_the_best_is_shown_however_many_came_after_it() -> None:
+    tried = explorer()
+    tried.try_out(pool_size=2, clients=1)
+    tried.try_out(pool_size=4, clients=1)
+    for clients in range(10):
+        tried.try_out(pool_size=1, clients=clients)
+    shown = [name for name, _ in tried._shown()]
+    assert len(shown) == 8
+    assert shown[:3] == [
+        "pool size 2, clients 1",
+        "pool size 4, clients 1",
+        "pool size 1, clients 4",
+    ]
+    assert str(tried.figure()).startswith("pool size 4, clients 1: ")
+
+
+def test_a_measurement_that_fails_shows_its_own_error_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swallow(*_: object) -> bool:
+        return True
+
+    tried = explorer()
+    tried.try_out(pool_size=1, clients=1)
+    *_, button, output = panel(tried).children
+    # as in a notebook, where it shows the error
+    monkeypatch.setattr(type(output), "__exit__", swallow)
+    monkeypatch.setattr(tried, "measure", None)
+    (pressed,) = button._click_handlers.callbacks  # `click` hides what it raises
+    pressed(button)
+    assert not button.disabled
+    assert len(tried.tried) == 1

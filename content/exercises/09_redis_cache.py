@@ -66,11 +66,11 @@ lab.measure(slow, all_users, name="users")
 #   after the app was restarted: the cache is Valkey's alone. Users, all of them asked for alike,
 #   are cached only if that helps, and `measured` says why.
 # - **Speed** (1 point). At least half of what our own solution gains.
-# - **Hygiene** (4 points). Every key expires, within an hour. When Valkey is cut off or silent,
-#   reads and writes go on and are right; in silence an answer comes within a second. When Valkey is
-#   back with its old entries, it is used again within three seconds, and a write during the outage
-#   is seen, by the process that wrote; others may show old entries until they expire. And a write
-#   is seen although a slow read was under way meanwhile.
+# - **Hygiene** (4 points). Summaries are kept in Valkey, and every key there expires, within an
+#   hour. When Valkey is cut off or silent, reads and writes go on and are right; in silence an
+#   answer comes within a second. When Valkey is back with its old entries, it is used again within
+#   three seconds, and a write during the outage is seen, by the process that wrote; others may show
+#   old entries until they expire. And a write is seen although a slow read was under way meanwhile.
 #
 # The first two points of hygiene are daily bread, the last two are hard. Eight points without them
 # are a good result.

@@ -50,7 +50,7 @@ lab.measure(slow_blog(lab.postgres_dsn, lab.valkey_url), pages, concurrency=4, n
 #   popular posts and pages, 4 requests take at most 3 SQL statements. When 50 clients miss the
 #   same page at once, one query answers them all.
 # - **Speed** (2 points). On cache hits, at least half of what our own solution gains in CPU.
-# - **Hygiene** (1 point). Every key in Valkey expires.
+# - **Hygiene** (1 point). Posts and pages are kept in Valkey, and every key there expires.
 #
 # Write `create_app`. The check calls it with the addresses of a fresh database and an empty
 # Valkey, which is there at all times (exercise 09 was about the other case). The app may create an

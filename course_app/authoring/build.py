@@ -4,6 +4,7 @@ A notebook that somebody edited by hand is never overwritten unless asked for: i
 it may hold a learner's work.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -125,10 +126,19 @@ def write(planned: Planned, *, force: bool = False) -> Outcome:
     return _save(planned, Outcome.OUTPUTS_DROPPED if lost else Outcome.WRITTEN)
 
 
-def differences(course: Course) -> list[str]:
-    """Where the notebook trees differ from content/: a sentence each; outputs do not count."""
-    planned = plan(course, course.lessons)
-    return [said for x in planned if (said := _difference(x))] + [
+def differences(course: Course, lessons: Sequence[Lesson] | None = None) -> list[str]:
+    """Where the notebook trees differ from content/: a sentence each; outputs do not count.
+
+    Args:
+        lessons: look at theirs only, and not for notebooks that no lesson has.
+    """
+    planned = plan(course, course.lessons if lessons is None else lessons)
+    found = [said for x in planned if (said := _difference(x))]
+    return found + (_left_over(course, planned) if lessons is None else [])
+
+
+def _left_over(course: Course, planned: Sequence[Planned]) -> list[str]:
+    return [
         f"{path.parent.name}/{path.name} has no source in content/ any more: delete it."
         for tree in TREES
         for path in sorted((course.root / tree).glob("*.ipynb"))
@@ -175,13 +185,23 @@ def _exercise(course: Course, lesson: Lesson) -> list[Planned]:
 
 
 def _save(planned: Planned, outcome: Outcome) -> Outcome:
-    text = as_text(planned.notebook)
+    content = as_text(planned.notebook).encode()
     target = planned.target
-    if target.exists() and target.read_text(encoding="utf-8") == text:
+    if target.exists() and target.read_bytes() == content:
         return Outcome.UNCHANGED
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    _replace(target.resolve(), content)
     return outcome
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """In one step: whatever interrupts it, there is a whole file, the old one or the new."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _difference(planned: Planned) -> str | None:

@@ -7,9 +7,10 @@ import asyncio
 import copy
 import os
 import re
+import shutil
 import signal
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nbformat import NotebookNode
 from course_app.authoring.notebook import canonical
 from course_app.errors import CourseError
 from course_app.explore import HEADLESS
+from course_app.system.private_folders import folder_for_a_socket
 
 #: A whole lesson measures for a minute at most; a cell that takes two hangs.
 CELL_LIMIT_SECONDS = 120.0
@@ -97,25 +99,44 @@ def execute(
         coalesce_streams=True,
     )
     done: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="course-kernel-") as private:
-        log = Path(private, "kernel.log")
+    with _private() as private, _sigterm_as_before():
+        log = private / "kernel.log"
         try:
-            asyncio.run(_run(client, Path(private), log, done, progress))
+            asyncio.run(_run(client, private, log, done, progress))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             _tidy(executed)
             reason = _reason(error, cell_seconds)
-            said = _last_lines(log.read_text()) if isinstance(error, DeadKernelError) else ""
+            said = _written(log) if isinstance(error, DeadKernelError) else ""
             raise CellFailed(name, canonical(executed), len(done), reason, said) from None
         except (NoSuchKernel, RuntimeError) as error:
-            said = _last_lines(log.read_text()) if log.exists() else ""
             raise CourseError(
                 f"{name}: no kernel started ({error}). Set the environment up again with "
-                f"`make -B setup`.\n{said}".rstrip()
+                f"`make -B setup`.\n{_written(log)}".rstrip()
             ) from None
     _tidy(executed)
     return canonical(executed)
+
+
+@contextmanager
+def _private() -> Iterator[Path]:
+    """A folder for the kernel's files and sockets."""
+    folder = folder_for_a_socket("course-kernel-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _sigterm_as_before() -> Iterator[None]:
+    """A loop that handled a signal leaves the system's default behind, which ends the process."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _run(
@@ -180,6 +201,11 @@ def _reason(error: Exception, cell_seconds: float) -> str:
 def _traceback(cell: Any) -> str:
     errors = [output for output in cell.get("outputs", ()) if output.output_type == "error"]
     return _last_lines("\n".join(line for error in errors for line in error.traceback))
+
+
+def _written(log: Path) -> str:
+    """The end of what a kernel wrote, in whatever encoding."""
+    return _last_lines(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else ""
 
 
 def _last_lines(text: str) -> str:

@@ -1,20 +1,35 @@
 """Unpack what learners hand in: notebooks and Python files, and nothing to anywhere else."""
 
+import bz2
+import gzip
+import io
+import lzma
+import math
 import os
 import shutil
 import tarfile
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 #: An archive that unpacks to more than this, or to more files, is no honest submission.
 MOST_BYTES, MOST_FILES = 300 * 2**20, 2000
+#: What a tar archive says of its members is held in memory; a few kB each are honest.
+MOST_INDEX_BYTES = 16 * 2**20
 KINDS = (".ipynb", ".py")
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz")
+#: How a compressed file begins, whatever its name says.
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 
 class Refused(Exception):
@@ -77,12 +92,29 @@ def _zip(archive: Path) -> Iterator[Iterator[_Member]]:
 
 @contextmanager
 def _tar(archive: Path) -> Iterator[Iterator[_Member]]:
-    with tarfile.open(archive) as opened:
-        yield (
-            _Member(each.name, each.size, each.mtime, lambda each=each: _extracted(opened, each))  # type: ignore[misc]
-            for each in opened
-            if each.isfile()
-        )
+    with tempfile.TemporaryFile(buffering=0) as plain:
+        with _decompressed(archive) as source:
+            shutil.copyfileobj(_Bounded(source, MOST_BYTES), plain)
+        plain.seek(0)
+        index = _Index(plain)
+        with tarfile.open(fileobj=index, mode="r:") as opened:
+            yield _tar_members(opened, index)
+
+
+def _decompressed(archive: Path) -> AbstractContextManager[IO[bytes]]:
+    with archive.open("rb") as file:
+        begin = file.read(max(map(len, _COMPRESSED)))
+    ways = (way for sign, way in _COMPRESSED.items() if begin.startswith(sign))
+    decompressed: IO[bytes] = next(ways, open)(archive, "rb")
+    return decompressed
+
+
+def _tar_members(opened: tarfile.TarFile, index: "_Index") -> Iterator[_Member]:
+    for each in opened:
+        if each.isfile():
+            opening = partial(_extracted, opened, each)
+            yield _Member(each.name, each.size, each.mtime, opening)
+    index.left = math.inf  # what members hold has a bound of its own
 
 
 def _extracted(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
@@ -96,6 +128,18 @@ def _time(member: zipfile.ZipInfo) -> float:
         return time.mktime((*member.date_time, 0, 0, -1))
     except (ValueError, OverflowError):
         return 0.0
+
+
+class _Index(io.BufferedReader):
+    """A tar archive of which no more than ``left`` bytes are read."""
+
+    left: float = MOST_INDEX_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= math.inf if size is None or size < 0 else size
+        if self.left < 0:
+            raise Refused("the archive is far too large")
+        return super().read(size)
 
 
 class _Bounded:

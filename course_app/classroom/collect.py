@@ -23,6 +23,11 @@ _HIDDEN = re.compile(r"^[.~]|^__pycache__$|^__MACOSX$")
 _TREES = (LESSONS, SOLUTIONS, "content", "course_app")
 #: What `course reset` puts aside, in the exercises' folder: begun anew, so not handed in.
 _BACKUPS = "backups"
+#: Reading a file takes a process, and up to seconds; whoever left more blank copies than that has
+#: the newest of them graded.
+_MOST_READ = 10
+#: A note names so many of the files that were not graded.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class _Found:
     called: dict[Path, str] = field(default_factory=dict)
     attempts: dict[Path, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    late: bool = False
+    late: set[Path] = field(default_factory=set)
 
 
 def collect(
@@ -110,7 +115,6 @@ def _may_be_answer(entry: Path) -> bool:
 
 def _take(entry: Path, known: Entry, work: Path, found: _Found) -> None:
     """Add an entry's files, or what is wrong with it."""
-    found.late |= known.late
     try:
         files = list(files_of(entry, work))
     except Exception as error:  # damaged archives raise whatever their compression does
@@ -118,6 +122,7 @@ def _take(entry: Path, known: Entry, work: Path, found: _Found) -> None:
         found.problems.append(f"{readable(entry.name)} cannot be read: {told}")
         return
     found.files += files
+    found.late.update(files if known.late else ())
     found.attempts |= dict.fromkeys(files, known.attempt)
     if known.file and files == [entry]:
         found.called[entry] = known.file
@@ -147,12 +152,18 @@ def _of(
         yield Submission(who.name, only or "unknown", None, problem, id=who.id)
     for slug, paths in answers.items():
         best, *others = _best_first(paths, found.attempts) if len(paths) > 1 else paths
-        notes = [problem, "Handed in late." if found.late else ""]
+        notes = [problem, "Handed in late." if best in found.late else ""]
         if others:
-            names = ", ".join(readable(path.name) for path in others)
-            notes.append(f"{len(paths)} files were handed in; graded is {best.name}, not {names}.")
+            told = f"{len(paths)} files were handed in; graded is {readable(best.name)}"
+            notes.append(f"{told}, not {_names(others)}.")
         note = " ".join(filter(None, notes))
         yield Submission(who.name, slug, best, note=note, id=who.id)
+
+
+def _names(paths: list[Path]) -> str:
+    names = [readable(path.name) for path in paths[:_MOST_NAMED]]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _best_first(paths: list[Path], attempts: Mapping[Path, int]) -> list[Path]:
@@ -161,11 +172,12 @@ def _best_first(paths: list[Path], attempts: Mapping[Path, int]) -> list[Path]:
     How often Canvas got a file goes before its time, which an archive may have lost.
     """
 
-    def rank(path: Path) -> tuple[bool, int, float, int, str]:
-        changed = path.stat().st_mtime
-        return not read(path).blank, attempts[path], changed, -len(path.parts), path.name
+    def rank(path: Path) -> tuple[int, float, int, str]:
+        return attempts[path], path.stat().st_mtime, -len(path.parts), path.name
 
-    return sorted(paths, key=rank, reverse=True)
+    ranked = sorted(paths, key=rank, reverse=True)
+    best = next((path for path in ranked[:_MOST_READ] if not read(path).blank), ranked[0])
+    return [best, *(path for path in ranked if path != best)]
 
 
 def hidden(path: Path) -> bool:

@@ -30,10 +30,21 @@ class Judging:
         self._checker = Checker(self._running, isolated=True)
 
     def __call__(self, path: Path, exercise: str, seed: int) -> Scorecard:
-        """One answer's scorecard. Another grading on this machine is waited for."""
+        """One answer's scorecard. Another grading on this machine is waited for.
+
+        Raises:
+            Exception: whatever the last try raised; the next answer gets new services.
+        """
+        loaded = load_exercise(exercise)
         with one_at_a_time():
-            for _ in range(TRIES):
-                card = self._checker.check(load_exercise(exercise), path, seed=seed)
+            for left in reversed(range(TRIES)):
+                try:
+                    card = self._checker.check(loaded, path, seed=seed)
+                except Exception:  # as a database driver's, if the services died before the check
+                    self._end_services()
+                    if not left:
+                        raise
+                    continue
                 if not card.open_points:
                     break
                 if card.outcome is Outcome.COULD_NOT_CHECK:
@@ -57,9 +68,9 @@ class Judging:
         return self._services
 
     def _end_services(self) -> None:
-        if self._services is not None:
-            self._services.stop()
-            self._services = None
+        services, self._services = self._services, None
+        if services is not None:
+            services.stop()
 
 
 @contextmanager

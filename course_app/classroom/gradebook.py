@@ -4,6 +4,7 @@ Nothing here changes what was checked; a page shows both, and the comment that e
 """
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,8 @@ def _override(row: Mapping[str, str | None], where: str, exercises: Mapping[str,
     try:
         points = float(cells["points"]) if cells["points"] else None
         late_days = float(cells["late_days"] or 0)
+        if not (math.isfinite(points or 0) and math.isfinite(late_days)):
+            raise ValueError
     except ValueError:
         raise CourseError(f"{where}: points and late_days are numbers, or empty.") from None
     if (points or 0) < 0 or late_days < 0:

@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Grade:
         digest: of the file that was graded.
         id: the number by which Moodle or Canvas know the learner.
         card: the scorecard; None if there was nothing to check, and then ``problem`` says why.
+        twins: who else handed in the same code; for the instructor, never for the learner.
     """
 
     learner: str
@@ -51,6 +52,7 @@ class Grade:
     problem: str = ""
     note: str = ""
     id: str = ""
+    twins: str = ""
 
     @property
     def status(self) -> Status:
@@ -80,6 +82,7 @@ class Grade:
             "possible": self.card.possible if self.card else None,
             "problem": self.problem,
             "note": self.note,
+            "twins": self.twins,
             "card": self.card.to_dict() if self.card else None,
         }
 
@@ -114,7 +117,10 @@ class Ledger:
         return seed
 
     def find(self, submission: Submission) -> Grade | None:
-        """The grade of this very answer, if it is final or as final as it gets."""
+        """The grade of this very answer, if it is final or as final as it gets.
+
+        Its note is the submission's: what lies beside an answer may have changed since.
+        """
         try:
             data = json.loads(self._path(submission).read_text(encoding="utf-8"))
             grade = Grade.from_dict(data)
@@ -123,7 +129,7 @@ class Ledger:
         same = grade.digest == submission.digest and grade.learner == submission.learner
         given_up = grade.card is None and submission.path is None
         settled = grade.status in (Status.GRADED, Status.NOT_ATTEMPTED) or given_up
-        return grade if same and settled else None
+        return replace(grade, note=submission.note) if same and settled else None
 
     def keep(self, submission: Submission, grade: Grade) -> None:
         """Write a grade; it is there as a whole or not at all."""

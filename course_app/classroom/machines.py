@@ -46,9 +46,11 @@ class Entry:
     def others(self) -> str:
         """How much of the machine others used, over its verdicts."""
         noises = [claim.noise for claim in self.results.claims if claim.noise]
-        shares = [f"{x.others_cores:.1f}" for x in noises if x.others_cores is not None]
-        ends = sorted({min(shares), max(shares)}) if shares else ["not known"]
-        return f"others used {' to '.join(ends)} cores" if shares else "noise not known"
+        shares = [x.others_cores for x in noises if x.others_cores is not None]
+        if not shares:
+            return "noise not known"
+        ends = dict.fromkeys(f"{share:.1f}" for share in (min(shares), max(shares)))
+        return f"others used {' to '.join(ends)} cores"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ nbgrader runs submissions in an ordinary kernel: what they patch there can chang
 ``course grade`` does not have that weakness.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from nbformat import NotebookNode
 
 from course_app.authoring.contents import Course, Lesson
 from course_app.authoring.markers import BLANK, END, SOLUTION, split
-from course_app.authoring.notebook import as_text, make_notebook
+from course_app.authoring.notebook import as_text, make_notebook, read_notebook
 from course_app.authoring.pasting import paste
 from course_app.errors import CourseError
 
@@ -36,24 +38,45 @@ c.NbGrader.logfile = ".nbgrader.log"
 '''
 
 
-def write_course(course: Course, lessons: Sequence[Lesson], folder: Path) -> list[Path]:
+def write_course(course: Course, lessons: Sequence[Lesson], folder: Path) -> dict[Path, str]:
     """Write ``source/NN_slug/NN_slug.ipynb`` for each exercise, and nbgrader_config.py.
 
+    Returns:
+        What was done to each notebook, in words: one that an instructor edited is kept.
+
     Raises:
-        CourseError: an exercise's text has a mistake, or the folder holds another course.
+        CourseError: an exercise's text has a mistake, the folder holds another course, or what
+            lies in a notebook's place is none.
     """
     config = folder / "nbgrader_config.py"
     if config.exists() and config.read_text(encoding="utf-8") != CONFIG:
         raise CourseError(f"{config} is somebody else's. Name an empty folder.")
-    written = []
+    outcomes = {}
     for lesson in lessons:
         path = folder / "source" / lesson.slug / f"{lesson.slug}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(as_text(source_notebook(course, lesson)), encoding="utf-8")
-        written.append(path)
+        outcomes[path] = _write(path, source_notebook(course, lesson))
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(CONFIG, encoding="utf-8")
-    return written
+    return outcomes
+
+
+def _write(path: Path, notebook: NotebookNode) -> str:
+    if path.exists() and _edited(read_notebook(path)):
+        return "kept: it was edited since; delete it to have it written anew"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_text(notebook), encoding="utf-8")
+    return "written"
+
+
+def _edited(notebook: NotebookNode) -> bool:
+    """It differs from what was written, by the note in it."""
+    return bool(notebook.metadata.get("course", {}).get("nbgrader") != _digest(notebook))
+
+
+def _digest(notebook: NotebookNode) -> str:
+    """Of what nbgrader takes from a notebook: its own metadata, too, such as changed points."""
+    cells = [[x.cell_type, x.source, x.metadata.get("nbgrader")] for x in notebook.cells]
+    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def source_notebook(course: Course, lesson: Lesson) -> NotebookNode:
@@ -73,6 +96,7 @@ def source_notebook(course: Course, lesson: Lesson) -> NotebookNode:
     graded = [cell for cell in map(_marked, notebook.cells, [lesson] * len(notebook.cells)) if cell]
     if len(graded) != 1:
         raise CourseError(f"{source.name}: nbgrader needs one cell with check(...), not several.")
+    notebook.metadata["course"]["nbgrader"] = _digest(notebook)
     return notebook
 
 

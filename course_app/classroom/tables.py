@@ -15,13 +15,18 @@ Rows = Iterable[Sequence[object]]
 
 def write_tables(grades: Sequence[Grade], book: Gradebook, folder: Path) -> None:
     """grades.csv, totals.csv, canvas.csv, and for each exercise Moodle's grading worksheet."""
-    slugs = sorted({grade.exercise for grade in grades})
+    slugs = _slugs(grades, book)
     _write(folder / "grades.csv", _grade_rows(grades, book))
     _write(folder / "totals.csv", _total_rows(grades, book, slugs))
     if any(grade.id for grade in grades):
         _write(folder / "canvas.csv", _canvas_rows(grades, book, slugs))
         for slug in slugs:
             _write(folder / f"moodle_{slug}.csv", _moodle_rows(grades, book, slug))
+
+
+def _slugs(grades: Sequence[Grade], book: Gradebook) -> list[str]:
+    """Exercises with a result: where nobody has one, nothing was checked, or no exercise found."""
+    return sorted({g.exercise for g in grades if g.card or book.points(g) is not None})
 
 
 def totals(grades: Sequence[Grade], book: Gradebook) -> tuple[float, float]:
@@ -39,7 +44,10 @@ def by_learner(grades: Sequence[Grade]) -> Mapping[tuple[str, str], list[Grade]]
 
 
 def remark(grade: Grade, book: Gradebook) -> str:
-    """What stands beside the points: what was changed by hand, or what was wrong."""
+    """What stands beside the points: what was changed by hand, or what was wrong.
+
+    Learners read it in Moodle, so it does not say who else handed in the same code.
+    """
     first = next(iter(grade.card.failures()), None) if grade.card else None
     return book.remark(grade) or grade.problem or (first.summary if first else "") or grade.note
 
@@ -49,17 +57,18 @@ def harmless(cell: str) -> str:
 
     Also where the sign is one of double width, or stands behind characters that nobody sees.
     """
-    cell = " ".join(cell.split())
-    cell = "".join(each for each in cell if unicodedata.category(each) not in ("Cc", "Cf"))
+    kept = (c for c in cell if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf"))
+    cell = " ".join("".join(kept).split())
     return f"'{cell}" if unicodedata.normalize("NFKC", cell[:1]).startswith(_FORMULA) else cell
 
 
 def _grade_rows(grades: Sequence[Grade], book: Gradebook) -> Rows:
-    yield "learner", "exercise", "status", "points", "possible", "remark", "id"
+    yield "learner", "exercise", "status", "points", "possible", "remark", "id", "twins"
     for grade in grades:
         possible = f"{book.possible(grade):g}" if grade.card else ""
         points, told = _number(book.points(grade)), remark(grade, book)
-        yield grade.learner, grade.exercise, grade.status, points, possible, told, grade.id
+        row = grade.learner, grade.exercise, grade.status, points, possible, told
+        yield *row, grade.id, grade.twins
 
 
 def _total_rows(grades: Sequence[Grade], book: Gradebook, slugs: Sequence[str]) -> Rows:

@@ -7,7 +7,7 @@ from course_app.classroom.ledger import Grade, Status
 
 
 def with_twins(grades: Sequence[Grade]) -> list[Grade]:
-    """The grades, with a note on those whose code is another learner's too."""
+    """The grades; those whose code is another learner's too say so to the instructor."""
     twins: dict[tuple[str, str], list[str]] = {}
     for grade in grades:
         if key := _key(grade):
@@ -25,5 +25,5 @@ def _noted(grade: Grade, learners: Sequence[str]) -> Grade:
     others = sorted(set(learners) - {grade.learner})
     if not others:
         return grade
-    note = f"The same code as {', '.join(others)} handed in, but for comments and spaces."
-    return replace(grade, note=" ".join(filter(None, [grade.note, note])))
+    told = f"The same code as {', '.join(others)} handed in, but for comments and spaces."
+    return replace(grade, twins=told)

@@ -12,7 +12,7 @@ import typer
 from course_app.cli.bench import bench
 from course_app.cli.build import build
 from course_app.cli.check import check
-from course_app.cli.console import print_error
+from course_app.cli.console import INTERRUPTED, print_error, say_what_can_be_said
 from course_app.cli.doctor import doctor
 from course_app.cli.examine import examine
 from course_app.cli.grade import grade
@@ -34,8 +34,7 @@ from course_app.system import homes
 # international addresses, which no notebook is checked for.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-#: What a shell reports for a command that was interrupted, or told to end.
-_INTERRUPTED = 130
+#: What a shell reports for a command that was told to end.
 _TERMINATED = 143
 
 app = typer.Typer(
@@ -57,6 +56,7 @@ for command in (
 
 def main() -> None:
     """Run the command line. A CourseError ends it with one clear sentence and status 1."""
+    say_what_can_be_said()
     # Ended from outside, a command leaves in order too: its folders and servers go with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
@@ -66,4 +66,4 @@ def main() -> None:
         print_error(error)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)

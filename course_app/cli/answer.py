@@ -102,6 +102,6 @@ def _notebook(name: str) -> Path:
     path = course.notebook(EXERCISES, lesson)
     if not path.is_file():
         raise CourseError(
-            f"{EXERCISES}/{path.name} is not there. `course reset {lesson.number}` writes it."
+            f"{EXERCISES}/{path.name} is not there. `course build {lesson.number}` writes it."
         )
     return path

@@ -35,10 +35,12 @@ def build(
     from course_app.authoring.readme import write_results
     from course_app.authoring.reference import write_reference
 
+    if check and (execute or force):
+        raise CourseError("--check writes nothing: leave out --execute and --force.")
     course = find_course()
     read_claims(course)
     if check:
-        _check(course)
+        _check(course, lessons)
         return
     planned = plan(course, course.select(lessons or []))
     if not planned:
@@ -63,10 +65,10 @@ def build(
         raise typer.Exit(1)
 
 
-def _check(course: "Course") -> None:
+def _check(course: "Course", lessons: list[str] | None) -> None:
     from course_app.authoring.build import differences
 
-    found = differences(course)
+    found = differences(course, course.select(lessons) if lessons else None)
     for difference in found:
         output().print(difference, soft_wrap=True)
     if found:

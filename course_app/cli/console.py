@@ -1,6 +1,8 @@
 """What the subcommands share: the lessons argument, where things are printed, and errors."""
 
+import io
 import json
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs, not
 CellLimit = Annotated[
     float, typer.Option("--cell-timeout", metavar="SECONDS", help="The longest a cell may take.")
 ]
+
+
+#: What a shell reports for a command that was interrupted.
+INTERRUPTED = 130
+
+
+def say_what_can_be_said() -> None:
+    """Let output go on where its encoding lacks a sign, such as the ✓ in Latin-1: it shows a ?."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def output() -> "Console":

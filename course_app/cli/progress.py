@@ -61,6 +61,7 @@ def _print(tried: "Progress", standings: "Sequence[Standing]") -> None:
 
 
 def _print_predictions(kept: "Sequence[Kept]") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from course_app.measure.prediction import in_digits
@@ -71,9 +72,9 @@ def _print_predictions(kept: "Sequence[Kept]") -> None:
     table = Table("Lesson", "Predicted", "Measured", "What", box=None, pad_edge=False)
     for each in kept:
         mark = "[green]✓[/] " if each.good else ""
-        table.add_row(
-            each.lesson, significant(each.predicted), in_digits(each.interval), f"{mark}{each.what}"
-        )
+        told = (each.lesson, significant(each.predicted), in_digits(each.interval), each.what)
+        lesson, predicted, measured, what = map(escape, told)
+        table.add_row(lesson, predicted, measured, f"{mark}{what}")
     if kept:
         output().print(table)
 

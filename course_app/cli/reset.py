@@ -32,7 +32,7 @@ def reset(exercise: Number, yes: Yes = False) -> None:
     course, lesson = find_exercise(exercise)
     learn.load_exercise(lesson.slug)
     (blank,) = (x for x in plan(course, [lesson]) if x.tree == EXERCISES)
-    if not yes and blank.target.exists():
+    if not yes and _something_to_lose(blank):
         _ask(blank)
     if _worth_keeping(blank):
         output().print(f"Kept as it was: {_keep(blank.target, course.root)}", soft_wrap=True)
@@ -45,8 +45,17 @@ def reset(exercise: Number, yes: Yes = False) -> None:
     )
 
 
+def _something_to_lose(blank: "Planned") -> bool:
+    """There is a file, or there are points, attempts or hints."""
+    from course_app.grading.progress import ProgressStore, Standing
+
+    slug = blank.lesson.slug
+    return blank.target.exists() or ProgressStore().standing(slug) != Standing(slug)
+
+
 def _ask(blank: "Planned") -> None:
-    question = f"Put a blank {blank.name} in place of yours and forget its points and hints?"
+    place = " in place of yours" if blank.target.exists() else ""
+    question = f"Write a blank {blank.name}{place} and forget its points and hints?"
     try:
         sure = typer.confirm(question, err=True)
     except typer.Abort:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from course_app.cli.console import (
+    INTERRUPTED,
     CellLimit,
     Json,
     Lessons,
     output,
+    print_error,
     print_json,
     progress_bar,
     status,
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from course_app.authoring.contents import Course, Lesson
     from course_app.authoring.report import Report
     from course_app.authoring.run import LessonRun
+
+#: Beside results.json, where that one's results were to be kept and do not fit.
+_NEW_RESULTS = "results-new.json"
 
 Keep = Annotated[
     bool, typer.Option("--keep", help="Leave the results of other lessons in results.json.")
@@ -40,6 +45,7 @@ def run(
 
     A lesson that fails is shown as failed, and the rest goes on. Leave the machine alone
     meanwhile: the lessons measure. `course machines` lays results.json beside other machines'.
+    Ctrl-C reports on the lessons that ended until then.
     """
     from course_app.authoring.contents import find_course
     from course_app.authoring.pages import write_report
@@ -50,37 +56,50 @@ def run(
     if not chosen:
         raise CourseError("Nothing to run: content/lessons holds no text for these lessons yet.")
     runs = _run(course, chosen, cell_timeout, core)
+    interrupted = len(runs) < len(chosen)
     report = make_report(course, runs)
     index = write_report(report)
-    _save_results(report, keep)
+    saved = _save_results(report, keep or interrupted)
     if json:
         print_json({**report.to_dict(), "report": str(index)})
     else:
         _print_summary(report)
         output().print(f"Report: {index}", soft_wrap=True)
-    if any(run.failure for run in runs):
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not saved or any(run.failure for run in runs):
         raise typer.Exit(1)
 
 
-def _save_results(report: "Report", keep: bool) -> None:
+def _save_results(report: "Report", keep: bool) -> bool:
+    """False where the results to be kept do not fit: they stay, and the new ones lie beside."""
     from course_app.authoring.results import RESULTS_FILE, read_results, results_of
     from course_app.authoring.run import report_folder
 
     path = report_folder(report.course) / RESULTS_FILE
-    results = results_of(report)
+    results, fits = results_of(report), True
     if results and keep and path.exists():
-        results = results.with_lessons_of(read_results(path))
+        try:
+            results = results.with_lessons_of(read_results(path))
+        except CourseError as error:
+            path, fits = path.with_name(_NEW_RESULTS), False
+            print_error(CourseError(f"{error} Those of this run are in {path}."))
     if results:
         results.save(path)
+    return fits
 
 
 def _run(
     course: "Course", lessons: "Sequence[Lesson]", limit: float, core: bool
 ) -> "list[LessonRun]":
-    """Run them under one bar; each lesson takes as much of it as it took last time."""
+    """Run them under one bar; each lesson takes as much of it as it took last time.
+
+    Raises:
+        KeyboardInterrupt: before any ended; later those that ended are all that is returned.
+    """
     from course_app.authoring.run import expected_seconds, run_lessons
 
-    runs = []
+    runs: list[LessonRun] = []
     expected = expected_seconds(course, lessons)
     before = 0.0
     with progress_bar() as bar:
@@ -90,10 +109,14 @@ def _run(
             share = expected[lesson.slug] * done / cells
             bar.update(task, description=lesson.slug, completed=before + share)
 
-        for run in run_lessons(course, lessons, cell_seconds=limit, core=core, progress=show):
-            before += expected[run.lesson.slug]
-            runs.append(run)
-            _print_run(run)
+        try:
+            for run in run_lessons(course, lessons, cell_seconds=limit, core=core, progress=show):
+                before += expected[run.lesson.slug]
+                runs.append(run)
+                _print_run(run)
+        except KeyboardInterrupt:
+            if not runs:
+                raise
     return runs
 
 
@@ -107,6 +130,7 @@ def _print_run(run: "LessonRun") -> None:
 
 
 def _print_summary(report: "Report") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -114,7 +138,8 @@ def _print_summary(report: "Report") -> None:
         table.add_column(name)
     for row in report.rows:
         for _, verdict in row.verdicts:
-            table.add_row(row.claim.id, row.claim.says, verdict.verdict, verdict.number)
+            told = (row.claim.id, row.claim.says, verdict.verdict, verdict.number)
+            table.add_row(*map(escape, told))
     if table.rows:
         output().print(table)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items())

@@ -36,6 +36,8 @@ def verify(lessons: Lessons = None, only: Only = "", json: Json = False) -> None
     if not chosen:
         raise CourseError("Nothing to prove: content/exercises holds no exercise yet.")
     proofs = _proved(course, chosen, only)
+    if not proofs:
+        raise CourseError(f"No proof's name contains {only!r}. Leave out --only to see all names.")
     if json:
         print_json({"proofs": [_to_dict(proof) for proof in proofs]})
     else:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TypeVar
 
+import psutil
 import psycopg
 
 from course_app.grading.answers import NotAnAnswer, make_app
@@ -99,6 +100,10 @@ class Candidate(ABC):
         Raises:
             CouldNotCheck: the system does not tell.
         """
+
+    @abstractmethod
+    def helpers(self) -> set[int]:
+        """Process ids of what the server's process has started, itself or by others, and runs."""
 
     @abstractmethod
     def log_tail(self) -> str:
@@ -246,6 +251,9 @@ class ThreadCandidate(Candidate):
 
     def memory_bytes(self) -> int:
         return known(usage.own_memory_bytes(os.getpid()), "memory")
+
+    def helpers(self) -> set[int]:
+        return {process.pid for process in psutil.Process().children(recursive=True)}
 
     def log_tail(self) -> str:
         return self._log.getvalue()

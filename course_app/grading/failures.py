@@ -92,6 +92,13 @@ class TooMuchOnDisk(Failure):
     hint = "What grows with every request? Rows and files that nobody needs have to go again."
 
 
+class CannotBeWatched(Failure):
+    """Your app does something that makes it impossible to see what it uses."""
+
+    fatal = True
+    hint = "Look at the files, folders and processes that it makes: what is unusual about them?"
+
+
 class DifferentAnswer(Failure):
     """Your app's answer differs from the reference's."""
 

@@ -23,6 +23,7 @@ from course_app.grading.source import is_readable
 from course_app.grading.watcher import Watcher, end_tree, stop_tree
 from course_app.processes import OwnedProcess
 from course_app.processes.fork_server import ForkServer, NotForked
+from course_app.processes.keeper import remove_tree
 from course_app.serving.listener import open_listener
 from course_app.system import usage
 
@@ -83,15 +84,10 @@ class HostProcess:
         self._limits = limits
         self._ours = ours
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="course-"))
             try:
-                try:
-                    self._start(answer, None if anew else fork_server())
-                except NotForked:
-                    self._start(answer, None)
-            except BaseException:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                raise
+                self._start(answer, None if anew else fork_server())
+            except NotForked:
+                self._start(answer, None)
         except OSError as error:
             raise CouldNotCheck(
                 f"No process for the answer could be started: {error}. The answer is not to blame: "
@@ -100,10 +96,19 @@ class HostProcess:
             ) from error
 
     def _start(self, answer: object, server: ForkServer | None) -> None:
+        # Each attempt has its own: the keeper of one that failed may remove it later.
+        self._folder = Path(tempfile.mkdtemp(prefix="course-"))
+        try:
+            self._start_in_folder(answer, server)
+        except BaseException:
+            remove_tree(os.fspath(self._folder))
+            raise
+
+    def _start_in_folder(self, answer: object, server: ForkServer | None) -> None:
         self._server = server
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
         work, output = self._folder / "work", self._folder / "output"
-        work.mkdir(exist_ok=True)
+        work.mkdir()
         # Anything else (a pipe, a device, gigabytes) is missing from the folder, and told so.
         if isinstance(answer, Path) and is_readable(answer):
             shutil.copyfile(answer, work / file_name(answer))
@@ -204,6 +209,10 @@ class HostProcess:
         """Memory of the process and all that it started; None where the system does not tell."""
         return usage.total_memory_bytes(process.pid for process in self.process.tree())
 
+    def helpers(self) -> set[int]:
+        """Ids of the processes that the process has started, or had started, and that run."""
+        return {process.pid for process in self.process.tree()} - {self.process.pid}
+
     def watch_database(self, size_bytes: Callable[[], int]) -> None:
         """Look after its size, too, which the function tells in bytes."""
         self._watcher.database_bytes = size_bytes
@@ -225,7 +234,7 @@ class HostProcess:
         if self.process.running:
             end_tree(self.process)
         self._channel.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_tree(os.fspath(self._folder))
 
     def _explain(self, silence: NoReply, what: str, seconds: float) -> Failure:
         """Why there is no reply: killed by the watcher, ended by itself, or hanging."""

@@ -95,6 +95,9 @@ class ProcessCandidate(Candidate):
     def memory_bytes(self) -> int:
         return known(self._host.memory_bytes(), "memory")
 
+    def helpers(self) -> set[int]:
+        return self._host.helpers()
+
     def log_tail(self) -> str:
         return self._host.process.output_tail()
 

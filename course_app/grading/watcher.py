@@ -7,13 +7,14 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
 
 from course_app.grading.evidence import Failure
 from course_app.grading.failures import (
+    CannotBeWatched,
     TookTooLong,
     TooManyProcesses,
     TooMuchMemory,
@@ -32,6 +33,10 @@ _WALK_SECONDS, _WALK_OURS_SECONDS = 0.5, 5.0
 # Who is frozen starts nothing: processes that were just being started are found by the next look.
 _STOP_LOOKS = 4
 _MOST_FILES = 20_000
+#: No program needs more folders in each other, and what lies below a longer path cannot be seen.
+_DEEPEST, _LONGEST_PATH_BYTES = 100, 4000
+# A process may end while it is looked at; what goes wrong again and again is nothing of that kind.
+_MOST_ERRORS = 3
 
 
 class Watcher:
@@ -54,6 +59,7 @@ class Watcher:
         self._deadline = time.monotonic() + limits.check_seconds
         self._walk_seconds = _WALK_OURS_SECONDS if ours else _WALK_SECONDS
         self._walked = 0.0
+        self._errors = 0
         self._processes_then = usage.number_of_processes()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -61,7 +67,7 @@ class Watcher:
 
     def look_now(self) -> Failure | None:
         """Why it was ended, or would be at the next look: what it did may be faster than looks."""
-        return self.failure or self._look()
+        return self.failure or self._look_safely()
 
     def close(self) -> None:
         """Stop watching."""
@@ -70,10 +76,19 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._end.wait(_LOOK_SECONDS):
-            self.failure = self._look()
+            self.failure = self._look_safely()
             if self.failure is not None:
                 end_tree(self._process)
                 return
+
+    def _look_safely(self) -> Failure | None:
+        try:
+            return self._look()
+        except Exception as error:  # no limit holds for what cannot be watched
+            self._errors += 1
+            if self._errors < _MOST_ERRORS:
+                return None
+            return CannotBeWatched(f"{type(error).__name__}: {error}", "an app that can be watched")
 
     def _look(self) -> Failure | None:
         limits = self._limits
@@ -138,18 +153,34 @@ def stop_tree(process: OwnedProcess) -> list[psutil.Process]:
 
 
 def _is_fuller(folder: Path, most_bytes: int) -> bool:
-    """Whether more than that lies there; no longer look than it takes to know."""
+    """Whether more than that lies there; no longer look than it takes to know.
+
+    Folders in folders without an end are full, too.
+    """
     used = files = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            used += _size(Path(place, name))
+    waiting = [(os.fspath(folder), 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        if depth > _DEEPEST or len(os.fsencode(place)) > _LONGEST_PATH_BYTES:
+            return True
+        for path, is_folder in _entries(place):
+            if is_folder:
+                waiting.append((path, depth + 1))
+            used += 0 if is_folder else _size(path)
             files += 1
             if used > most_bytes or files > _MOST_FILES:
                 return True
     return False
 
 
-def _size(path: Path) -> int:
+def _entries(folder: str) -> Iterator[tuple[str, bool]]:
+    """The paths in a folder, and whether each is a folder itself."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.path, entry.is_dir(follow_symlinks=False)
+
+
+def _size(path: str | Path) -> int:
     with contextlib.suppress(OSError):
-        return path.lstat().st_size
+        return os.lstat(path).st_size
     return 0

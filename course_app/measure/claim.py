@@ -5,6 +5,7 @@ not hold in this run, or could not be told, the text says so instead of the verd
 """
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,8 +66,13 @@ class ClaimVerdict:
         return self.verdict == self.proposed
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as the report reads it."""
+        """The verdict as the report reads it; numbers only where all three are known and bounded.
+
+        Others are no JSON: Jupyter makes texts of them.
+        """
         speedup = self.speedup
+        bounded = speedup and all(map(math.isfinite, (speedup.estimate, speedup.low, speedup.high)))
+        factor = speedup if bounded else None
         return {
             "claim": self.claim,
             "text": self.text,
@@ -74,8 +80,8 @@ class ClaimVerdict:
             "proposed": self.proposed,
             "because": self.because,
             "number": self.number or (str(speedup) if speedup else ""),
-            "estimate": speedup.estimate if speedup else None,
-            "interval": [speedup.low, speedup.high] if speedup else None,
+            "estimate": factor.estimate if factor else None,
+            "interval": [factor.low, factor.high] if factor else None,
             "unit": "x" if speedup else "",
             "conditions": [{"text": t, "held": h} for t, h in self.conditions.items()],
             "noise": self.noise.to_dict() if self.noise else None,

@@ -15,12 +15,13 @@ CLOSE_FACTOR = 1.5
 class Prediction:
     """What the learner expects, such as 3 ("times as fast with a pool").
 
-    ``value`` is None as long as nothing was said. ``keep`` is told what was measured instead.
+    ``value`` is None as long as nothing was said. ``keep`` is told what was measured instead, and
+    says why it could not be kept.
     """
 
     value: float | None
     what: str
-    keep: Callable[[Interval], None] | None = field(default=None, repr=False, compare=False)
+    keep: Callable[[Interval], str] | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.value is None:
@@ -35,9 +36,14 @@ class Prediction:
         said = in_digits(found)
         if self.value is None:
             return f"Measured {said} {self.what}; nothing was predicted."
-        if self.keep:
-            self.keep(found)
-        return f"Predicted {_number(self.value)}, measured {said}: {_gap(self.value, found)}."
+        not_kept = self.keep(found) if self.keep else ""
+        compared = f"Predicted {_number(self.value)}, measured {said}: {_gap(self.value, found)}."
+        return f"{compared} {not_kept}".rstrip()
+
+
+def inside(value: float, found: Interval) -> bool:
+    """Does the interval hold the number? One of confidence 0 holds all of them and says nothing."""
+    return found.confidence > 0 and found.low <= value <= found.high
 
 
 def in_digits(found: Interval) -> str:
@@ -62,7 +68,7 @@ def _exactly(value: float) -> str:
 def _gap(value: float, found: Interval) -> str:
     if value == found.estimate:
         return "that is it"
-    if found.low <= value <= found.high:
+    if inside(value, found):
         return "that is inside of the interval"
     ratio = found.estimate / value if value else float("inf")
     if 1 / CLOSE_FACTOR < ratio < CLOSE_FACTOR:

@@ -1,6 +1,7 @@
 """Predicted against measured: how well a learner knows what things cost."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -9,23 +10,25 @@ from course_app.plots.figure import Figure, finish, nothing_known, titled
 from course_app.plots.style import COLORS, MUTED, log_ticks, styled
 from course_app.predictions import Kept, calibration
 
+#: So many times as much or as little as was measured a limit is drawn at most.
+_FURTHEST = 1e3
+
 
 def plot_calibration(kept: Sequence[Kept]) -> Figure:
     """A dot for each prediction; on the thin line it would be right, in the band it is close.
 
     Those that were neither are named by their lesson. Both axes are logarithmic, so a number that
-    is zero has no place; the title says how many.
+    is zero or endless has no place; the title says how many. An endless interval ends far outside.
     """
-    shown = [each for each in kept if each.factor is not None]
+    shown = [each for each in kept if each.factor and isfinite(each.factor)]
     title = calibration(list(kept))
     if not shown:
         return nothing_known(title, "A prediction shows here once it has been measured.")
-    if len(shown) < len(kept):
-        title += f" Not drawn: {len(kept) - len(shown)} with a zero."
+    title += _left_out(kept, len(shown))
     predicted = np.array([each.predicted for each in shown])
     measured = np.array([each.measured for each in shown])
-    low = np.array([max(each.low, each.measured / 1e3) for each in shown])
-    high = np.array([each.high for each in shown])
+    low = np.array([max(each.measured / _FURTHEST, each.low) for each in shown])
+    high = np.array([min(each.measured * _FURTHEST, each.high) for each in shown])
     first, last = min(predicted.min(), low.min()) / 2, max(predicted.max(), high.max()) * 2
     with styled():
         canvas = titled(title)
@@ -52,3 +55,11 @@ def plot_calibration(kept: Sequence[Kept]) -> Figure:
         axes.set_xlabel("predicted")
         axes.set_ylabel("measured, with its interval")
         return finish(canvas, title)
+
+
+def _left_out(kept: Sequence[Kept], shown: int) -> str:
+    zeros = sum(each.factor is None for each in kept)
+    endless = len(kept) - shown - zeros
+    counts = {"with a zero": zeros, "without an end": endless}
+    told = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
+    return f" Not drawn: {told}." if told else ""

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from course_app.load import LoadResult
 from course_app.measure.measurement import Measurement
-from course_app.measure.statistics import Floats
+from course_app.measure.statistics import Floats, enough_for
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import (
@@ -52,7 +52,8 @@ def plot_latency(
 
     Args:
         series: measurements, load results or plain latencies in ms, shape (requests,).
-        title: the message; names the 99th percentiles if not given.
+        title: the message; if not given it names the 99th percentiles, or the medians where too
+            few requests tell more.
     """
     found = {name: _latencies(value) for name, value in series.items()}
     message = title or _message(found)
@@ -118,5 +119,7 @@ def _finish_axes(axes: Axes, found: Mapping[str, Floats]) -> None:
 
 
 def _message(found: Mapping[str, Floats]) -> str:
-    tails = {name: float(np.percentile(ms, 99)) for name, ms in found.items()}
-    return f"In one run each, 1 request in 100 took longer than: {listed(tails, 'ms')}"
+    tell = all(enough_for(99, ms.size) for ms in found.values())
+    share, percent = ("1 request in 100", 99) if tell else ("half of the requests", 50)
+    values = {name: float(np.percentile(ms, percent)) for name, ms in found.items()}
+    return f"In one run each, {share} took longer than: {listed(values, 'ms')}"

@@ -55,10 +55,9 @@ def plot_requests(
         rows = canvas.subplots(len(loads), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for index, (axes, (name, load)) in enumerate(zip(rows, loads.items(), strict=True)):
             _dots(axes, index, name, load)
-        together = np.concatenate(
-            [ms for load in loads.values() for ms in (load.latency_ms, load.failed_ms)]
-        )
-        _latency_axis(rows[0], together, few=len(loads) > 1)
+        answered = np.concatenate([load.latency_ms for load in loads.values()])
+        failed = np.concatenate([load.failed_ms for load in loads.values()])
+        _latency_axis(rows[0], answered, failed, few=len(loads) > 1)
         rows[-1].set_xlabel("seconds since the first request was due, or sent")
         canvas.supylabel("latency, ms", fontsize=9.5)
         return finish(canvas, message, scatter=True)
@@ -220,9 +219,12 @@ def _thinned(ms: Floats) -> np.ndarray:
     return np.union1d(slowest, evenly)
 
 
-def _latency_axis(axes: Axes, ms: Floats, *, few: bool) -> None:
+def _latency_axis(axes: Axes, answered: Floats, failed: Floats, *, few: bool) -> None:
+    """A log axis may leave out the fastest answers, but no error: the title counts them."""
+    ms = np.concatenate([answered, failed])
     low, high = float(np.percentile(ms, 1)), float(ms.max())
     if high / max(low, 1e-6) > _LOG_FROM:
+        low = min([low, *failed[failed > 0]])
         axes.set_yscale("log")
         axes.set_ylim(low / 1.5, high * 1.5)
         log_ticks(axes.yaxis, low, high, few=few)

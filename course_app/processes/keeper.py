@@ -198,11 +198,21 @@ def close(descriptors: list[int]) -> None:
 
 def remove(folders: list[str]) -> None:
     """Remove the folders the owner named, as far as they exist."""
-    if any(os.path.lexists(folder) for folder in folders):
-        import shutil  # not needed before the end, and the start is what somebody waits for
+    for folder in filter(os.path.lexists, folders):
+        remove_tree(folder)
 
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder with all that is in it, as far as that is possible, however deep it is."""
+    import shutil  # not needed before the end, and the start is what somebody waits for
+    import subprocess
+
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):  # rmtree goes down by recursion, or by a descriptor for each level
+        with contextlib.suppress(OSError):
+            command = ["rm", "-rf", "--", folder]
+            subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
 
 
 def main(arguments: list[str], become: Become = execute) -> None:

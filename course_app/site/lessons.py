@@ -13,7 +13,6 @@ from nbformat.v4 import new_markdown_cell
 from course_app.authoring.contents import EXERCISES, LESSONS, SOLUTIONS, Course, Lesson
 from course_app.authoring.findings import Picture, picture
 from course_app.authoring.notebook import as_text, read_notebook
-from course_app.measure.machine import MACHINE_MIME
 from course_app.site.rendering import places, render
 from course_app.site.terms import Term, link_terms
 
@@ -101,7 +100,7 @@ def _shown(output: Any) -> bool:
         return False
     for mime in set(data) - {"text/html", "text/plain"}:
         del data[mime]
-    return output.output_type != "display_data" or bool(data) or MACHINE_MIME in data
+    return output.output_type != "display_data" or bool(data)
 
 
 def _figure(shown: Picture, extra: Path, slug: str, number: int) -> str:

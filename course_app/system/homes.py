@@ -39,6 +39,11 @@ def state_folder() -> Path:
     return _folder("XDG_STATE_HOME", lambda: platformdirs.user_state_dir(_COURSE))
 
 
+def not_kept(folder: Path, error: OSError) -> str:
+    """What is said where ``folder`` cannot be written to: it must cost nobody the result."""
+    return f"Not kept: {folder}: {error.strerror or error}."
+
+
 def provide() -> None:
     """Give a user without a name a HOME for this process and its children, if it has none.
 
@@ -59,13 +64,14 @@ def _folder(variable: str, usual: Callable[[], str]) -> Path:
         folder = Path(usual())
     except RuntimeError:  # neither HOME nor an entry in /etc/passwd
         return _without_home()
-    if os.environ.get(variable) or folder.exists() or _can_be_made(folder):
+    if os.environ.get(variable) or os.path.exists(folder) or _can_be_made(folder):
         return folder
     return _without_home()
 
 
 def _can_be_made(folder: Path) -> bool:
-    nearest = next(parent for parent in folder.parents if parent.exists())
+    # Not `Path.exists`: before Python 3.14 it raises where a folder may not be searched.
+    nearest = next(parent for parent in folder.parents if os.path.exists(parent))
     return os.access(nearest, os.W_OK | os.X_OK)
 
 

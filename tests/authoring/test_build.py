@@ -107,10 +107,28 @@ def test_a_file_that_is_no_notebook_is_refused_unless_it_is_to_be_overwritten(
     course: Course,
 ) -> None:
     build(course)
-    (course.root / LESSON).write_text("<<<<<<< mine")
-    with pytest.raises(CourseError, match="not a readable notebook"):
+    for damaged in (b"<<<<<<< mine", b"\xff\xfe"):
+        (course.root / LESSON).write_bytes(damaged)
+        with pytest.raises(CourseError, match="not a readable notebook"):
+            build(course)
+        assert build(course, force=True)[LESSON] is Outcome.WRITTEN
+
+
+def test_a_build_that_is_interrupted_leaves_the_old_file_whole(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(course)
+    before = (course.root / LESSON).read_bytes()
+    change_source(course, "Start here", "Begin here")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         build(course)
-    assert build(course, force=True)[LESSON] is Outcome.WRITTEN
+    assert (course.root / LESSON).read_bytes() == before
+    assert [path.name for path in (course.root / LESSON).parent.iterdir()] == [Path(LESSON).name]
 
 
 def test_after_a_build_nothing_differs_and_outputs_do_not_count(course: Course) -> None:
@@ -130,6 +148,15 @@ def test_each_difference_is_a_sentence_that_says_what_to_do(course: Course) -> N
         f"{SOLUTION} is missing: run `course build`.",
         "solutions/01_old.ipynb has no source in content/ any more: delete it.",
     ]
+
+
+def test_differences_of_some_lessons_are_theirs_only(course: Course) -> None:
+    build(course)
+    change_source(course, "number * 7", "number * 8")
+    (course.root / SOLUTION).rename(course.root / "solutions/01_old.ipynb")
+    first, second = course.lessons
+    assert [said.split()[0] for said in differences(course, [first])] == [LESSON]
+    assert [said.split()[0] for said in differences(course, [second])] == [SOLUTION]
 
 
 def test_a_learners_own_notebook_beside_the_exercises_is_no_difference(course: Course) -> None:

@@ -117,6 +117,25 @@ def test_a_cell_that_ends_its_kernel_is_reported(tmp_path: Path) -> None:
     assert "last words" in caught.value.details
 
 
+def test_a_long_folder_for_temporary_files_is_no_hindrance_and_sigterm_is_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a kernel's socket has no room for such a folder."""
+    base = tmp_path / ("x" * 100)
+    base.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+
+    def own(*_: object) -> None:
+        """Somebody's handler."""
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        assert run("# %%\nprint(42)\n", tmp_path).cells[0].outputs[0].text == "42\n"
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_stops_at_once_and_leaves_no_kernel(

@@ -2,14 +2,15 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from course_app.classroom import grade as grading
 from course_app.classroom.collect import Submission
-from course_app.classroom.grade import grade_class, seed_of
+from course_app.classroom.grade import Judging, grade_class, seed_of
 from course_app.classroom.ledger import Grade, Ledger, Status
 from course_app.classroom.report import ClassReport, write_class
 from course_app.classroom.tables import harmless
@@ -105,6 +106,81 @@ def test_a_damaged_result_is_graded_anew(submissions: list[Submission], out: Pat
         path.write_text("{")
     graded(submissions, out, judge)
     assert len(judge.asked) == 2 * len(NAMES)
+
+
+def test_a_kept_grade_has_the_note_of_today(submissions: list[Submission], out: Path) -> None:
+    judge = Judge()
+    graded(submissions, out, judge)
+    late = [replace(each, note="Handed in late.") for each in submissions]
+    assert {grade.note for grade in graded(late, out, judge)} == {"Handed in late."}
+    assert {grade.note for grade in graded(submissions, out, judge)} == {""}
+    assert len(judge.asked) == len(NAMES)
+
+
+class Mortal:
+    """Stands for the engine: raises as a driver does where the services are dead."""
+
+    def __init__(self, services: Callable[[], "FakeServices"], **_options: object) -> None:
+        self.services = services
+
+    def check(self, exercise: str, path: Path, seed: int) -> Scorecard:
+        services = self.services()
+        if path.stem in services.killers:
+            services.alive = False
+        if not services.alive:
+            raise ConnectionRefusedError("the server is gone")
+        return Judge()(path, exercise, seed)
+
+    def close(self) -> None:
+        pass
+
+
+class FakeServices:
+    """Servers that an answer can kill."""
+
+    started: int = 0
+    killers: tuple[str, ...] = ()
+
+    def __init__(self, **_options: object) -> None:
+        self.alive = True
+        FakeServices.started += 1
+
+    def stop(self) -> None:
+        self.alive = False
+
+
+@pytest.fixture
+def judging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judging]:
+    monkeypatch.setattr(FakeServices, "started", 0)
+    monkeypatch.setattr(FakeServices, "killers", ())
+    monkeypatch.setattr(grading, "Checker", Mortal)
+    monkeypatch.setattr(grading, "start_services", FakeServices)
+    monkeypatch.setattr(grading, "load_exercise", str)
+    with Judging() as made:
+        yield made
+
+
+def test_services_that_died_between_two_answers_cost_nobody_a_grade(
+    judging: Judging, submissions: list[Submission], out: Path
+) -> None:
+    grades = grade_class(submissions, Ledger(out), judging, seed=1)
+    assert next(grades).status is Status.GRADED
+    judging._running().stop()
+    assert [grade.status for grade in grades][:3] == [Status.GRADED] * 3
+    assert FakeServices.started == 2
+
+
+def test_an_answer_that_kills_the_services_is_its_own_remark(
+    judging: Judging,
+    submissions: list[Submission],
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeServices, "killers", ("s1",))
+    grades = list(grade_class(submissions, Ledger(out), judging, seed=1))
+    assert [grade.points for grade in grades] == [10, None, 10, 10, None]
+    assert "the server is gone" in grades[1].problem
+    assert FakeServices.started == 3
 
 
 def test_each_learner_gets_requests_of_their_own_and_the_same_ones_again(

@@ -1,6 +1,9 @@
 """Whatever is handed in is found, or named with what is wrong with it; nothing else is touched."""
 
+import io
 import os
+import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -98,6 +101,52 @@ def test_an_archive_that_is_far_too_large_is_refused(
     with zipfile.ZipFile(folder / "Bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(NOTEBOOK, "0" * 5000)
     assert "too large" in found(folder)["Bomb"].problem
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.DIRTYPE])
+def test_an_archives_index_cannot_fill_the_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    monkeypatch.setattr(archives._Index, "left", 2**20)
+    with tarfile.open(folder / "Bomb.tar.gz", "w:gz", compresslevel=1) as archive:
+        if kind == tarfile.DIRTYPE:
+            for number in range(3000):
+                folder_entry = tarfile.TarInfo(f"d{number}")
+                folder_entry.type = kind
+                archive.addfile(folder_entry)
+        else:
+            header = tarfile.TarInfo("long")
+            header.type, header.size = kind, 20 * 2**20
+            archive.addfile(header, io.BytesIO(b"0" * header.size))
+        archive.addfile(tarfile.TarInfo(NOTEBOOK))
+    tracemalloc.start()
+    problem = found(folder)["Bomb"].problem
+    most_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "too large" in problem
+    assert most_bytes < 10 * 2**20
+
+
+def test_a_compressed_archive_is_not_decompressed_without_an_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
+    with tarfile.open(folder / "Bomb.tgz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo(NOTEBOOK))  # padded to 10 kB
+    assert "too large" in found(folder)["Bomb"].problem
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
+def test_an_archive_is_opened_whatever_its_name_says_of_its_compression(
+    folder: Path, compression: str
+) -> None:
+    with tarfile.open(folder / "Ada.tar", f"w:{compression}") as archive:  # type: ignore[call-overload]
+        answer = tarfile.TarInfo(f"{'long/' * 60}{NOTEBOOK}")
+        answer.size = 100_000
+        archive.addfile(answer, io.BytesIO(b"1" * answer.size))
+    path = found(folder)["Ada"].path
+    assert path is not None
+    assert path.read_bytes() == b"1" * answer.size
 
 
 def test_what_is_no_archive_is_said_to_be_none(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from course_app.authoring.contents import find_course
 from course_app.authoring.results import Results
-from course_app.classroom.machines import DATA_FOLDER, read_machines, write_machines
+from course_app.classroom.machines import DATA_FOLDER, Entry, read_machines, write_machines
 from course_app.errors import CourseError
 
 COURSE = find_course(Path(__file__))
@@ -26,7 +26,9 @@ MACHINE = {
 }
 
 
-def hand_in(path: Path, verdict: str = "wrong", factor: float = 9.0, **machine: Any) -> None:
+def hand_in(
+    path: Path, verdict: str = "wrong", factor: float = 9.0, others: float = 0.1, **machine: Any
+) -> None:
     claim = {
         "id": "9",
         "lesson": "04_connection_pooling",
@@ -37,7 +39,7 @@ def hand_in(path: Path, verdict: str = "wrong", factor: float = 9.0, **machine: 
         "low": factor * 0.9,
         "high": factor * 1.1,
         "conditions": [],
-        "noise": {"badge": "calm", "others_cores": 0.1},
+        "noise": {"badge": "calm", "others_cores": others},
     }
     lesson = {"slug": claim["lesson"], "passed": True, "seconds": 40, "finished": "2026-11-28"}
     data = {
@@ -90,6 +92,15 @@ def test_dots_stand_in_their_intervals_on_one_axis_that_holds_no_difference(tmp_
     assert slow.at is not None
     assert fast.at is not None
     assert 0 <= spread.base < slow.at < fast.at
+
+
+def test_how_much_others_used_goes_from_the_least_to_the_most(tmp_path: Path) -> None:
+    hand_in(tmp_path / "a.json", others=9.8)
+    hand_in(tmp_path / "b.json", others=10.2)
+    one, other = read_machines(tmp_path).entries
+    assert one.others == "others used 9.8 cores"
+    both = one.results.model_copy(update={"claims": one.results.claims + other.results.claims})
+    assert Entry("both", both).others == "others used 9.8 to 10.2 cores"
 
 
 def test_what_is_no_result_is_a_remark_and_the_rest_is_shown(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from course_app.classroom import collect as collecting
 from course_app.classroom.collect import Submission, collect
 from course_app.cli.reset import BACKUPS
+from course_app.grading.reading import Reading
 
 EXERCISES = {"04": "04_connection_pooling", "05": "05_queries"}
 ANSWER = "def create_app(postgres_dsn):\n    return make(postgres_dsn)\n"
@@ -71,6 +73,15 @@ def test_canvas_files_of_two_exercises_are_one_learners_and_the_last_attempt_cou
     assert {four.id, five.id} == {"12345"}
     assert four.path == newest
     assert "Handed in late" in five.note
+
+
+def test_late_is_the_file_that_counts_and_not_the_learner(folder: Path) -> None:
+    put(folder / "doe_LATE_1_10_04_connection_pooling-1.py", BLANK)
+    put(folder / "doe_1_11_04_connection_pooling.py")
+    put(folder / "doe_LATE_1_12_05_queries.py")
+    four, five = found(folder)
+    assert four.note.startswith("2 files were handed in")
+    assert five.note == "Handed in late."
 
 
 def test_canvas_counts_archives_that_are_handed_in_again_too(folder: Path) -> None:
@@ -154,6 +165,24 @@ def test_what_was_attempted_counts_and_what_was_not_is_named(folder: Path) -> No
     (submission,) = found(folder)
     assert submission.path == right
     assert "not 04_connection_pooling-Copy1.py" in submission.note
+
+
+@pytest.mark.parametrize(("attempted", "read"), [(0, 1), (3, 4), (100, 10)])
+def test_of_many_files_the_newest_few_are_read_and_fewer_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, attempted: int, read: int
+) -> None:
+    asked: list[Path] = []
+
+    def reading(path: Path) -> Reading:
+        asked.append(path)
+        return Reading(blank=path.parent.name != str(attempted))
+
+    monkeypatch.setattr(collecting, "read", reading)
+    paths = [put(folder / "Ada" / str(age) / FOUR, age_seconds=60 * age) for age in range(40)]
+    (submission,) = found(folder)
+    assert submission.path == paths[attempted if attempted < 40 else 0]
+    assert asked == paths[:read]
+    assert submission.note.endswith(f"not {', '.join([FOUR] * 5)} and 34 more.")
 
 
 def test_of_two_attempts_the_newest_counts(folder: Path) -> None:

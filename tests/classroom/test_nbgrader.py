@@ -41,6 +41,23 @@ def test_another_courses_folder_is_left_alone(tmp_path: Path) -> None:
         write_course(COURSE, COURSE.select(["04"]), tmp_path)
 
 
+@pytest.mark.parametrize("edit", ["source", "points"])
+def test_a_source_that_an_instructor_edited_is_kept(edit: str, tmp_path: Path) -> None:
+    lessons = COURSE.select(["04"])
+    (path,) = write_course(COURSE, lessons, tmp_path)
+    assert list(write_course(COURSE, lessons, tmp_path).values()) == ["written"]
+    notebook = json.loads(path.read_text())
+    if edit == "source":
+        notebook["cells"][0]["source"] = "Mine."
+    else:
+        (graded,) = (x for x in notebook["cells"] if "points" in x["metadata"].get("nbgrader", {}))
+        graded["metadata"]["nbgrader"]["points"] = 77
+    path.write_text(json.dumps(notebook))
+    (outcome,) = write_course(COURSE, lessons, tmp_path).values()
+    assert outcome.startswith("kept: it was edited")
+    assert json.loads(path.read_text()) == notebook
+
+
 def nbgrader(folder: Path, *arguments: str) -> str:
     programs = Path(sys.executable).parent
     # nbgrader calls a program of its own by name, as in an environment that is activated

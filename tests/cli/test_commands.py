@@ -1,16 +1,23 @@
 """The command line as a reader and as a program meet it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
 
 import benchmarks
 from benchmarks import bench_names
+from course_app.authoring.results import read_results
+from course_app.cli.run import _print_summary
+from course_app.measure.machine import MACHINE_MIME
 
 Command = Callable[..., Any]
 
@@ -83,6 +90,19 @@ def test_build_writes_and_check_compares(command: Command, folder: Path) -> None
     assert "notebooks/00_start_here.ipynb differs" in result.stdout
 
 
+def test_check_looks_at_the_named_lessons_and_writes_nothing(
+    command: Command, folder: Path
+) -> None:
+    command("build", "00")
+    assert command("build", "--check", "00").returncode == 0
+    assert command("build", "--check", "01").returncode == 1
+    for other in ("--force", "--execute"):
+        result = command("build", "--check", other)
+        assert result.returncode == 1
+        assert "leave out --execute and --force" in result.stderr
+    assert not (folder / "notebooks/01_broken.ipynb").exists()
+
+
 def test_build_keeps_what_was_edited_by_hand_and_fails(command: Command, folder: Path) -> None:
     command("build", "00")
     path = folder / "notebooks/00_start_here.ipynb"
@@ -126,6 +146,98 @@ def test_a_run_prints_json_for_programs_and_nothing_else(command: Command) -> No
     assert data["claims"][0]["verdict"] == "holds"
     assert data["lessons"][0]["slug"] == "00_start_here"
     assert Path(data["report"]).is_file()
+
+
+CARD = {
+    **dict.fromkeys(("system", "python", "fastapi", "uvicorn", "postgres", "valkey"), "1"),
+    "cores": 2,
+    "memory_gib": 8.0,
+    "noise": "calm",
+    "others_cores": 0.0,
+}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Instead of kernels: each lesson shows its machine's card; returns which were run."""
+    begun: list[str] = []
+
+    def execute(notebook: NotebookNode, *, name: str, **_: object) -> NotebookNode:
+        begun.append(name)
+        if name == "01_broken":
+            raise KeyboardInterrupt
+        notebook.cells[-1].outputs = [new_output("display_data", {MACHINE_MIME: CARD})]
+        return notebook
+
+    monkeypatch.setattr("course_app.authoring.run.execute", execute)
+    return begun
+
+
+@pytest.mark.parametrize("earlier", ["{", '{"version": 2}'])
+@pytest.mark.usefixtures("ran")
+def test_results_that_do_not_fit_cost_no_finished_run(
+    command: Command, folder: Path, earlier: str
+) -> None:
+    report = folder / "build/report"
+    report.mkdir(parents=True)
+    (report / "results.json").write_text(earlier)
+    result = command("run", "00", "--keep")
+    assert result.returncode == 1
+    assert "results-new.json" in result.stderr
+    assert str(report / "index.html") in result.stdout
+    assert (report / "results.json").read_text() == earlier
+    assert read_results(report / "results-new.json").lessons[0].slug == "00_start_here"
+
+
+def test_an_interrupted_run_reports_on_the_lessons_that_ended(
+    command: Command, folder: Path, ran: list[str]
+) -> None:
+    result = command("run")
+    assert ran == ["00_start_here", "01_broken"]
+    assert result.returncode == 130
+    assert (folder / "build/report/00_start_here.html").is_file()
+    (lesson,) = read_results(folder / "build/report/results.json").lessons
+    assert lesson.slug == "00_start_here"
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_run_that_is_interrupted_at_once_writes_nothing(command: Command, folder: Path) -> None:
+    assert command("run", "01").returncode == 130
+    assert not (folder / "build").exists()
+
+
+def test_a_summary_shows_brackets_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    verdicts = [("00", SimpleNamespace(verdict="holds", number="9x"))]
+    row = SimpleNamespace(claim=SimpleNamespace(id="1", says="Use [a pool]."), verdicts=verdicts)
+    report: Any = SimpleNamespace(rows=[row], counts={"holds": 1})
+    _print_summary(report)
+    assert "Use [a pool]." in capsys.readouterr().out
+
+
+def test_output_goes_on_where_its_encoding_lacks_a_sign() -> None:
+    code = (
+        "import sys; from course_app.cli.console import output, say_what_can_be_said\n"
+        "say_what_can_be_said(); output().print('\\N{CHECK MARK} passed')"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "iso-8859-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "? passed\n"
+
+
+def test_the_next_step_of_an_nbgrader_course_can_be_pasted(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {folder / "source.ipynb": "written"}
+    monkeypatch.setattr("course_app.classroom.nbgrader_course.write_course", lambda *_: written)
+    assert "Next: cd 'my class' && nbgrader" in command("nbgrader", "my class", "00").stdout
 
 
 @pytest.mark.slow

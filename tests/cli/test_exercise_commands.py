@@ -20,6 +20,8 @@ import watchfiles
 import course_app.exercises
 from course_app.cli.answer import Handed
 from course_app.errors import CourseError
+from course_app.measure.statistics import Interval
+from course_app.predictions import Predictions
 
 Command = Callable[..., Any]
 
@@ -230,13 +232,56 @@ def test_what_cannot_be_checked_is_said_in_a_sentence(
     assert result.stderr.startswith(f"Error: {sentence}")
 
 
-def test_a_missing_notebook_is_written_by_reset(command: Command, notebook: Path) -> None:
+def test_a_missing_notebook_is_written_by_a_build_and_costs_no_progress(
+    command: Command, notebook: Path
+) -> None:
+    command("hint", "98")
     notebook.unlink()
     result = command("check", "98")
     assert result.returncode == 1
-    assert "`course reset 98` writes it" in result.stderr
-    assert command("reset", "98").returncode == 0
+    assert "`course build 98` writes it" in result.stderr
+    assert command("build", "98").returncode == 0
     assert notebook.is_file()
+    (entry,) = json.loads(command("progress", "--json").stdout)["exercises"]
+    assert entry["hints"] == 1
+
+
+def test_reset_asks_also_where_only_progress_is_lost(
+    command: Command, notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.unlink()
+    assert command("reset", "98").returncode == 0
+    command("hint", "98")
+    notebook.unlink()
+    (tmp_path / "answer").touch()
+    with (tmp_path / "answer").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        result = command("reset", "98")
+    assert result.returncode == 1
+    assert "in place of yours" not in result.stderr
+    assert not notebook.exists()
+
+
+def test_a_damaged_notebook_is_kept_and_replaced_by_reset(
+    command: Command, notebook: Path, folder: Path
+) -> None:
+    blank = notebook.read_bytes()
+    notebook.write_bytes(b"\xff\xfe")
+    assert command("reset", "98", "--yes").returncode == 0
+    assert notebook.read_bytes() == blank
+    assert (folder / "exercises/backups/98_squares-1.ipynb").read_bytes() == b"\xff\xfe"
+
+
+def test_a_hint_that_does_not_exist_is_refused_and_shows_none(command: Command) -> None:
+    result = command("hint", "98", "--number", "11")
+    assert result.returncode == 1
+    assert "98_squares has hints 1 to 2" in result.stderr
+    assert "What is a square?" in command("hint", "98").stdout
+
+
+def test_a_prediction_is_printed_as_it_was_written(command: Command) -> None:
+    Predictions().keep("04", "times as fast [bold]once[/]", 3, Interval(9.0, 8.0, 10.0))
+    assert "[bold]once[/]" in command("progress").stdout
 
 
 def test_hints_come_one_after_another_and_the_last_names_the_solution(command: Command) -> None:
@@ -371,6 +416,12 @@ def test_verify_has_nothing_to_prove_in_a_course_without_exercises(
     result = command("verify")
     assert result.returncode == 1
     assert "Nothing to prove" in result.stderr
+
+
+def test_verify_of_no_proof_is_a_failure(command: Command) -> None:
+    result = command("verify", "98", "--only", "zzzz")
+    assert result.returncode == 1
+    assert "No proof's name contains 'zzzz'" in result.stderr
 
 
 def checks_of(said: str) -> list[str]:

@@ -19,6 +19,7 @@ def crowd(served_ms: list[float], refused_ms: list[float], hung: int = 0) -> Any
         status=np.array([200] * len(served_ms) + [503] * len(refused_ms)),
         start_ns=np.full(ends.size, 5 * 10**9),
         end_ns=5 * 10**9 + (1e6 * ends).astype(np.int64),
+        service_ms=ends,
         completed=ends.size,
         error_count=hung,
         errors_by_kind={"timeout": hung} if hung else {},
@@ -48,6 +49,13 @@ def test_requests_that_are_slow_do_not(refused: int) -> None:
     slow = crowd(STEADILY, list(np.linspace(1010, 1900, refused)))
     with pytest.raises(CannotTell, match=f"{refused} of"):
         rubric._require_served(NOBODY, slow, "every request served")
+
+
+def test_a_refusal_before_the_second_is_over_is_too_soon() -> None:
+    """Also if it is one of many: no busy machine makes a second shorter."""
+    impatient = crowd(STEADILY, [60])
+    with pytest.raises(rubric.RefusesTooSoon, match=r"after 0\.06 s"):
+        rubric._require_served(NOBODY, impatient, "every request served")
 
 
 def test_who_serves_all_passes() -> None:

@@ -1,7 +1,8 @@
 """Exercise 15: what became of visitors is counted rightly, and noise is no wrong answer."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from course_app.exercises.overload import rubric
 from course_app.exercises.overload.baseline import seal_of
+from course_app.exercises.overload.loads import Loads
 from course_app.exercises.overload.outcomes import LOST, Capacity, Load
 from course_app.exercises.overload.rubric import (
     HealthLate,
@@ -221,3 +223,35 @@ def test_what_is_missing_came_late_or_was_not_served() -> None:
 
 def test_seals_differ() -> None:
     assert len({seal_of(number) for number in range(1, 6)}) == 5
+
+
+def test_no_app_of_ours_is_measured_while_the_learners_works() -> None:
+    frozen: list[str] = []
+
+    @contextmanager
+    def learner_frozen() -> Iterator[None]:
+        frozen.append("frozen")
+        yield
+        frozen.append("awake")
+
+    def closed(*_: Any, **__: Any) -> Any:
+        measured.append(frozen[-1:])
+        return SimpleNamespace(throughput=100.0)
+
+    measured: list[list[str]] = []
+    exam: Any = SimpleNamespace(
+        learner_frozen=learner_frozen,
+        enter=lambda _: None,
+        random=random.Random(1),
+        new_seed=lambda: 1,
+        blaming=lambda _: nullcontext(),
+        generator=SimpleNamespace(
+            connect=lambda *_, **__: None, disconnect=lambda _: None, closed=closed
+        ),
+    )
+    loads = Loads(exam)
+    for role in ("reference", "learner"):
+        candidate: Any = SimpleNamespace(role=role, url="", cpu_seconds=lambda: 1.0)
+        assert loads.capacity(candidate) == Capacity(100.0, 1.0)
+    assert measured == [["frozen"], ["awake"]]
+    assert frozen == ["frozen", "awake"]

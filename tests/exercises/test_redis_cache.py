@@ -1,6 +1,7 @@
 """What the exercise on a shared cache writes before its race, and our answer's stamps."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,9 @@ from fastapi import FastAPI
 
 from course_app.exercises.redis_cache import exercise
 from course_app.exercises.redis_cache.asking import TAGS
+from course_app.exercises.redis_cache.failures import NotMeasured
 from course_app.exercises.redis_cache.reference import Cache
-from course_app.exercises.redis_cache.rubric import fresh, shared
+from course_app.exercises.redis_cache.rubric import _require_measured, fresh, shared
 from course_app.grading import Evidence, Exam, hygiene
 from course_app.grading.engine import Checker
 from course_app.load import get, sequence
@@ -63,3 +65,11 @@ def test_a_stamp_is_never_sent_twice_so_a_late_one_makes_no_old_entry_count() ->
     asyncio.run(a_write_and_two_reads())
     assert len(set(valkey.stamps)) == len(valkey.stamps) == 3
     assert not cache.unsettled_here
+
+
+@pytest.mark.parametrize("hits", [math.nan, math.inf, 0.9])
+def test_hits_that_nobody_counted_are_not_measured(hits: float) -> None:
+    measured = {"hits_per_request": hits, "times_as_fast_without": [1.3, 1.5, 1.7]}
+    with pytest.raises(NotMeasured):
+        _require_measured(measured, 0.05)
+    _require_measured({**measured, "hits_per_request": 0.1}, 0.05)

@@ -5,14 +5,18 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 import toy
 from submissions import RIGHT, no_services
 
-from course_app.grading import Checker, Evidence, Exam, Outcome, contract
+from course_app.grading import Checker, Evidence, Exam, Outcome, contract, hosting
 from course_app.grading.hosting import fork_server
+from course_app.grading.limits import Limits
 from course_app.load import get
+from course_app.processes import OwnedProcess
+from course_app.processes.fork_server import NotForked
 
 TELLS = """
 import multiprocessing, os, sys
@@ -121,3 +125,30 @@ def test_the_end_of_the_fork_server_is_not_the_learners(
     assert card.outcome is Outcome.COULD_NOT_CHECK
     assert "not to blame" in card.results[0].observed
     assert processes.check(replace(toy.exercise, rubric=(toy.same_squares,)), submission).passed
+
+
+def test_each_attempt_to_start_has_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper of a first attempt that failed may remove its folder while the second runs."""
+    folders: list[Path] = []
+
+    class FailsFirst(OwnedProcess):
+        def __init__(self, *args: Any, remove: list[Path], **options: Any) -> None:
+            folders.extend(remove)
+            if len(folders) == 1:
+                raise NotForked("for once")
+            super().__init__(*args, remove=remove, **options)
+
+    monkeypatch.setattr(hosting, "OwnedProcess", FailsFirst)
+    answer = tmp_path / "answer.py"
+    answer.write_text(RIGHT)
+    host = hosting.HostProcess(answer, Limits())
+    try:
+        first, second = folders
+        assert not first.exists()
+        assert first != second
+        assert (second / "work" / "submission.py").exists()
+    finally:
+        host.close()
+    assert not second.exists()

@@ -135,6 +135,21 @@ def test_a_hint_after_the_attempt_leaves_what_was_reached() -> None:
     assert learn.progress().rows() == [("98_squares", "0", "10", "1", "1", "open")]
 
 
+def test_what_cannot_be_kept_is_said_and_costs_no_result(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert learn.hint("98_squares", 2).body == "Nothing but the number."
+    assert learn.solution("98_squares").body
+    assert learn.check("98_squares", squares.create_wrong).failures()
+    said = capsys.readouterr().out
+    assert said.count("Not kept: ") == 3
+    assert said.count("progress: Not a directory.") == 3
+    with pytest.raises(CourseError, match="not forgotten"):
+        learn.reset("98_squares")
+
+
 def test_hints_are_rendered_as_what_they_are() -> None:
     assert "text/html" not in learn.hint("98_squares")._repr_mimebundle_()
 

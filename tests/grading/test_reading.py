@@ -2,12 +2,13 @@
 
 import codecs
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from course_app.grading.blanks import looks_blank
-from course_app.grading.source import read_cells
+from course_app.grading.source import load_file, plain, read_cells
 
 CODE = 'name = "Zoë"\ndef create_app(postgres_dsn):\n    return make(name)\n'
 BLANK = "def create_app(postgres_dsn):\n    ...\n"
@@ -68,3 +69,48 @@ def test_a_blank_is_a_blank_in_any_encoding(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "answer.py"
     path.write_bytes(content)
     assert looks_blank(path)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'query = """SELECT * FROM posts WHERE id =\n%s\nORDER BY\n    %s"""\n',
+        'key = ("user:%d"\n    % user_id)\n',
+        "same = (a\n!= b)\n",
+        "rest = 7 \\\n% 4\n",
+        "import asyncio\nawait asyncio.sleep(0)\nasync with lock:\n    pass\n",
+        "x = !ls\n",  # was no magic that is understood, and is none
+        "zero = '\0'\n%s",
+        "",
+    ],
+)
+def test_what_only_looks_like_a_magic_stays(code: str) -> None:
+    assert plain(code) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "without"),
+    [
+        ("%load_ext autoreload\n%autoreload 2\nx = 1", "pass\npass\nx = 1"),
+        ("x = 1\n!echo \"it's (\nif x:\n    %time f()", "x = 1\npass\nif x:\n    pass"),
+        ("%%time\nq = '''\n%s'''\n!ls", "pass\nq = '''\n%s'''\npass"),
+        ("%%bash\necho $HOME", "pass\necho $HOME"),
+        ("x = 1\n%who\n" * 300, "x = 1\npass\n" * 300),
+    ],
+)
+def test_magics_and_shell_commands_go_and_lines_keep_their_numbers(code: str, without: str) -> None:
+    assert plain(code) == without
+
+
+def test_many_magics_in_a_long_cell_take_no_time() -> None:
+    began = time.process_time()
+    plain("x = [1, 2, 3]\n%who\n" * 5000)
+    assert time.process_time() - began < 5
+
+
+def test_an_answer_is_run_with_its_query_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "answer.ipynb"
+    path.write_text(notebook('%matplotlib inline\nquery = """SELECT 1 WHERE 1 =\n%s"""\n'))
+    loaded = load_file(path, {})
+    assert not loaded.error
+    assert loaded.namespace["query"].endswith("\n%s")

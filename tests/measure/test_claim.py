@@ -1,6 +1,7 @@
 """A verdict stands only when everything that it rests on held in this run."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -59,3 +60,13 @@ def test_text_in_a_verdict_is_escaped_in_html() -> None:
     html = ClaimVerdict("1", "wrong", "<b>x</b>", {"a < b": True})._repr_mimebundle_()["text/html"]
     assert "<b>x</b>" not in html
     assert "a &lt; b" in html
+
+
+@pytest.mark.parametrize(
+    "speedup", [Interval(2.0, 0.0, math.inf), Interval(math.nan, 0.0, math.inf)]
+)
+def test_what_is_unbounded_or_unknown_is_told_in_words_only(speedup: Interval) -> None:
+    verdict = ClaimVerdict("9", "wrong", "So.", {"slower": None}, speedup=speedup)
+    data = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert (data["estimate"], data["interval"]) == (None, None)
+    assert data["number"] == str(speedup)

@@ -14,6 +14,7 @@ from representatives import others_slow
 from course_app import plots
 from course_app.measure.sweep import Point, Sweep
 from course_app.measure.transfer import Delivery
+from course_app.plots import over_time
 from course_app.plots.style import ERROR
 from course_app.plots.sweep import plot_sweep
 
@@ -67,6 +68,25 @@ def test_errors_are_red_crosses(drawn: list[dict[str, Any]]) -> None:
     crosses = [(each["marker"], each["color"], each["points"]) for each in drawn]
     assert crosses.count(("x", ERROR, 2)) == 1
     assert len(crosses) == 3
+
+
+def test_no_error_lies_outside_of_a_logarithmic_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(over_time, "finish", lambda canvas, *_, **__: canvas)
+    failed = replace(
+        examples.load([*[10.0] * 200, 900.0], rate=1.0),
+        failed_due_ns=np.array([1_000_000_000]),
+        failed_ns=np.array([1_000_050_000]),
+    )
+    canvas: Any = over_time.plot_requests({"fails": failed})
+    (axes,) = canvas.axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] < 0.05
+
+
+@pytest.mark.parametrize(("requests", "said"), [(100, "half of the"), (1000, "1 request in 100")])
+def test_latencies_are_told_by_what_so_many_requests_tell(requests: int, said: str) -> None:
+    figure = plots.plot_latency({"few": np.linspace(1.0, 2.0, requests)})
+    assert said in figure.title
 
 
 def test_what_was_computed_is_a_thin_line_without_markers(drawn: list[dict[str, Any]]) -> None:

@@ -110,6 +110,27 @@ def test_a_sockets_name_fits_whatever_tmpdir_is(
         folder.rmdir()
 
 
+@pytest.mark.parametrize("searchable", [True, False])
+def test_a_home_in_a_folder_that_may_not_be_searched_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, searchable: bool
+) -> None:
+    """Python before 3.14 raises where such a path is looked at."""
+    closed, stat = tmp_path / "closed", os.stat
+    closed.mkdir()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(homes.platformdirs, "user_cache_dir", lambda *_, **__: f"{closed}/a/b")
+
+    def refuse(path: object, **options: bool) -> os.stat_result:
+        if str(path).startswith(f"{closed}/"):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "access", lambda *_: searchable)
+    assert (homes.cache_folder() == Path(f"{closed}/a/b")) is searchable
+
+
 def without_home(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
     for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)

@@ -42,6 +42,11 @@ exercise = Exercise(
         WrongAnswer(
             "CPU work in threads", wrong_answers.create_computing_threads, rubric.ComputesHere
         ),
+        WrongAnswer(
+            "threads that call themselves processes",
+            wrong_answers.create_computing_threads_by_another_name,
+            rubric.ComputesHere,
+        ),
         WrongAnswer("a single thread", wrong_answers.create_single_thread, rubric.OneAtATime),
         WrongAnswer("await without a bound", wrong_answers.create_boundless, rubric.TooManyCalls),
         WrongAnswer("processes left", wrong_answers.create_leaving, rubric.LeavesProcesses),

@@ -147,6 +147,12 @@ class AllAskAtOnce(Failure):
     hint = "Keep the task that loads an entry; whoever comes meanwhile awaits the same task."
 
 
+class KeepsNothing(Failure):
+    """Nothing is kept in Valkey."""
+
+    hint = "There is nothing yet that could expire: keep posts and pages there, with an expiry."
+
+
 class NeverExpires(Failure):
     """Keys stay in Valkey for ever."""
 
@@ -323,11 +329,13 @@ def faster(exam: Exam) -> Evidence:
 
 @hygiene(points=1)
 def entries_expire(exam: Exam) -> Evidence:
-    """Every key in Valkey expires."""
+    """Posts and pages are kept in Valkey, and every key expires."""
     exam.load(exam.learner, READS, requests=50)
     with redis.Redis.from_url(exam.learner.workspace.owner_valkey_url or "") as cache:
         keys = list(cache.scan_iter(count=1000))
         forever = [key for key in keys if cache.ttl(key) == _NO_EXPIRY]
+    if not keys:
+        raise KeepsNothing("no key after 50 reads", "keys that expire")
     observed = f"{len(forever)} of {len(keys)} keys without an expiry"
     if forever:
         raise NeverExpires(f"{observed}, such as {forever[0]!r}", "none")

@@ -354,7 +354,8 @@ def _measured(exam: Exam, rows: int) -> CallComparison:
     dsn = exam.learner.workspace.postgres_dsn or ""
     exam.progress(f"measuring again, {rows} rows")
     clients = {name: partial(driver, dsn, rows) for name, driver in DRIVERS.items()}
-    return compare_calls(clients, workload=f"{rows} rows", rounds=_ROUNDS)
+    with exam.learner_frozen():
+        return compare_calls(clients, workload=f"{rows} rows", rounds=_ROUNDS)
 
 
 def _agree(truth: CallComparison, report: list[_Entry], rows: int) -> int:

@@ -34,6 +34,9 @@ _CLIENTS = 100
 #: is after a second. A slow app, or a slow machine, answers somebody every 0.1 s.
 _STANDSTILL_SECONDS = 0.5
 
+#: The second is there to be waited for. Whoever is told sooner had a shorter one.
+_TOO_SOON_SECONDS = 0.5
+
 #: Enough for connections that are made anew from time to time to show, beyond those by which a
 #: pool may still grow.
 _MANY_READS = 1500
@@ -112,6 +115,15 @@ class Deadlocks(Failure):
         "is held by a request that waits for another, none gets any further. With `def` handlers "
         "it may be threads that are missing: giving back takes one, too, and those that wait for "
         "a connection have them all."
+    )
+
+
+class RefusesTooSoon(Failure):
+    """Who finds all connections in use is turned away without having waited."""
+
+    hint = (
+        "A crowd of 100 is served within a second by ten connections that come back. The second "
+        "is there to be waited for: how long does `acquire` wait in your app?"
     )
 
 
@@ -242,7 +254,7 @@ def says_busy(exam: Exam) -> Evidence:
         raise FailsWhenBusy(str(result.errors[0]), wanted)
     if refused < _FEWEST_TOLD:
         raise WaitsTooLong(f"{refused} of 60 were told within 2 s", wanted)
-    first_seconds = float(result.service_ms[result.status == 503].min()) / 1e3
+    first_seconds = _first_refusal_seconds(result)
     if first_seconds > _TOLD_SECONDS:
         raise WaitsTooLong(f"the first was told after {first_seconds:.1f} s", wanted)
     if served < _FEWEST_AT_ONCE:
@@ -299,6 +311,10 @@ def _while_users_are_locked(exam: Exam, clients: int, seconds: float) -> tuple[i
     return lock.most_waiting, result
 
 
+def _first_refusal_seconds(result: LoadResult) -> float:
+    return float(result.service_ms[result.status == 503].min()) / 1e3
+
+
 def _require_served(exam: Exam, result: LoadResult, wanted: str) -> None:
     """Refused after a standstill means that requests block each other; else it is slow here."""
     refused = int((result.status == 503).sum())
@@ -309,6 +325,8 @@ def _require_served(exam: Exam, result: LoadResult, wanted: str) -> None:
     standstill = np.diff(moments_ns).max(initial=0) >= 1e9 * _STANDSTILL_SECONDS
     if hung > total / 2 or (standstill and refused + hung > total / 10):
         raise Deadlocks(observed, wanted)
+    if refused and (soonest := _first_refusal_seconds(result)) < _TOO_SOON_SECONDS:
+        raise RefusesTooSoon(f"{observed}, the first after {soonest:.2f} s", wanted)
     if result.error_count > hung:
         exam.refuse_errors(exam.learner, result)
     if refused + hung:

@@ -184,6 +184,10 @@ def one_connection_held_while_taking_another(postgres_dsn: str) -> FastAPI:
     return app
 
 
+def hardly_waits(postgres_dsn: str) -> FastAPI:
+    return _pooled(postgres_dsn, wait_seconds=0.02)
+
+
 def waits_for_ever(postgres_dsn: str) -> FastAPI:
     return _pooled(postgres_dsn, wait_seconds=None)
 
@@ -320,6 +324,7 @@ WRONG_ANSWERS = (
         "two connections at once", one_connection_held_while_taking_another, rubric.Deadlocks
     ),
     WrongAnswer("right but slow", index_not_used, TooLittleGain),
+    WrongAnswer("hardly waits", hardly_waits, rubric.RefusesTooSoon),
     WrongAnswer("waits for ever", waits_for_ever, rubric.WaitsTooLong),
     WrongAnswer("told after 1.7 seconds", told_late, rubric.WaitsTooLong),
     WrongAnswer("hardly anybody is told", few_are_told, rubric.WaitsTooLong),

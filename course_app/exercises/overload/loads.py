@@ -8,11 +8,11 @@ time, which is no fault of its own.
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 # By name: an app in the same process may put another clock in the module's place.
-from time import perf_counter
+from time import perf_counter, sleep
 
 from course_app.exercises.overload.baseline import seal_of
 from course_app.exercises.overload.outcomes import HEALTH_MS, REFUSED, Capacity, Load
@@ -58,6 +58,8 @@ _WAITING_CLIENTS = 2
 _CAPACITY_SECONDS, _CAPACITY_WARMUP_SECONDS = 0.2, 0.03
 #: A capacity that was measured just now, after the load before, is that before the next one.
 _FRESH_SECONDS = 0.2
+#: An app that was frozen meanwhile sees that it was late: it gets a moment to get over it.
+_AWAKE_SECONDS = 0.1
 #: An answer with so much more capacity than the given app gets more to do.
 _FASTER = 1.25
 
@@ -148,7 +150,7 @@ class Loads:
     def capacity(self, candidate: Candidate) -> Capacity:
         """What an app serves while two clients wait for each answer."""
         before = _cpu_seconds(candidate)
-        with self._vouchers(candidate, _WAITING_CLIENTS) as target:
+        with self._alone(candidate), self._vouchers(candidate, _WAITING_CLIENTS) as target:
             sent = self._exam.generator.closed(
                 target, seconds=_CAPACITY_SECONDS, warmup_seconds=_CAPACITY_WARMUP_SECONDS
             )
@@ -166,7 +168,8 @@ class Loads:
         faster = self._faster(candidate)
         before = self._just_before()
         rates = [(seconds, times * faster * before.rate) for seconds, times in phases]
-        with self._vouchers(candidate, _OPEN) as target, _meanwhile(beside):
+        vouchers = self._vouchers(candidate, _OPEN)
+        with self._alone(candidate), vouchers as target, _meanwhile(beside):
             visits = self._exam.generator.visit(
                 target, phases=rates, seed=self._exam.new_seed(), retries=retries
             )
@@ -186,6 +189,7 @@ class Loads:
             CouldNotCheck: it has none.
         """
         self._latest = self.capacity(self._exam.reference)
+        sleep(_AWAKE_SECONDS)
         self._measured_at = perf_counter()
         if not self._latest.rate:
             raise CouldNotCheck("The reference answered nothing while its capacity was measured.")
@@ -205,6 +209,10 @@ class Loads:
 
     def _compared(self, candidate: Candidate) -> float:
         return self.capacity(candidate).rate / self._now().rate
+
+    def _alone(self, candidate: Candidate) -> AbstractContextManager[None]:
+        """Keep the learner's app from working beside another: it may still have a line to serve."""
+        return nullcontext() if candidate.role == "learner" else self._exam.learner_frozen()
 
     @contextmanager
     def _vouchers(self, candidate: Candidate, clients: int) -> Iterator[Target]:

@@ -49,6 +49,12 @@ class NotMeasured(Failure):
     )
 
 
+class KeepsNothing(Failure):
+    """No summary is kept in Valkey."""
+
+    hint = "There is nothing yet that could expire: keep summaries there, with an expiry."
+
+
 class NeverExpires(Failure):
     """Some entries stay in Valkey for ever, or for far too long."""
 

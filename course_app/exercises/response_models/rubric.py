@@ -212,7 +212,8 @@ def _cpu_times(exam: Exam) -> tuple[Interval, dict[str, Number]]:
         if number >= _FEWEST_CPU_ROUNDS and interval.above(_MOST_CPU) is not None:
             break
         mine.append(_cpu_us_of(exam, exam.learner))
-        theirs.append(_cpu_us_of(exam, exam.reference))
+        with exam.learner_frozen():
+            theirs.append(_cpu_us_of(exam, exam.reference))
         if number:
             interval = speedup_interval(np.log(mine) - np.log(theirs))
     medians = {"cpu_us": float(np.median(mine)), "reference_cpu_us": float(np.median(theirs))}

@@ -56,7 +56,12 @@ def create_app(postgres_dsn: str) -> FastAPI:
             row = cur.fetchone()
             if row is None:
                 raise HTTPException(404, "No such post")
-            cur.execute("SELECT name FROM users WHERE id = %s", [row["author_id"]])
+            # A line that begins with a placeholder is no magic of a notebook.
+            author_of = """
+                SELECT name FROM users WHERE id =
+                %s
+            """
+            cur.execute(author_of, [row["author_id"]])
             author = cur.fetchone()
         return {"id": row["id"], "title": row["title"], "author": author and author["name"]}
 
