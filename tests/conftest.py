@@ -4,11 +4,11 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from turns import TURNS, of_other_turns
 
 from course_app.services import Services, start_services
 
@@ -46,10 +46,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-#: So many slow tests or more that differ in their parameters alone are of one kind.
-MANY_OF_A_KIND = 3
-#: A turn begins with every so manieth of them.
-TURNS = 3
 STARTED = time.monotonic()
 
 
@@ -68,16 +64,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in of_other_turns(items, config.option.turn):
             item.add_marker("other_turn")
         items.sort(key=lambda item: item.get_closest_marker("other_turn") is not None)
-
-
-def of_other_turns(items: list[pytest.Item], turn: int) -> list[pytest.Item]:
-    """Slow ones of a kind of which there are many, but for those whose turn it is."""
-    kinds = defaultdict(list)
-    for item in items:
-        if item.get_closest_marker("slow"):
-            kinds[item.nodeid.partition("[")[0]].append(item)
-    many = [kind for kind in kinds.values() if len(kind) >= MANY_OF_A_KIND]
-    return [x for kind in many for at, x in enumerate(kind) if at % TURNS != turn % TURNS]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

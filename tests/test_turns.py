@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from conftest import TURNS, of_other_turns
+from turns import TURNS, of_other_turns
 
 
 def slow(name: str, number: int) -> Any:
