@@ -1,4 +1,4 @@
-"""Which slow tests come first where time is bounded: a third of each kind, each third in its turn."""
+"""Which slow tests come first where time is bounded: a third of each kind, another in each turn."""
 
 from collections import defaultdict
 
