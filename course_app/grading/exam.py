@@ -107,6 +107,15 @@ class Exam(Bench):
                 stack.enter_context(candidate.frozen())
             yield
 
+    def alone(self, candidate: Candidate) -> contextlib.AbstractContextManager[None]:
+        """While a candidate is measured, keep the learner's app from working beside it.
+
+        It would slow others down, or may still have a line to serve. Ours have no reason to, and
+        freezing takes some milliseconds.
+        """
+        is_learner = candidate.role == "learner"
+        return contextlib.nullcontext() if is_learner else self.learner_frozen()
+
     def far_worker(self, candidate: Candidate) -> tuple[Candidate, Wire]:
         """One more instance of the app, and the wire by which it reaches its PostgreSQL.
 

@@ -5,7 +5,7 @@ always in the middle, so that a machine that gets slower or faster in the course
 round changes both halves of the contrast alike; in every other round the order is reversed.
 """
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,7 @@ class Race:
         candidate = self._exam.candidate(role)
         keep = _COMPARED if role == "learner" and self._same is not False else 0
         before = self._cpu_seconds(candidate)
-        with self._exam.blaming(candidate), self._alone(role):
+        with self._exam.blaming(candidate), self._exam.alone(candidate):
             result = self._exam.generator.closed(targets[role], keep=keep, **window)
         cpu_seconds = self._cpu_seconds(candidate) - before
         self._exam.refuse_errors(candidate, result)
@@ -149,13 +149,6 @@ class Race:
             return result.percentile(50)
         # No request is free: a clock that did not move in a window was read too coarsely.
         return cpu_seconds / result.completed * 1e6 if cpu_seconds > 0 else None
-
-    def _alone(self, role: str) -> AbstractContextManager[None]:
-        """Keep the learner's app from working in the windows of others: it would slow them down.
-
-        Ours have no reason to, and freezing takes some milliseconds.
-        """
-        return nullcontext() if role == "learner" else self._exam.learner_frozen()
 
     def _cpu_seconds(self, candidate: Candidate) -> float:
         return candidate.cpu_seconds() if self._metric == "cpu" else 0.0

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ from course_app.exercises.overload.rubric import (
     ServesLate,
     ServesTooLittle,
 )
-from course_app.grading import CannotTell, Evidence
+from course_app.grading import CannotTell, Evidence, Exam
 from course_app.load import Response, Visits
 
 MS = 1_000_000
@@ -249,6 +250,7 @@ def test_no_app_of_ours_is_measured_while_the_learners_works() -> None:
             connect=lambda *_, **__: None, disconnect=lambda _: None, closed=closed
         ),
     )
+    exam.alone = partial(Exam.alone, exam)
     loads = Loads(exam)
     for role in ("reference", "learner"):
         candidate: Any = SimpleNamespace(role=role, url="", cpu_seconds=lambda: 1.0)

@@ -115,7 +115,7 @@ def test_windows_follow_what_answers_take_once_caches_are_warm(
         generator=SimpleNamespace(closed=closed),
         refuse_errors=lambda *_: None,
         blaming=lambda *_: nullcontext(),
-        learner_frozen=nullcontext,
+        alone=lambda _: nullcontext(),
         new_seed=lambda: 1,
         progress=lambda _: None,
     )

@@ -8,7 +8,7 @@ time, which is no fault of its own.
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 # By name: an app in the same process may put another clock in the module's place.
@@ -150,7 +150,7 @@ class Loads:
     def capacity(self, candidate: Candidate) -> Capacity:
         """What an app serves while two clients wait for each answer."""
         before = _cpu_seconds(candidate)
-        with self._alone(candidate), self._vouchers(candidate, _WAITING_CLIENTS) as target:
+        with self._exam.alone(candidate), self._vouchers(candidate, _WAITING_CLIENTS) as target:
             sent = self._exam.generator.closed(
                 target, seconds=_CAPACITY_SECONDS, warmup_seconds=_CAPACITY_WARMUP_SECONDS
             )
@@ -169,7 +169,7 @@ class Loads:
         before = self._just_before()
         rates = [(seconds, times * faster * before.rate) for seconds, times in phases]
         vouchers = self._vouchers(candidate, _OPEN)
-        with self._alone(candidate), vouchers as target, _meanwhile(beside):
+        with self._exam.alone(candidate), vouchers as target, _meanwhile(beside):
             visits = self._exam.generator.visit(
                 target, phases=rates, seed=self._exam.new_seed(), retries=retries
             )
@@ -209,10 +209,6 @@ class Loads:
 
     def _compared(self, candidate: Candidate) -> float:
         return self.capacity(candidate).rate / self._now().rate
-
-    def _alone(self, candidate: Candidate) -> AbstractContextManager[None]:
-        """Keep the learner's app from working beside another: it may still have a line to serve."""
-        return nullcontext() if candidate.role == "learner" else self._exam.learner_frozen()
 
     @contextmanager
     def _vouchers(self, candidate: Candidate, clients: int) -> Iterator[Target]:
