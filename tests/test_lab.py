@@ -198,6 +198,12 @@ def test_a_crowds_window_begins_when_all_have_had_an_answer(
         assert first.sum() >= 0.7 * clients
 
 
+def test_a_window_holds_answers_that_take_longer_than_it(lab: Lab) -> None:
+    measured = lab.measure(waiting(300), "/", concurrency=2, seconds=0.1)
+    assert 250 < measured.p50_ms < 900
+    assert "half of them within" in measured.message
+
+
 def test_a_sweep_of_concurrency_shows_where_waiting_stops_to_scale(lab: Lab) -> None:
     swept = lab.sweep({"waiting": waiting(20)}, "/", values=[1, 8], windows=1)
     assert 3 < swept.growth("waiting", 1, 8).estimate < 16

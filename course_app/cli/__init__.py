@@ -4,7 +4,6 @@ A subcommand is a function; its docstring is its help. Whatever is slow to impor
 inside of the functions, so that ``course --help`` answers at once.
 """
 
-import signal
 import sys
 
 import typer
@@ -29,6 +28,7 @@ from course_app.cli.verify import verify
 from course_app.cli.watch import watch
 from course_app.errors import CourseError
 from course_app.system import homes
+from course_app.system.signals import leave_when_told
 
 # With it, reading a notebook's format takes a second more: jsonschema would build a grammar of
 # international addresses, which no notebook is checked for.
@@ -58,7 +58,7 @@ def main() -> None:
     """Run the command line. A CourseError ends it with one clear sentence and status 1."""
     say_what_can_be_said()
     # Ended from outside, a command leaves in order too: its folders and servers go with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    leave_when_told(_TERMINATED)
     try:
         homes.provide()
         app()

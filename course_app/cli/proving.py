@@ -21,6 +21,7 @@ from course_app.grading.proofs import Proof, prove
 from course_app.learn import load_exercise
 from course_app.services import own_servers, start_services
 from course_app.system import cores
+from course_app.system.signals import leave_when_told
 
 #: An examination's apps, load generator and servers take turns, so each has about a core.
 _MOST_AT_ONCE = 4
@@ -87,18 +88,13 @@ def _begin(folders: list[str]) -> None:
     # Ctrl-C reaches all processes of a terminal: the owner ends this one.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, _end)
+    leave_when_told(1, first=_told_to_end.set)
     threading.Thread(target=_end_with_owner, daemon=True).start()
     course_app.exercises.__path__ = folders
     stack = ExitStack()
     atexit.register(stack.close)
     services = cache(lambda: stack.enter_context(start_services(dataset=False)))
     _checkers.append(stack.enter_context(Checker(services, isolated=True)))
-
-
-def _end(*_: object) -> None:
-    _told_to_end.set()
-    sys.exit(1)
 
 
 def _end_with_owner() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_app.load import Generator, LoadResult
+from course_app.load.limits import MOST_SECONDS
 from course_app.measure.answers import WrongAnswer, errors_of, together
 from course_app.measure.noise import NoiseMeter, NoiseReport
 from course_app.measure.notes import afterwards_note, generator_note
@@ -24,6 +25,7 @@ from course_app.measure.subject import (
 )
 
 _PARTS = 8
+_MEDIANS_PER_WINDOW = 2.5
 
 #: Counts that a reader seldom asks for, by label, as long as they are not above these figures.
 _UNREMARKABLE = {
@@ -93,9 +95,9 @@ class Measurement(Result):
         if self.wrong:
             return f"Answers were wrong. {self.wrong[0]}"
         model = _model(self.load)
+        half = "" if math.isnan(self.p50_ms) else f", half of them within {figure(self.p50_ms)} ms"
         return (
-            f"{self.name}: {self.throughput:,.0f} requests/s, half of them within "
-            f"{self.p50_ms:.2f} ms ({self.workload}, {model})"
+            f"{self.name}: {_a_second(self.throughput)} requests/s{half} ({self.workload}, {model})"
         )
 
     def rows(self) -> list[tuple[str, str]]:
@@ -103,7 +105,7 @@ class Measurement(Result):
         size = self.load.latency_ms.size
         points = [q for q in (50, 90, 99) if q == 50 or enough_for(q, size)]
         return [
-            ("requests/s", f"{self.throughput:,.0f}"),
+            ("requests/s", _a_second(self.throughput)),
             *((f"latency p{q}, ms", figure(self.load.percentile(q))) for q in points),
             ("latency max, ms", figure(self.load.percentile(100))),
             ("server CPU, µs / request", shown(self.cpu_us_per_request)),
@@ -131,6 +133,10 @@ class Measurement(Result):
         return [*notes, str(self.noise), generator_note(self.load.generator_busy)]
 
 
+def _a_second(throughput: float) -> str:
+    return f"{throughput:,.0f}" if throughput >= 10 else f"{throughput:.2g}"
+
+
 def measure(
     generator: Generator,
     subject: Subject,
@@ -142,7 +148,7 @@ def measure(
     """Measure one subject: a counting pass, then one timed window.
 
     Args:
-        seconds: length of the window.
+        seconds: length of the window; one of slow answers is longer, to hold some of them.
         rate: arrivals per second (open model); without it the closed model of the
             subject's concurrency is used.
     """
@@ -175,8 +181,13 @@ def _window(
 ) -> LoadResult:
     if rate is not None:
         return generator.open(subject.target, rate=rate, seconds=seconds)
-    warmup = warmup_seconds(counted)
-    return generator.closed(subject.target, seconds=seconds, warmup_seconds=warmup)
+    # Where an answer takes longer than a window, no request would come within one.
+    median = float(np.nan_to_num(counted.percentile(50))) / 1e3
+    return generator.closed(
+        subject.target,
+        seconds=min(max(seconds, _MEDIANS_PER_WINDOW * median), MOST_SECONDS),
+        warmup_seconds=warmup_seconds(counted),
+    )
 
 
 def _model(load: LoadResult) -> str:

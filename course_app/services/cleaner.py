@@ -9,16 +9,16 @@ number that is about to be emptied. What fails for one entry does not keep it fr
 
 import json
 import signal
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import psycopg
 import redis
 from psycopg import sql
+
+from course_app.system.signals import leave_when_told
 
 LEDGER = "ledger.jsonl"
 READY = "ready"
@@ -60,7 +60,7 @@ def reserve(url: str, *, shared: bool = False) -> "redis.Redis | None":
 def main(folder: str) -> None:
     """Wait for the end of the lab, then clean."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    leave_when_told(0)
     ledger = Path(folder) / LEDGER
     try:
         (Path(folder) / READY).touch()
@@ -68,10 +68,6 @@ def main(folder: str) -> None:
     except SystemExit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         clean(ledger)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
 
 
 def _wait(ledger: Path) -> NoReturn:

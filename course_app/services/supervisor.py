@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from course_app.services import cluster
@@ -32,6 +31,7 @@ from course_app.services.errors import (
 )
 from course_app.services.postgres import USER, PostgresServer
 from course_app.services.valkey import ValkeyServer
+from course_app.system.signals import leave_when_told
 from course_app.system.users import Account
 
 JOB = "job.json"
@@ -156,7 +156,7 @@ class Supervisor:
 def main(folder: str) -> None:
     """Do the job that lies in the folder; ends with the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    leave_when_told(0)
     lab = Path(folder)
     try:
         _work(lab, Job(**json.loads((lab / JOB).read_text())))
@@ -189,10 +189,6 @@ def _work(folder: Path, job: Job) -> None:
             signal.pause()
     finally:
         supervisor.stop()
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 def _fail(error: ServicesError) -> NoReturn:

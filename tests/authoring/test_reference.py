@@ -31,7 +31,7 @@ CALLS = [
 def example(call: str) -> str:
     entry = reference_page().partition(f"\n## lab.{call}\n")[2].partition("\n## ")[0]
     blocks: list[str] = re.findall(r"```python\n(.*?)\n```", entry, re.S)
-    return blocks[1]
+    return textwrap.dedent(blocks[1])
 
 
 def test_the_page_is_that_of_the_docstrings() -> None:
@@ -91,7 +91,7 @@ async def name_of(connection: Any, user_id: int) -> str:
 
 @pytest.fixture(scope="module")
 def names() -> Any:
-    """What the examples use, and what the ones before left."""
+    """What the examples use, and what those before them left."""
     with Lab() as lab:
         yield {
             "lab": lab,
@@ -108,6 +108,21 @@ def names() -> Any:
 @pytest.mark.measures
 @pytest.mark.parametrize("call", CALLS)
 def test_an_example_runs(call: str, names: dict[str, Any]) -> None:
-    code = textwrap.dedent(example(call))
+    code = example(call)
     assert len(code.splitlines()) <= 10
+    for before in CALLS[: CALLS.index(call)]:
+        if read_by(code) & set_by(example(before)) - names.keys():
+            exec(example(before), names)
     exec(compile(ast.parse(code), f"<lab.{call}>", "exec"), names)
+
+
+def set_by(code: str) -> set[str]:
+    return {x.id for x in _names(code) if isinstance(x.ctx, ast.Store)}
+
+
+def read_by(code: str) -> set[str]:
+    return {x.id for x in _names(code) if isinstance(x.ctx, ast.Load)}
+
+
+def _names(code: str) -> list[ast.Name]:
+    return [x for x in ast.walk(ast.parse(code)) if isinstance(x, ast.Name)]

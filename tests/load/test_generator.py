@@ -341,6 +341,18 @@ def test_what_the_warm_up_moved_is_no_part_of_the_window(generator: Generator, u
         assert getattr(warmed, moved) < 1.2 * getattr(cold, moved)
 
 
+def test_a_warm_up_lasts_until_all_had_an_answer_or_twice_its_time(
+    generator: Generator, url: str
+) -> None:
+    def first_answers(milliseconds: int) -> int:
+        target = generator.connect(url, f"/sleep/{milliseconds}", concurrency=3)
+        load = generator.closed(target, seconds=0.1, warmup_seconds=0.25)
+        return int((load.warmup_end_ns <= load.window_start_ns).sum())
+
+    assert first_answers(300) == 3
+    assert first_answers(600) == 0
+
+
 def test_a_disconnected_target_connects_again_when_used(generator: Generator, url: str) -> None:
     target = generator.connect(url, "/hello", concurrency=2)
     generator.disconnect(target)

@@ -65,14 +65,34 @@ class Closed(Window):
         self.kept = Kept()
         self._turns = set(random.sample(range(requests), min(keep, requests)) if requests else ())
         self._moments: list[int] = []
+        self._latest_ns = self._begun_ns = 0
 
     def begin(self) -> None:
-        self.closes_ns = self.opens_ns + int(self.seconds * 1e9)
-        if self.left is None:
-            span = range(self.opens_ns, self.closes_ns)
-            self._moments = sorted((random.choice(span) for _ in range(self.keep)), reverse=True)
+        self._latest_ns = self.opens_ns + self.warmup_ns
         for connection in self.targets[0].connections:
             self.free(connection, clock())
+        self._begun_ns = clock()
+
+    def open_at(self, opens_ns: int) -> None:
+        super().open_at(opens_ns)
+        self.closes_ns = opens_ns + int(self.seconds * 1e9)
+        if self.left is None:
+            span = range(opens_ns, self.closes_ns)
+            self._moments = sorted((random.choice(span) for _ in range(self.keep)), reverse=True)
+
+    def opens_later(self) -> bool:
+        """While a client waits for its first answer, the warm-up lasts up to twice its time.
+
+        A machine that stood still meanwhile would leave a window with a crowd's first answers only.
+        """
+        now = clock()
+        if now >= self._latest_ns or self.left is not None:
+            return False
+        connections = self.targets[0].connections
+        if not any(each.busy and each.started_ns <= self._begun_ns for each in connections):
+            return False
+        self.open_at(min(now + int(LOOK_SECONDS * 1e9), self._latest_ns))
+        return True
 
     def free(self, connection: Connection, now: int) -> None:
         if now >= self.closes_ns or self.left == 0 or self.stalled:

@@ -58,6 +58,16 @@ class Window(Exchanges):
         """Whether there is something to wait for though nothing is in flight."""
         return False
 
+    def open_at(self, opens_ns: int) -> None:
+        """Requests that start from then on are the window's, not of its warm-up."""
+        self.opens_ns = self.look_ns = opens_ns
+        for recorder in self.recorders:
+            recorder.opens_ns = opens_ns
+
+    def opens_later(self) -> bool:
+        """Whether the warm-up, whose time is over, goes on."""
+        return False
+
     def end_ns(self) -> int:
         """Where the window ended: early if there was nothing more to do."""
         return min(self.closes_ns, self.ended_ns)
@@ -66,9 +76,7 @@ class Window(Exchanges):
         """Run the window to its end. Raises OwnerGone, NobodyListens."""
         try:
             self._join()
-            self.opens_ns = self.look_ns = clock() + self.warmup_ns
-            for recorder in self.recorders:
-                recorder.opens_ns = self.opens_ns
+            self.open_at(clock() + self.warmup_ns)
             self._look(clock())
             self.begin()
             self._loop()
@@ -125,7 +133,7 @@ class Window(Exchanges):
             raise OwnerGone  # it sends nothing while it waits: this is the end of its pipe
 
     def _look(self, now: int) -> None:
-        if now >= self.opens_ns and not self.opened:
+        if now >= self.opens_ns and not self.opened and not self.opens_later():
             self.opened = True
             for recorder in self.recorders:
                 recorder.open()

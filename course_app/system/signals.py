@@ -1,0 +1,38 @@
+"""A process that is told to end leaves in order: its `finally` and `with` blocks clean up."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+#: After a destructor whose exception was ignored, the next chance.
+_AGAIN_SECONDS = 0.01
+
+
+def leave_when_told(status: int, first: Callable[[], object] | None = None) -> None:
+    """Let SIGTERM raise SystemExit in the main thread, wherever it finds it.
+
+    In a destructor Python would write a traceback and go on: there it is sent once more.
+
+    Args:
+        status: the process's exit status.
+        first: called at once, before the end begins.
+    """
+
+    def leave(*_: object) -> None:
+        if first is not None:
+            first()
+        sys.exit(status)
+
+    signal.signal(signal.SIGTERM, leave)
+    sys.unraisablehook = _leave_later
+
+
+def _leave_later(ignored: "sys.UnraisableHookArgs") -> None:
+    if isinstance(ignored.exc_value, SystemExit):
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGTERM])
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(ignored)
