@@ -52,8 +52,8 @@ STARTED = time.monotonic()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where time is bounded, as in CI: what one run leaves out comes first in another."""
     group = parser.getgroup("turns")
-    group.addoption("--turn", type=int, help=f"a third of each kind first; which: N mod {TURNS}")
-    group.addoption("--minutes", type=float, default=0.0, help="the other thirds until then")
+    group.addoption("--turn", type=int, help=f"a fifth of each kind first; which: N mod {TURNS}")
+    group.addoption("--minutes", type=float, default=0.0, help="the other fifths until then")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

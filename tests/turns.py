@@ -1,4 +1,4 @@
-"""Which slow tests come first where time is bounded: a third of each kind, another in each turn."""
+"""Which slow tests come first where time is bounded: a fifth of each kind, another in each turn."""
 
 from collections import defaultdict
 
@@ -7,7 +7,7 @@ import pytest
 #: So many slow tests or more that differ in their parameters alone are of one kind.
 MANY_OF_A_KIND = 3
 #: A turn begins with every so manieth of them.
-TURNS = 3
+TURNS = 5
 
 
 def of_other_turns(items: list[pytest.Item], turn: int) -> list[pytest.Item]:
