@@ -37,11 +37,10 @@ class Explorer:
     sliders: dict[str, Sequence[Any]]
     tried: list[tuple[str, Measurement]] = field(default_factory=list)
 
-    def try_out(self, **setting: Any) -> Figure:
-        """Measure one setting; the figure of all that were tried."""
+    def try_out(self, **setting: Any) -> None:
+        """Measure one setting."""
         name = ", ".join(f"{label.replace('_', ' ')} {value}" for label, value in setting.items())
         self.tried.append((name, self.measure(**setting)))
-        return self.figure()
 
     def presets(self) -> list[dict[str, Any]]:
         """From the first values of all sliders over the middle to the last."""
@@ -135,7 +134,8 @@ def panel(explorer: Explorer) -> Any:
         figure = None
         try:
             with output:  # shows an error and ends it
-                figure = explorer.try_out(**{name: each.value for name, each in choices.items()})
+                explorer.try_out(**{name: each.value for name, each in choices.items()})
+                figure = explorer.figure()
             if figure is not None:
                 show(figure)
         finally:

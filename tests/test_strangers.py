@@ -158,7 +158,7 @@ WAYS = (measure, compare, compare_requests, trace, timeline, sweep, profile)
 Way = Callable[[Lab, FastAPI], Any]
 
 
-@pytest.mark.parametrize("way", others_slow(2, WAYS))
+@pytest.mark.parametrize("way", others_slow(1, WAYS))
 def test_a_handler_that_blocks_is_named_with_its_line(lab: Lab, way: Way) -> None:
     began = time.monotonic()
     with pytest.raises(AppDoesNotAnswer) as caught:
@@ -171,7 +171,7 @@ def test_a_handler_that_blocks_is_named_with_its_line(lab: Lab, way: Way) -> Non
     assert time.monotonic() - began < BLOCKED_SECONDS
 
 
-@pytest.mark.parametrize("way", others_slow(2, WAYS))
+@pytest.mark.parametrize("way", others_slow(1, WAYS))
 def test_a_handler_that_waits_for_ever_is_named_after_one_time_out(lab: Lab, way: Way) -> None:
     with pytest.raises(AppDoesNotAnswer, match=r"It waits here:\n.*in waits\n"):
         way(lab, app_of(waits))

@@ -128,7 +128,7 @@ def test_what_cannot_be_asked_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
 ) -> None:
     if text in (HANGS_AT_IMPORT, HANGS_AT_START):
-        monkeypatch.setattr(ward, "START_SECONDS", 3.0)
+        monkeypatch.setattr(ward, "START_SECONDS", 1.5)
     with pytest.raises(CannotExamine, match=says) as raised:
         learn(parse_target(write(tmp_path, text)), {}, Wishes())
     assert "Traceback" not in str(raised.value).partition("printed last")[0]

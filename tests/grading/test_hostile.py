@@ -45,7 +45,9 @@ def first_failure(card: Scorecard) -> str | None:
     ("code", "failure"),
     [
         pytest.param("while True: pass\n" + RIGHT, "TookTooLong", marks=pytest.mark.slow),
-        ("import time; time.sleep(1000)\n" + RIGHT, "TookTooLong"),
+        pytest.param(
+            "import time; time.sleep(1000)\n" + RIGHT, "TookTooLong", marks=pytest.mark.slow
+        ),
         ("import os; os._exit(0)\n" + RIGHT, "Ended"),
         pytest.param(
             "import os; os.kill(os.getpid(), 9)\n" + RIGHT, "Ended", marks=pytest.mark.slow
@@ -54,7 +56,11 @@ def first_failure(card: Scorecard) -> str | None:
         pytest.param("raise RuntimeError('oh')\n" + RIGHT, "DoesNotRun", marks=pytest.mark.slow),
         pytest.param("def create_app(:\n", "DoesNotRun", marks=pytest.mark.slow),
         # Whoever is faster: the limit that makes fork() fail, or the watcher that counts.
-        ("import os\nwhile True: os.fork()\n" + RIGHT, "TooManyProcesses DoesNotRun"),
+        pytest.param(
+            "import os\nwhile True: os.fork()\n" + RIGHT,
+            "TooManyProcesses DoesNotRun",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("print('x' * 100_000_000)" + RIGHT, "TooMuchOutput", marks=pytest.mark.slow),
         ("kept = []\nwhile True: kept.append(b'x' * 10_000_000)\n" + RIGHT, "TooMuchMemory"),
         pytest.param("app = 3", "WrongKindOfAnswer", marks=pytest.mark.slow),

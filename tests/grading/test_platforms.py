@@ -141,8 +141,11 @@ def test_a_long_name_of_the_temporary_folder_does_no_harm(answer: Path) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        "import sys\nif any('grading.host' in word for word in sys.orig_argv[-5:]):\n"
-        "    sys.modules['course_app.grading.source'] = None",
+        pytest.param(
+            "import sys\nif any('grading.host' in word for word in sys.orig_argv[-5:]):\n"
+            "    sys.modules['course_app.grading.source'] = None",
+            marks=pytest.mark.slow,
+        ),
         "import course_app.system.landlock as walls\n"
         "def confine(*_): raise OSError(1, 'not permitted')\n"
         "walls.confine = confine",

@@ -73,6 +73,7 @@ def test_figures_agree_with_what_the_server_saw(served: tuple[str, Counter[str]]
     assert any("4 users" in text for text in told)
 
 
+@pytest.mark.slow
 def test_a_master_adds_up_what_its_workers_did(served: tuple[str, Counter[str]]) -> None:
     url, seen = served
     reports = swarm(url, workers=2)
@@ -91,6 +92,7 @@ def test_nothing_of_it_stays(served: tuple[str, Counter[str]], workers: int) -> 
     assert not locusts
 
 
+@pytest.mark.slow
 def test_importing_locust_is_left_to_its_own_process(served: tuple[str, Counter[str]]) -> None:
     swarm(served[0])
     assert "locust" not in sys.modules

@@ -31,6 +31,7 @@ def test_a_crowd_of_clients_never_ends_up_with_one_of_two_workers() -> None:
             generator.disconnect(target)
 
 
+@pytest.mark.slow
 def test_a_single_client_is_content_with_one_worker() -> None:
     with ProcessServer(HELLO, workers=2) as server, Generator() as generator:
         connect(generator, server, as_workload("/hello"), 1)

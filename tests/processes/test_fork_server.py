@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from living import is_alive
+from representatives import others_slow
 
 from course_app.processes import OwnedProcess
 from course_app.processes.fork_server import ForkServer, NotForked
@@ -189,7 +190,7 @@ def test_where_one_cannot_be_forked_the_others_go_on(server: ForkServer) -> None
         assert OwnedProcess(["leave", "0"], env=ENVIRONMENT, fork_server=server).wait(5.0) == 0
 
 
-@pytest.mark.parametrize("why", [KeyboardInterrupt, TimeoutError])
+@pytest.mark.parametrize("why", others_slow(1, [KeyboardInterrupt, TimeoutError]))
 def test_an_answer_that_was_not_read_is_not_taken_for_the_next_ones(
     monkeypatch: pytest.MonkeyPatch, why: type[BaseException]
 ) -> None:

@@ -55,14 +55,9 @@ def spoil_the_manifest(prepared: Path) -> None:
     (prepared / MANIFEST).write_text("{")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "damage",
-    [
-        remove_a_file,
-        pytest.param(spoil_a_file, marks=pytest.mark.slow),
-        pytest.param(shorten_a_file, marks=pytest.mark.slow),
-        pytest.param(spoil_the_manifest, marks=pytest.mark.slow),
-    ],
+    "damage", [remove_a_file, spoil_a_file, shorten_a_file, spoil_the_manifest]
 )
 def test_a_damaged_data_set_is_made_anew(
     copied_cache: Path, damage: Callable[[Path], None]
