@@ -89,7 +89,8 @@ def prove(
         KeyError: there is none of that name.
     """
     with _file(blank, _BLANK) as path:
-        claims = _claims(exercise, path, solution or exercise.reference)
+        right = solution or exercise.reference
+        claims = _claims(exercise, path, right, first_failure_only)
         claim = {claim.what: claim for claim in claims}[name]
         return _proof(checker, exercise, claim, first_failure_only)
 
@@ -104,7 +105,9 @@ class _Claim:
     values: Mapping[str, Any] | None = None
 
 
-def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
+def _claims(
+    exercise: Exercise, blank: Path, right: Any, first_failure_only: bool = False
+) -> Iterator[_Claim]:
     yield _Claim("blank is not attempted", blank, _is_not_attempted)
     yield _Claim("solution gets full points", right, _has_full_points, exercise.reference_values)
     for other in exercise.right_answers:
@@ -114,7 +117,7 @@ def _claims(exercise: Exercise, blank: Path, right: Any) -> Iterator[_Claim]:
         yield _Claim(
             f"wrong answer '{wrong.name}' earns {wrong.failure.__name__}",
             wrong.answer,
-            _fails_with(wrong.failure),
+            _fails_with(wrong.failure, None if first_failure_only else wrong.points),
             wrong.values,
         )
 
@@ -134,6 +137,13 @@ def defects(exercise: Exercise) -> list[str]:
             found.append(f"Criterion {criterion.name} has negative points.")
     found += [_missing(cls, "hint") for cls in failure_kinds(exercise) if not cls.hint.strip()]
     found += [_missing(cls, "docstring") for cls in failure_kinds(exercise) if not cls.summary()]
+    found += [
+        f"{x.name} is given, but not in the rubric."
+        for x in exercise.given
+        if x not in exercise.rubric
+    ]
+    if exercise.given and not any(wrong.points == 0 for wrong in exercise.wrong_answers):
+        found.append("No known wrong answer shows that what was given gets no points.")
     if not exercise.hints:
         found.append("The exercise has no hints.")
     twice = [name for name, times in Counter(names(exercise)).items() if times > 1]
@@ -197,14 +207,17 @@ def _has_full_points(card: Scorecard) -> str:
     return "" if card.passed else f"it is {_told(card)}"
 
 
-def _fails_with(failure: type[Failure]) -> Callable[[Scorecard], str]:
+def _fails_with(failure: type[Failure], points: float | None) -> Callable[[Scorecard], str]:
     def judge(card: Scorecard) -> str:
         first = next(iter(card.failures()), None)
         if first is None:
             return f"it is {_told(card)}"
         if first.failure != failure.__name__:
             return f"its first failure is {first.failure}: {first.observed}"
-        return "" if first.hint == failure.hint else "the hint shown is not that failure's"
+        if first.hint != failure.hint:
+            return "the hint shown is not that failure's"
+        wrong = points is not None and not card.open_points and card.points != points
+        return f"it gets {card.points:g} points, not {points:g}" if wrong else ""
 
     return judge
 

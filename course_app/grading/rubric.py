@@ -110,12 +110,14 @@ class WrongAnswer:
         answer: a factory like the exercise's ``reference``, or a file with one.
         failure: the failure that it must earn, before any other.
         values: what it hands in beside the app.
+        points: what it must get, where that is told.
     """
 
     name: str
     answer: Factory | Path | Changed
     failure: type[Failure]
     values: Mapping[str, Any] = field(default_factory=dict)
+    points: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Exercise:
         baseline: factory of the slow app that the learner starts from.
         reference: factory of a good answer, which answers are graded against.
         rubric: criteria, contract first.
+        given: those of them that the given app fulfils: an answer that fulfils no other one has
+            done nothing yet, and gets no points for them.
         hints: from a nudge to nearly the answer.
         wrong_answers: known wrong answers; ``course verify`` holds that each fails its way.
         right_answers: right ones that are made in other ways; it holds that each gets all points.
@@ -147,6 +151,7 @@ class Exercise:
     rubric: Sequence[Criterion]
     hints: Sequence[str]
     wrong_answers: Sequence[WrongAnswer]
+    given: Sequence[Criterion] = ()
     right_answers: Sequence[RightAnswer] = ()
     values: Sequence[str] = ()
     reference_values: Mapping[str, Any] = field(default_factory=dict)

@@ -23,6 +23,8 @@ from course_app.grading.scorecard import CriterionResult
 
 _CONTRACT_FIRST = "Not run: contract first. The answers have to be right before the rest counts."
 _FAILED_BEFORE = "Not run: only the first failure was asked for."
+_GIVEN = " (as the given app does: counts once the answer does something that it does not)"
+_NOT_DONE = (Outcome.FAILED, Outcome.NOT_ATTEMPTED)
 _NOTHING_ANSWERS = "Not run: nothing answers any more."
 
 
@@ -51,7 +53,19 @@ class Runner:
         results = [self._timed(criterion) for criterion in self._exercise.rubric[:1]]
         if all(result.outcome is Outcome.NOT_ATTEMPTED for result in results):
             return not_attempted(self._exercise)
-        return [*results, *(self._timed(criterion) for criterion in self._exercise.rubric[1:])]
+        results += [self._timed(criterion) for criterion in self._exercise.rubric[1:]]
+        return self._beyond_what_was_given(results)
+
+    def _beyond_what_was_given(self, results: list[CriterionResult]) -> list[CriterionResult]:
+        """No points for what the given app does, if all else was looked at and is as in it."""
+        given = {criterion.name for criterion in self._exercise.given}
+        others = [each for each in results if each.name not in given]
+        if any(each.earned or each.outcome not in _NOT_DONE for each in others):
+            return results
+        return [
+            replace(each, earned=0.0, observed=f"{each.observed}{_GIVEN}") if each.earned else each
+            for each in results
+        ]
 
     def _timed(self, criterion: Criterion) -> CriterionResult:
         if self._broken:

@@ -17,6 +17,7 @@ from course_app.grading import (
     RightAnswer,
     WrongAnswer,
     contract,
+    mechanism,
 )
 from course_app.grading.failures import DifferentAnswer, TooLittleGain
 from course_app.grading.proofs import defects, verify
@@ -66,6 +67,24 @@ def test_only_the_named_proofs_are_tried(processes: Checker) -> None:
     assert "takes anything" in proof.what
 
 
+def test_what_was_given_gets_no_points(processes: Checker) -> None:
+    @mechanism(points=1)
+    def never(_exam: Exam) -> Evidence:
+        """It does more."""
+        raise squares.NoRefusal("no", "yes")
+
+    loose = replace(QUICK.wrong_answers[1], points=0)
+    rubric, given = (squares.same_squares, never), (squares.same_squares,)
+    exercise = replace(QUICK, rubric=rubric, given=given, wrong_answers=(loose,))
+    *_, proof = verify(processes, exercise, only=loose.name)
+    assert proof.held
+    assert proof.card
+    assert "as the given app does" in proof.card.results[0].observed
+    *_, other = verify(processes, replace(exercise, given=()), only=loose.name)
+    assert other.card
+    assert other.problem == f"it gets {other.card.points:g} points, not 0"
+
+
 @pytest.mark.slow
 def test_a_wrong_answer_is_judged_to_the_end(processes: Checker) -> None:
     exercise = replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.refuses))
@@ -90,6 +109,8 @@ def test_a_blank_with_an_answer_in_it_is_found(processes: Checker, tmp_path: Pat
         (replace(QUICK, rubric=(squares.same_squares, squares.refuses, squares.faster)), "order"),
         (replace(QUICK, wrong_answers=()), "no known wrong answers"),
         (replace(QUICK, hints=()), "no hints"),
+        (replace(QUICK, given=(squares.faster,)), "faster is given, but not in the rubric"),
+        (replace(QUICK, given=(squares.same_squares,)), "shows that what was given gets no points"),
         (replace(QUICK, wrong_answers=QUICK.wrong_answers[:1] * 2), "called the same"),
         (
             replace(QUICK, wrong_answers=(WrongAnswer("x", squares.create_wrong, WithoutHint),)),

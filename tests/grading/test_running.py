@@ -1,5 +1,6 @@
 """What a rubric's criteria raise becomes results; nothing is served for it."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,13 +9,13 @@ from typing import Any
 import pytest
 import toy
 
-from course_app.grading import Evidence, Exam, Outcome, contract, mechanism
+from course_app.grading import CannotTell, Evidence, Exam, Outcome, contract, mechanism
 from course_app.grading.rubric import Criterion
 from course_app.grading.running import Runner
 from course_app.grading.scorecard import CriterionResult
 
 
-def results(*rubric: Criterion) -> list[CriterionResult]:
+def results(*rubric: Criterion, given: Sequence[Criterion] = ()) -> list[CriterionResult]:
     exam: Any = SimpleNamespace(
         prepare=lambda *_: None,
         progress=lambda _: None,
@@ -23,7 +24,7 @@ def results(*rubric: Criterion) -> list[CriterionResult]:
         values={},
         of_reference=lambda _: nullcontext(exam),  # a criterion fares as well with our own answer
     )
-    return Runner(replace(toy.exercise, rubric=rubric), exam).run()
+    return Runner(replace(toy.exercise, rubric=rubric, given=given), exam).run()
 
 
 @mechanism(points=2)
@@ -51,3 +52,44 @@ def test_no_failure_earns_more_than_all_or_less_than_nothing(credit: float, earn
 
     (result,) = results(partly)
     assert (result.outcome, result.earned) == (Outcome.FAILED, earned)
+
+
+@contract(points=3)
+def as_before(_exam: Exam) -> Evidence:
+    """It is as before."""
+    return Evidence("it is", "it is")
+
+
+@mechanism(points=2)
+def too_many(_exam: Exam) -> Evidence:
+    """There are few."""
+    raise toy.NoRefusal("many", "few")
+
+
+@mechanism(points=2)
+def too_noisy(_exam: Exam) -> Evidence:
+    """It is fast."""
+    raise CannotTell("no", "yes")
+
+
+def test_what_the_given_app_does_counts_with_what_it_does_not() -> None:
+    def points(*rubric: Criterion) -> float:
+        return sum(each.earned for each in results(*rubric, given=[as_before]))
+
+    assert points(as_before, too_many) == 0
+    assert points(as_before, too_many, counted) == 3 + 2
+    assert points(as_before, too_many, too_noisy) == 3  # nobody can tell yet
+    before = [each.outcome for each in results(as_before, too_many, given=[as_before])]
+    assert before == [Outcome.PASSED, Outcome.FAILED]
+
+
+def test_who_breaks_the_contract_keeps_what_was_not_broken() -> None:
+    """The rest was not looked at: nobody knows what the answer does beyond that."""
+
+    @contract(points=1)
+    def broken(_exam: Exam) -> Evidence:
+        """Nothing is left out."""
+        raise toy.NoRefusal("nothing", "something")
+
+    first = results(as_before, broken, counted, given=[as_before])[0]
+    assert first.earned == 3

@@ -21,6 +21,7 @@ exercise = Exercise(
         rubric.bounded,
         rubric.ends_its_processes,
     ),
+    given=(rubric.same_answers,),
     hints=(
         "Three endpoints hold the event loop up: one in its handler, one before its handler, one "
         "without waiting for anything. Ask of each: what does it wait for, and can one await it?",
@@ -33,7 +34,7 @@ exercise = Exercise(
     ),
     right_answers=RIGHT_ANSWERS,
     wrong_answers=(
-        WrongAnswer("as it was", shop_that_blocks, rubric.BlocksInHandler),
+        WrongAnswer("as it was", shop_that_blocks, rubric.BlocksInHandler, points=0),
         WrongAnswer(
             "dependency forgotten",
             wrong_answers.create_forgotten_dependency,

@@ -22,6 +22,7 @@ exercise = Exercise(
         rubric.bounded,
         rubric.nothing_lost,
     ),
+    given=(rubric.same_answers, rubric.saved, rubric.exactly_once),
     hints=(
         "Which lines of the handler does the customer's answer depend on, and which could run "
         "when it is out?",

@@ -237,7 +237,7 @@ def tells_the_customer(valkey_url: str) -> FastAPI:
 
 
 WRONG_ANSWERS = (
-    WrongAnswer("as it was", shop_that_waits, rubric.AnswersAfterWork),
+    WrongAnswer("as it was", shop_that_waits, rubric.AnswersAfterWork, points=0),
     WrongAnswer("blocks in an async task", blocks_the_loop, rubric.HoldsUpOthers),
     WrongAnswer("tasks without a try", no_try, rubric.FailureSpreads),
     WrongAnswer("a consumer that dies", one_consumer_that_dies, rubric.FailureSpreads),

@@ -24,6 +24,14 @@ exercise = Exercise(
         rubric.chooses,
         rubric.streams,
     ),
+    given=(
+        rubric.same_answers,
+        rubric.negotiated,
+        rubric.fresh_answers,
+        rubric.compresses,
+        rubric.loop_is_free,
+        rubric.streams,
+    ),
     hints=(
         "List the endpoints, and write beside each: how many bytes, how dense, over which link. "
         "Compression is worth it where all three say so.",

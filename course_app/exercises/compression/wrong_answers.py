@@ -157,7 +157,8 @@ def keeps_compressed_answers(postgres_dsn: str) -> Any:
 _GOOD = {"levels": levels}
 
 WRONG_ANSWERS = (
-    WrongAnswer("as it was", guides_line, failures.CompressesDense, _GOOD),
+    WrongAnswer("as it was", guides_line, failures.CompressesDense, points=0),
+    WrongAnswer("good levels alone", guides_line, failures.CompressesDense, _GOOD, points=7),
     WrongAnswer("nothing compressed", service, failures.NotCompressed, _GOOD),
     WrongAnswer("long lists only", compresses_only_long_lists, failures.NotCompressed, _GOOD),
     WrongAnswer("another format's bytes", deflate_called_gzip, failures.NotDecodable, _GOOD),

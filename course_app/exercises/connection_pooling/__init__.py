@@ -22,6 +22,7 @@ exercise = Exercise(
         rubric.says_busy,
         rubric.closes,
     ),
+    given=(rubric.same_answers, rubric.fresh_answers, rubric.side_by_side, rubric.closes),
     hints=(
         "Count first: which line of the slow app makes PostgreSQL start a session, and how often "
         "does it run?",

@@ -311,7 +311,7 @@ _NAME = 'author = await conn.fetchval("SELECT name FROM users WHERE id = $1", ro
 _POST = 'row = await conn.fetchrow("SELECT id, title, author_id FROM posts WHERE id = $1", post_id)'
 
 WRONG_ANSWERS = (
-    WrongAnswer("as it was", connect_per_request, rubric.OpensConnections),
+    WrongAnswer("as it was", connect_per_request, rubric.OpensConnections, points=0),
     WrongAnswer("the checker replaced", checker_replaced, rubric.OpensConnections),
     WrongAnswer("a session for each query", sessions_of_one_query, rubric.OpensConnections),
     WrongAnswer("a pool for each request", pool_per_request, rubric.OpensPools),

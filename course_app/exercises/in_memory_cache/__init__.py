@@ -22,6 +22,13 @@ exercise = Exercise(
         rubric.errors_are_not_kept,
         rubric.bounded,
     ),
+    given=(
+        rubric.same_answers,
+        rubric.own_marks,
+        rubric.fresh_answers,
+        rubric.errors_are_not_kept,
+        rubric.bounded,
+    ),
     hints=(
         "Leave `load` as it is. The handler asks a function in front of it, which looks into a "
         "cache first. What does a report depend on, and what does it not depend on? That is its "

@@ -288,7 +288,7 @@ _BY_TAG = [
 ]
 
 WRONG_ANSWERS = (
-    WrongAnswer("as it was", report_for_each_request, rubric.FetchesAgain),
+    WrongAnswer("as it was", report_for_each_request, rubric.FetchesAgain, points=0),
     WrongAnswer("the reader in the key", key_with_reader, rubric.FetchesAgain),
     WrongAnswer("no limit in the key", key_without_limit, DifferentAnswer),
     WrongAnswer("@cached around async def", decorated_coroutine, DifferentAnswer),

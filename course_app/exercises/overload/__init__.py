@@ -21,6 +21,7 @@ exercise = Exercise(
         rubric.healthy,
         rubric.rests,
     ),
+    given=(rubric.same_answers,),
     hints=(
         "Where do requests wait here? A handler that computes is never interrupted: whoever counts "
         "inside of it counts to one. What has not begun waits on the event loop, where the app "

@@ -320,7 +320,7 @@ def create_that_watches() -> FastAPI:
 
 
 WRONG_ANSWERS = (
-    WrongAnswer("the app as it was", takes_everything, rubric.NeverRefuses),
+    WrongAnswer("the app as it was", takes_everything, rubric.NeverRefuses, points=0),
     WrongAnswer("a dependency that counts", create_dependency_that_counts, rubric.NeverRefuses),
     WrongAnswer("a queue inside", create_queue_inside, rubric.NeverRefuses),
     WrongAnswer("waits until it is calm", create_waiting_for_calm, rubric.NeverRefuses),

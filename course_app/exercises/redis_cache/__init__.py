@@ -24,6 +24,7 @@ exercise = Exercise(
         rubric.after_an_outage,
         rubric.with_a_slow_reader,
     ),
+    given=(rubric.same_answers, rubric.fresh),
     hints=(
         "Begin with the read: `get` the entry, ask PostgreSQL if there is none, `set` it with an "
         "expiry. Store the JSON that the answer consists of, and hand it on as it is: "

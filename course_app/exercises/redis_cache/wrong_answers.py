@@ -316,7 +316,7 @@ _STEPS = ["                await forget([tag_id])\n", "                owed.disc
 _PAID, _FORGOTTEN = "".join(_STEPS), "".join(reversed(_STEPS))
 
 WRONG_ANSWERS = (
-    _measured("as it was", as_it_is, failures.NotCached),
+    WrongAnswer("as it was", as_it_is, failures.NotCached, {"measured": MEASURED}, points=0),
     _measured("as in the guide", as_in_the_guide, DifferentAnswer),
     _measured("entries only expire", only_expiring, failures.StaleAnswer),
     _measured("a comment voids one tag only", one_tag_only, failures.StaleAnswer),
