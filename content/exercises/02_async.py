@@ -52,6 +52,8 @@ for name, path in paths.items():
 # - **Hygiene** (2 points). With 120 clients at once the partner never refuses a call. When the app
 #   ends, so do the processes that it started.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Write `create_app`. Begin with a copy of the function above; `render_invoice` can be handed to
 # another process as it is.
 

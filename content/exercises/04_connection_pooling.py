@@ -39,6 +39,8 @@ lab.measure(connect_per_request(lab.postgres_dsn), one_user, concurrency=16, nam
 # - **Hygiene** (2 points). Who gets no connection within one second is told so with status 503.
 #   When the app ends, its connections are closed.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Write `create_app`. Begin with a copy of the function above. The check calls it with the address
 # of a fresh database.
 

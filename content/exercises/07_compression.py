@@ -61,6 +61,8 @@ lab.measure(guides_line(lab.postgres_dsn), spreadsheet, concurrency=2, name="a s
 #   take the cheapest. And your choice of a level for each client, below.
 # - **Hygiene** (1 point). The first piece of a stream (`/feed`) comes long before its last.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Write `create_app`. Begin with `app = service(postgres_dsn)`; the service itself need not change.
 # The check calls it with the address of a fresh database.
 #

@@ -48,6 +48,8 @@ lab.measure(report_for_each_request(lab.postgres_dsn), popular, concurrency=4, n
 # - **Hygiene** (2 points). An error is not kept: when its cause is gone, so is the error. At most
 #   **20** reports are kept.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Write `create_app`. Begin with a copy of the function above. The check calls it with the address
 # of a fresh database.
 

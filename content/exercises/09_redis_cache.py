@@ -72,6 +72,8 @@ lab.measure(slow, all_users, name="users")
 #   three seconds, and a write during the outage is seen, by the process that wrote; others may show
 #   old entries until they expire. And a write is seen although a slow read was under way meanwhile.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # The first two points of hygiene are daily bread, the last two are hard. Eight points without them
 # are a good result.
 #

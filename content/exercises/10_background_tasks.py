@@ -62,6 +62,8 @@ lab.bystanders({"as it is": shop_that_waits(lab.valkey_url)}, order, "/health", 
 #   letter away. When the app shuts down cleanly, every letter that it owes is out. (A crash may
 #   lose letters here; what survives one, a queue, is in the lesson.)
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Write `create_app`. Begin with a copy of the function above.
 
 

@@ -50,6 +50,8 @@ see(takes_everything())
 #   nobody is turned away (1).
 # - **Hygiene** (1 point). Left alone, the app uses no CPU.
 #
+# What the given app does already counts once your answer does something that it does not.
+#
 # Seals cost what they cost, and one process has to do: `create_app` decides who gets one. It may
 # begin with `takes_everything()`. The check runs on slower machines than yours, too.
 #
