@@ -25,7 +25,7 @@ class Prediction:
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"Your guess: ... {self.what}. Put your number in the place of the three dots."
+            return f"Your guess: ... {self.what}.\nPut your number in the place of the three dots."
         return f"You predict: {significant(self.value)} {self.what}."
 
     def against(self, measured: Measured) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, offset_copy
 
 from course_app.measure.statistics import Floats
 from course_app.plots.style import MUTED, renderer_of
@@ -41,10 +41,11 @@ class EndLabel:
 
 
 def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
-    """Write the names to the right of the axes, none on top of another."""
+    """Write the names to the right of the longest line, none on top of another."""
     canvas = axes.figure.get_figure(root=True)
     assert canvas is not None
-    notes = [_note(axes, label) for label in labels]
+    edge = max(label.x for label in labels)  # beside a shorter line's end another one may run
+    notes = [_note(axes, label, edge) for label in labels]
     canvas.draw_without_rendering()
     renderer = renderer_of(canvas)
     heights = [note.get_window_extent(renderer).height + _LINE_GAP_PIXELS for note in notes]
@@ -52,9 +53,10 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
     box = axes.get_window_extent(renderer)
     places = spread(wanted, heights, box.y0, box.y1)
     moves = [there - here for here, there in zip(wanted, places, strict=True)]
-    leaders = max((abs(move) for move in moves), default=0.0) > _LEADER_PIXELS
-    for note, move in zip(notes, moves, strict=True):
-        _move(axes, note, move * 72 / canvas.dpi, leaders)
+    leaders = any(abs(move) > _LEADER_PIXELS for move in moves)
+    leaders |= any(label.x < edge for label in labels)
+    for label, note, move in zip(labels, notes, moves, strict=True):
+        _move(axes, label, note, move * 72 / canvas.dpi, leaders)
     return notes
 
 
@@ -178,10 +180,10 @@ def _bottom(
     return max(low, min(centre - total / 2, high - total))
 
 
-def _note(axes: Axes, label: EndLabel) -> Annotation:
+def _note(axes: Axes, label: EndLabel, edge: float) -> Annotation:
     return axes.annotate(
         textwrap.fill(label.text, _WIDEST_CHARACTERS, break_long_words=False),
-        xy=(label.x, label.y),
+        xy=(edge, label.y),
         xytext=(_GAP_POINTS, 0),
         textcoords="offset points",
         color=label.color,
@@ -192,17 +194,19 @@ def _note(axes: Axes, label: EndLabel) -> Annotation:
     )
 
 
-def _move(axes: Axes, note: Annotation, points: float, leader: bool) -> None:
+def _move(axes: Axes, label: EndLabel, note: Annotation, points: float, leader: bool) -> None:
     if not leader:
         note.set_position((_GAP_POINTS, points))
         return
     note.set_position((_GAP_POINTS + 6, points))
     arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
+    canvas = axes.figure.get_figure(root=True)
+    beside = offset_copy(axes.transData, canvas, _GAP_POINTS + 5, points, units="points")
     axes.annotate(
         "",
-        xy=note.xy,
-        xytext=(_GAP_POINTS + 5, points),
-        textcoords="offset points",
+        xy=(label.x, label.y),
+        xytext=note.xy,
+        textcoords=beside,
         annotation_clip=False,
         arrowprops=arrow,
     )

@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 import course_app.plots  # noqa: F401  registers the figures
 from course_app.plots import bars, figure, gantt, latency, pairs, sweep, waterfall
-from course_app.plots.labels import EndLabel, label_points, spread
+from course_app.plots.labels import EndLabel, label_ends, label_points, spread
 from course_app.plots.style import (
     COLORS,
     HATCHES,
@@ -22,6 +22,7 @@ from course_app.plots.style import (
     contrast_on_white,
     readable,
     renderer_of,
+    styled,
 )
 
 ROOMS = (bars, gantt, latency, pairs, sweep, waterfall)
@@ -164,3 +165,16 @@ def test_a_point_s_name_lies_on_no_line_and_on_no_other_name() -> None:
     corners = [axes.transData.transform(line) for line in lines]
     along = [a + t / 50 * (b - a) for line in corners for a, b in pairwise(line) for t in range(51)]
     assert not any(box.contains(*point) for box in boxes for point in along)
+
+
+def test_the_name_of_a_line_that_ends_early_stands_beside_the_longest_one() -> None:
+    with styled():
+        canvas = Canvas()
+        axes = canvas.add_subplot()
+        short, long = [(1.0, 1.0), (2.0, 1.0)], [(1.0, 1.1), (2.0, 1.0), (4.0, 1.0)]
+        for line in (short, long):
+            axes.plot(*zip(*line, strict=True))
+        notes = label_ends(axes, [EndLabel("name", *line[-1], "black") for line in (short, long)])
+        renderer = renderer_of(canvas)
+        edge = axes.transData.transform((4.0, 1.0))[0]
+        assert all(note.get_window_extent(renderer).x0 > edge for note in notes)
