@@ -23,7 +23,8 @@ MOST_BYTES, MOST_FILES = 300 * 2**20, 2000
 #: What a tar archive says of its members is held in memory; a few kB each are honest.
 MOST_INDEX_BYTES = 16 * 2**20
 KINDS = (".ipynb", ".py")
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz")
+#: Not ".gz" alone, which is one compressed file, such as a table of numbers.
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 #: How a compressed file begins, whatever its name says.
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -46,7 +47,7 @@ class _Member:
 
 def is_archive(path: Path) -> bool:
     """Whether the name says that it is one."""
-    return path.suffix.lower() in ARCHIVES
+    return path.name.lower().endswith(ARCHIVES)
 
 
 def unpack(archive: Path, place: Path, kinds: tuple[str, ...] = KINDS) -> None:
@@ -77,7 +78,10 @@ def _unpack(member: _Member, place: Path, kinds: tuple[str, ...]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as source, target.open("wb") as copy:
         shutil.copyfileobj(_Bounded(source, MOST_BYTES), copy)
-    os.utime(target, (member.changed, member.changed))
+    try:
+        os.utime(target, (member.changed, member.changed))
+    except (OSError, OverflowError, ValueError):  # no file can have that time
+        os.utime(target, (0, 0))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from course_app.classroom.collect import Submission
-from course_app.classroom.grade import Judging, seed_of
+from course_app.classroom.grade import Judging, seed_of, unchecked
 from course_app.classroom.ledger import Grade, Ledger, grade_of
 from course_app.errors import CourseError
 from course_app.grading import Scorecard
@@ -43,8 +43,7 @@ def grade_on_cluster(
     for submission in submissions:
         known = None if submission.learner in again else ledger.find(submission)
         if submission.path is None and known is None:
-            known = grade_of(submission)
-            ledger.keep(submission, known)
+            known = _kept(ledger, submission, grade_of(submission))
         if known is not None:
             yield known
         else:
@@ -68,13 +67,22 @@ def _submitted(
         futures = {}
         for name, each in todo.items():
             assert each.path is not None
-            order = (each.path.name, each.path.read_bytes(), each.exercise, seed_of(each, seed))
+            try:
+                content = each.path.read_bytes()
+            except OSError as error:  # one answer's trouble is that answer's remark
+                yield _kept(ledger, each, grade_of(replace(each, problem=unchecked(error))))
+                continue
+            order = (each.path.name, content, each.exercise, seed_of(each, seed))
             future = client.submit(grade_there, *order, pure=False, retries=0)
             futures[future] = name
         for future in distributed.as_completed(futures):
-            grade = _result(future, todo[futures[future]])
-            ledger.keep(todo[futures[future]], grade)
-            yield grade
+            each = todo[futures[future]]
+            yield _kept(ledger, each, _result(future, each))
+
+
+def _kept(ledger: Ledger, submission: Submission, grade: Grade) -> Grade:
+    ledger.keep(submission, grade)
+    return grade
 
 
 def _result(future: Any, submission: Submission) -> Grade:

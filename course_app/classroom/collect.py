@@ -7,22 +7,20 @@ inside of a folder of ours only. What is wrong with one entry is said of that en
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_app.authoring.contents import CONTENTS_FILE, EXERCISES, LESSONS, SOLUTIONS
-from course_app.classroom.archives import KINDS, Refused, is_archive, unpack
+from course_app.authoring.contents import EXERCISES
+from course_app.classroom.archives import KINDS, is_archive
 from course_app.classroom.names import Entry, Learner, common_prefix, entry_of, readable
+from course_app.classroom.walk import files_of, hidden
 from course_app.errors import CourseError
 from course_app.grading.reading import read
 
-_HIDDEN = re.compile(r"^[.~]|^__pycache__$|^__MACOSX$")
-#: A copy of the course holds one of these beside its exercises: archives are unpacked without its
-#: course.toml.
-_TREES = (LESSONS, SOLUTIONS, "content", "course_app")
-#: What `course reset` puts aside, in the exercises' folder: begun anew, so not handed in.
-_BACKUPS = "backups"
+#: Worksheets and rosters, which the instructor keeps beside what was handed in.
+_TABLE = ".csv"
 #: Reading a file takes a process, and up to seconds; whoever left more blank copies than that has
 #: the newest of them graded.
 _MOST_READ = 10
@@ -58,11 +56,14 @@ class Submission:
 
     @property
     def digest(self) -> str:
-        """Of the file's content: the same answer need not be graded twice."""
-        if self.path is None:
-            return hashlib.sha256(self.problem.encode()).hexdigest()
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Of the file's content: the same answer need not be graded twice.
+
+        Of the problem, where no file can be read.
+        """
+        if self.path is not None:
+            with suppress(OSError), self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(self.problem.encode()).hexdigest()
 
 
 @dataclass
@@ -70,8 +71,9 @@ class _Found:
     """What the entries of one learner hold."""
 
     files: list[Path] = field(default_factory=list)
+    elsewhere: list[Path] = field(default_factory=list)
     called: dict[Path, str] = field(default_factory=dict)
-    attempts: dict[Path, int] = field(default_factory=dict)
+    uploads: dict[Path, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     late: set[Path] = field(default_factory=set)
 
@@ -96,7 +98,7 @@ def collect(
     prefix = common_prefix(entry.name for entry in entries if entry.is_dir())
     learners: dict[Learner, _Found] = {}
     for entry in entries:
-        if not (entry.is_dir() or entry.is_symlink() or _may_be_answer(entry)):
+        if entry.suffix.lower() == _TABLE and not entry.is_dir():
             continue
         known = entry_of(entry.name, is_folder=entry.is_dir(), prefix=prefix, exercises=exercises)
         _take(entry, known, work, learners.setdefault(known.learner, _Found()))
@@ -109,32 +111,61 @@ def collect(
     return sorted(found, key=lambda each: (each.learner, each.id, each.exercise))
 
 
-def _may_be_answer(entry: Path) -> bool:
-    return is_archive(entry) or entry.suffix.lower() in KINDS
-
-
 def _take(entry: Path, known: Entry, work: Path, found: _Found) -> None:
-    """Add an entry's files, or what is wrong with it."""
-    try:
-        files = list(files_of(entry, work))
-    except Exception as error:  # damaged archives raise whatever their compression does
-        told = str(error) or type(error).__name__
-        found.problems.append(f"{readable(entry.name)} cannot be read: {told}")
-        return
-    found.files += files
+    """Add an entry's files, and what is wrong with it."""
+    held = files_of(entry, work)
+    if not (entry.is_dir() or entry.is_symlink() or known.typed or _may_be_answer(entry)):
+        wanted = "neither a notebook, a .py file nor an archive that can be opened"
+        held.problems.append(f"{readable(entry.name)} is {wanted}")
+    found.problems += held.problems
+    found.files += held.files
+    found.elsewhere += held.elsewhere
+    files = [*held.files, *held.elsewhere]
     found.late.update(files if known.late else ())
-    found.attempts |= dict.fromkeys(files, known.attempt)
+    found.uploads |= dict.fromkeys(files, known.upload)
     if known.file and files == [entry]:
         found.called[entry] = known.file
+
+
+def _may_be_answer(entry: Path) -> bool:
+    return is_archive(entry) or entry.suffix.lower() in KINDS
 
 
 def _of(
     who: Learner, found: _Found, exercises: Mapping[str, str], only: str
 ) -> Iterator[Submission]:
+    answers, unnamed = _by_exercise(found.files, found, exercises, only)
+    elsewhere, _ = _by_exercise(found.elsewhere, found, exercises, only)
+    # A file may be called anything if one exercise was set.
+    if only and unnamed and not (answers or elsewhere):
+        answers[only] = unnamed
+    problem = "; ".join(found.problems)
+    if not (answers or elsewhere):
+        problem = problem or "No answer to an exercise was found."
+        yield Submission(who.name, only or "unknown", None, problem, id=who.id)
+    for slug in {**answers, **elsewhere}:
+        best, *others = _best_first(answers.get(slug, []), elsewhere.get(slug, []), found.uploads)
+        notes = [problem and f"{problem}.", "Handed in late." if best in found.late else ""]
+        if others:
+            told = f"{len(others) + 1} files were handed in; graded is {readable(best.name)}"
+            notes.append(f"{told}, not {_names(others)}.")
+        if best in found.elsewhere:
+            notes.append(f"It lay in {readable(best.parent.name)}/, not in {EXERCISES}/.")
+        note = " ".join(filter(None, notes))
+        yield Submission(who.name, slug, best, note=note, id=who.id)
+
+
+def _by_exercise(
+    paths: Iterable[Path], found: _Found, exercises: Mapping[str, str], only: str
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Files by the exercise that their names tell, and those whose names tell none.
+
+    Of the latter, what has no number in front, rather.
+    """
     answers: dict[str, list[Path]] = {}
     unnamed: list[Path] = []
     numbered: list[Path] = []
-    for path in found.files:
+    for path in paths:
         name = found.called.get(path, readable(path.name))
         slug = next((slug for slug in exercises.values() if slug in name), "")
         number = re.match(r"\d\d(?!\d)", name)
@@ -143,21 +174,7 @@ def _of(
             answers.setdefault(slug, []).append(path)
         elif not any(each in name for each in exercises.values()):
             (numbered if number else unnamed).append(path)
-    # A file may be called anything if one exercise was set; what has no number, rather.
-    if only and not answers and (unnamed or numbered):
-        answers[only] = unnamed or numbered
-    problem = "; ".join(found.problems)
-    if not answers:
-        problem = problem or "No answer to an exercise was found."
-        yield Submission(who.name, only or "unknown", None, problem, id=who.id)
-    for slug, paths in answers.items():
-        best, *others = _best_first(paths, found.attempts) if len(paths) > 1 else paths
-        notes = [problem, "Handed in late." if best in found.late else ""]
-        if others:
-            told = f"{len(paths)} files were handed in; graded is {readable(best.name)}"
-            notes.append(f"{told}, not {_names(others)}.")
-        note = " ".join(filter(None, notes))
-        yield Submission(who.name, slug, best, note=note, id=who.id)
+    return answers, unnamed or numbered
 
 
 def _names(paths: list[Path]) -> str:
@@ -166,66 +183,27 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _best_first(paths: list[Path], attempts: Mapping[Path, int]) -> list[Path]:
+def _best_first(
+    paths: list[Path], elsewhere: list[Path], uploads: Mapping[Path, int]
+) -> list[Path]:
     """The newest that was attempted comes first; of the same time, the one that lies higher up.
 
-    How often Canvas got a file goes before its time, which an archive may have lost.
+    Canvas' number of a file goes before its time, which an archive may have lost. What lies
+    elsewhere in a copy of the course counts where nothing in its place was attempted.
     """
 
     def rank(path: Path) -> tuple[int, float, int, str]:
-        return attempts[path], path.stat().st_mtime, -len(path.parts), path.name
+        return uploads[path], path.stat().st_mtime, -len(path.parts), path.name
 
-    ranked = sorted(paths, key=rank, reverse=True)
-    best = next((path for path in ranked[:_MOST_READ] if not read(path).blank), ranked[0])
+    if len(paths) + len(elsewhere) == 1:
+        return paths or elsewhere
+    ranked, further = (sorted(each, key=rank, reverse=True) for each in (paths, elsewhere))
+    best = _attempted(ranked)
+    if best is None and further:
+        best, ranked = _attempted(further), [*ranked, *further]
+    best = best or ranked[0]
     return [best, *(path for path in ranked if path != best)]
 
 
-def hidden(path: Path) -> bool:
-    """What editors and systems leave behind: nobody handed it in."""
-    return bool(_HIDDEN.search(path.name))
-
-
-def files_of(
-    entry: Path, work: Path, kinds: tuple[str, ...] = KINDS, tree: str = EXERCISES
-) -> Iterator[Path]:
-    """An entry's files of these kinds; what an archive holds is unpacked into ``work``.
-
-    Args:
-        tree: the one folder that is looked at in a copy of the course.
-
-    Raises:
-        Refused: it is a link, or an archive that is not to be opened.
-        Exception: it cannot be read; damaged archives raise whatever their compression does.
-    """
-    if entry.is_symlink():
-        raise Refused("it is a link; hand in the file itself")
-    if entry.is_dir():
-        yield from _walk(entry, work, kinds, tree)
-    elif is_archive(entry):
-        place = work / hashlib.sha256(bytes(entry)).hexdigest()[:16]
-        unpack(entry, place, kinds)
-        yield from _walk(place, work, kinds, tree)
-    elif entry.suffix.lower() in kinds and entry.is_file():
-        yield entry
-
-
-def _walk(folder: Path, work: Path, kinds: tuple[str, ...], tree: str) -> Iterator[Path]:
-    """Files in a folder and below it, also in archives; of a copy of the course its one tree."""
-    only = tree if _is_course(folder) else ""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_symlink() or hidden(path):
-            continue
-        if path.is_dir():
-            put_aside = (folder.name, path.name) == (EXERCISES, _BACKUPS)
-            if not put_aside and only in ("", path.name):
-                yield from _walk(path, work, kinds, tree)
-        elif is_archive(path) and not path.is_relative_to(work):
-            yield from files_of(path, work, kinds, tree)
-        elif path.suffix.lower() in kinds and path.is_file():
-            yield path
-
-
-def _is_course(folder: Path) -> bool:
-    trees = (folder / tree for tree in _TREES)
-    beside = (folder / EXERCISES).is_dir() and any(tree.is_dir() for tree in trees)
-    return beside or (folder / CONTENTS_FILE).is_file()
+def _attempted(ranked: list[Path]) -> Path | None:
+    return next((path for path in ranked[:_MOST_READ] if not read(path).blank), None)

@@ -33,22 +33,25 @@ class Judging:
         """One answer's scorecard. Another grading on this machine is waited for.
 
         Raises:
-            Exception: whatever the last try raised; the next answer gets new services.
+            Exception: whatever the last try raised, if none gave a card; the next answer gets
+                new services.
         """
         loaded = load_exercise(exercise)
+        card: Scorecard | None = None
         with one_at_a_time():
             for left in reversed(range(TRIES)):
                 try:
                     card = self._checker.check(loaded, path, seed=seed)
                 except Exception:  # as a database driver's, if the services died before the check
                     self._end_services()
-                    if not left:
+                    if not left and card is None:
                         raise
                     continue
                 if not card.open_points:
                     break
                 if card.outcome is Outcome.COULD_NOT_CHECK:
                     self._end_services()
+        assert card is not None, "a last try without a card raises"
         return card
 
     def close(self) -> None:
@@ -118,10 +121,14 @@ def grade_class(
             try:
                 grade = _graded(submission, judge, seed)
             except Exception as error:  # one answer's trouble is that answer's remark
-                told = f"It could not be checked ({type(error).__name__}: {error})."
-                grade = grade_of(replace(submission, problem=told))
+                grade = grade_of(replace(submission, problem=unchecked(error)))
             ledger.keep(submission, grade)
         yield grade
+
+
+def unchecked(error: Exception) -> str:
+    """Why there is no grade, as a remark."""
+    return f"It could not be checked ({type(error).__name__}: {error})."
 
 
 def _graded(submission: Submission, judge: Judge, seed: int) -> Grade:

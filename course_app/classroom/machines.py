@@ -7,18 +7,27 @@ result of this course becomes a remark, never an end.
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_app.authoring.contents import Claim, Course, read_claims
-from course_app.authoring.results import ClaimResult, Noise, Results, read_results
-from course_app.classroom.collect import files_of, hidden
+from course_app.authoring.results import (
+    RESULTS_FILE,
+    ClaimResult,
+    Noise,
+    Results,
+    read_results,
+)
+from course_app.classroom.walk import files_of, hidden
 from course_app.errors import CourseError
 from course_app.measure.claim import CANNOT_TELL
 from course_app.measure.statistics import significant
 
 #: The results that come with the course.
 DATA_FOLDER = "docs/machines"
+#: Beside results.json, where `course run` was to keep that one's results and they do not fit.
+NEW_RESULTS = "results-new.json"
 _KINDS = (".json",)
 #: Where `course run` leaves them in a copy of the course.
 _TREE = "build"
@@ -150,17 +159,22 @@ def read_machines(folder: Path) -> Machines:
 def _read(entry: Path, work: Path) -> Iterator[Entry | str]:
     """Its results, and a remark on each file that holds none."""
     name = entry.name if entry.is_dir() else entry.stem
-    try:
-        files = list(files_of(entry, work, _KINDS, _TREE))
-    except Exception as error:  # damaged archives raise whatever their compression does
-        told = str(error) or type(error).__name__
-        yield f"{name}: {entry.name} cannot be read: {told}"
-        return
-    for path in files:
+    held = files_of(entry, work, _KINDS, _TREE)
+    yield from (f"{name}: {problem}" for problem in held.problems)
+    for path in held.files:
+        if path.name == NEW_RESULTS and _holds_results(path.with_name(RESULTS_FILE)):
+            yield f"{name}: {NEW_RESULTS} is of the same machine as {RESULTS_FILE}, which is shown."
+            continue
         try:
             yield Entry(name, read_results(path))
         except CourseError as error:
             yield f"{name}: {error}"
+
+
+def _holds_results(path: Path) -> bool:
+    with suppress(CourseError):
+        return bool(read_results(path))
+    return False
 
 
 def _spread(claim: Claim, entries: Sequence[Entry]) -> Spread:

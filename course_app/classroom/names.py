@@ -5,15 +5,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-#: "Doe Jane_12345_assignsubmission_file_", a folder, or a file whose own name follows; what was
-#: typed online is "..._onlinetext_".
-_MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<file>.*))?")
+#: "Doe Jane_12345_assignsubmission_file_", a folder, or a file whose own name follows, whatever
+#: stands in that; what was typed online is "..._onlinetext_".
+_MOODLE = re.compile(
+    r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?P<how>file|onlinetext)(_(?P<file>.*))?"
+)
 #: "doejane_LATE_12345_67890_04_connection_pooling-1.ipynb": who, when, user's id, the file's id.
-_CANVAS = re.compile(r"(?P<name>[^_\W]+)(?P<late>_LATE)?_(?P<id>\d+)_\d{2,}_(?P<file>.+)", re.I)
+_CANVAS = re.compile(
+    r"(?P<name>[^_\W]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<upload>\d{2,})_(?P<file>.+)", re.I
+)
 #: Two learners may share half of their names; a whole class shares the assignment's.
 _A_CLASS = 3
-#: Canvas puts it after the name of a file that is handed in again; more digits are the learner's.
-_ATTEMPT = re.compile(r"-(\d\d?)$")
 
 
 @dataclass(frozen=True, order=True)
@@ -31,13 +33,16 @@ class Entry:
     Attributes:
         file: what the learner called the file, where the entry's name says it.
         late: Canvas says that it came after the deadline.
-        attempt: how many times Canvas had got a file of this name before.
+        upload: Canvas' number of the file; one that comes later has a larger one. The "-1" behind
+            the name of a file that is handed in again may as well be the learner's.
+        typed: it holds what was typed into Moodle, and no file.
     """
 
     learner: Learner
     file: str = ""
     late: bool = False
-    attempt: int = 0
+    upload: int = 0
+    typed: bool = False
 
 
 def readable(name: str) -> str:
@@ -60,13 +65,13 @@ def entry_of(name: str, *, is_folder: bool, prefix: str, exercises: Mapping[str,
     """
     name = readable(name)
     if found := _MOODLE.fullmatch(name):
-        return Entry(Learner(found["name"].strip(), found["id"]), found["file"] or "")
+        who, typed = Learner(found["name"].strip(), found["id"]), found["how"] == "onlinetext"
+        return Entry(who, found["file"] or "", typed=typed)
     if is_folder:
         return Entry(Learner(name.removeprefix(prefix)))
     if found := _CANVAS.fullmatch(name):
-        who, file = Learner(found["name"], found["id"]), found["file"]
-        again = _ATTEMPT.search(_stem(file))
-        return Entry(who, file, bool(found["late"]), int(again[1]) if again else 0)
+        who = Learner(found["name"], found["id"])
+        return Entry(who, found["file"], bool(found["late"]), int(found["upload"]))
     rest = stem = _stem(name)
     for slug in exercises.values():
         rest = rest.replace(slug, "")

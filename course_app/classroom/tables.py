@@ -26,7 +26,12 @@ def write_tables(grades: Sequence[Grade], book: Gradebook, folder: Path) -> None
 
 def _slugs(grades: Sequence[Grade], book: Gradebook) -> list[str]:
     """Exercises with a result: where nobody has one, nothing was checked, or no exercise found."""
-    return sorted({g.exercise for g in grades if g.card or book.points(g) is not None})
+    return sorted({grade.exercise for grade in grades if _has_result(grade, book)})
+
+
+def _has_result(grade: Grade, book: Gradebook) -> bool:
+    """It was checked, or there are points that were given by hand."""
+    return grade.card is not None or book.points(grade) is not None
 
 
 def totals(grades: Sequence[Grade], book: Gradebook) -> tuple[float, float]:
@@ -65,7 +70,7 @@ def harmless(cell: str) -> str:
 def _grade_rows(grades: Sequence[Grade], book: Gradebook) -> Rows:
     yield "learner", "exercise", "status", "points", "possible", "remark", "id", "twins"
     for grade in grades:
-        possible = f"{book.possible(grade):g}" if grade.card else ""
+        possible = f"{book.possible(grade):g}" if _has_result(grade, book) else ""
         points, told = _number(book.points(grade)), remark(grade, book)
         row = grade.learner, grade.exercise, grade.status, points, possible, told
         yield *row, grade.id, grade.twins
@@ -80,7 +85,7 @@ def _total_rows(grades: Sequence[Grade], book: Gradebook, slugs: Sequence[str]) 
 def _canvas_rows(grades: Sequence[Grade], book: Gradebook, slugs: Sequence[str]) -> Rows:
     """Canvas' gradebook: the second row says what each assignment is worth."""
     yield "Student", "ID", "SIS User ID", "SIS Login ID", "Section", *slugs
-    worth = {grade.exercise: book.possible(grade) for grade in grades if grade.card}
+    worth = {grade.exercise: book.possible(grade) for grade in grades if _has_result(grade, book)}
     yield "    Points Possible", "", "", "", "", *(_number(worth.get(slug)) for slug in slugs)
     for (name, number), own in by_learner(grades).items():
         if number:
@@ -91,7 +96,7 @@ def _moodle_rows(grades: Sequence[Grade], book: Gradebook, slug: str) -> Rows:
     """Moodle's offline grading worksheet of one assignment."""
     yield "Identifier", "Full name", "Grade", "Maximum grade", "Feedback comments"
     for grade in grades:
-        if grade.id and grade.exercise == slug and grade.card:
+        if grade.id and grade.exercise == slug and _has_result(grade, book):
             points, most = _number(book.points(grade)), _number(book.possible(grade))
             yield f"Participant {grade.id}", grade.learner, points, most, remark(grade, book)
 

@@ -53,8 +53,8 @@ def print_error(error: Exception) -> None:
 
 
 def print_json(data: Mapping[str, Any]) -> None:
-    """JSON on standard output."""
-    print(json.dumps(data, indent=1, ensure_ascii=False))
+    """JSON on standard output, in signs that every encoding has: no letter of a name is lost."""
+    print(json.dumps(data, indent=1))
 
 
 def progress_bar() -> "Progress":

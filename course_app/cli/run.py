@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from course_app.authoring.report import Report
     from course_app.authoring.run import LessonRun
 
-#: Beside results.json, where that one's results were to be kept and do not fit.
-_NEW_RESULTS = "results-new.json"
-
 Keep = Annotated[
     bool, typer.Option("--keep", help="Leave the results of other lessons in results.json.")
 ]
@@ -75,6 +72,7 @@ def _save_results(report: "Report", keep: bool) -> bool:
     """False where the results to be kept do not fit: they stay, and the new ones lie beside."""
     from course_app.authoring.results import RESULTS_FILE, read_results, results_of
     from course_app.authoring.run import report_folder
+    from course_app.classroom.machines import NEW_RESULTS
 
     path = report_folder(report.course) / RESULTS_FILE
     results, fits = results_of(report), True
@@ -82,7 +80,7 @@ def _save_results(report: "Report", keep: bool) -> bool:
         try:
             results = results.with_lessons_of(read_results(path))
         except CourseError as error:
-            path, fits = path.with_name(_NEW_RESULTS), False
+            path, fits = path.with_name(NEW_RESULTS), False
             print_error(CourseError(f"{error} Those of this run are in {path}."))
     if results:
         results.save(path)

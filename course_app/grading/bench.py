@@ -51,7 +51,8 @@ class Bench:
         self.random = random.Random(seed)
         self._launch = launch
         self._candidates: dict[str, Candidate] = {}
-        self._probes: dict[str, list[Probe]] = {}
+        # Not by role: our own answer may stand in the learner's place.
+        self._probes: dict[Candidate, list[Probe]] = {}
         self._stack = contextlib.ExitStack()
 
     @property
@@ -183,9 +184,9 @@ class Bench:
 
     def probes(self, candidate: Candidate) -> list[Probe]:
         """Probes on the candidate's own services; they count nothing before they are started."""
-        if candidate.role not in self._probes:
-            self._probes[candidate.role] = list(self._make_probes(candidate))
-        return self._probes[candidate.role]
+        if candidate not in self._probes:
+            self._probes[candidate] = list(self._make_probes(candidate))
+        return self._probes[candidate]
 
     def require_services(self) -> None:
         """See that each candidate's PostgreSQL and Valkey still answer.

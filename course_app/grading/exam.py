@@ -51,7 +51,7 @@ class Exam(Bench):
         super().__init__(launch, generator, limits, seed)
         self.values = values
         self.progress = progress
-        self._workers: dict[str, list[Candidate]] = {}
+        self._workers: dict[Candidate, list[Candidate]] = {}
         self._last: Response | None = None
         self._made: dict[Callable[[Exam], Any], Any] = {}
 
@@ -93,7 +93,7 @@ class Exam(Bench):
         Each has its own memory, as far as the door can give it one: its own process, or what
         ``create_app`` makes anew.
         """
-        others = self._workers.setdefault(candidate.role, [])
+        others = self._workers.setdefault(candidate, [])
         while len(others) < count - 1:
             others.append(candidate.another())
             self._stack.callback(others[-1].close)
@@ -103,7 +103,7 @@ class Exam(Bench):
     def learner_frozen(self) -> Iterator[None]:
         """Nothing that was started for the learner's app runs, where it has its own process."""
         with contextlib.ExitStack() as stack:
-            for candidate in (self.learner, *self._workers.get("learner", ())):
+            for candidate in self._learners():
                 stack.enter_context(candidate.frozen())
             yield
 
@@ -113,8 +113,12 @@ class Exam(Bench):
         It would slow others down, or may still have a line to serve. Ours have no reason to, and
         freezing takes some milliseconds.
         """
-        is_learner = candidate.role == "learner"
+        # Not by its role: the reference may stand in the learner's place.
+        is_learner = candidate in self._learners()
         return contextlib.nullcontext() if is_learner else self.learner_frozen()
+
+    def _learners(self) -> list[Candidate]:
+        return [self.learner, *self._workers.get(self.learner, ())]
 
     def far_worker(self, candidate: Candidate) -> tuple[Candidate, Wire]:
         """One more instance of the app, and the wire by which it reaches its PostgreSQL.

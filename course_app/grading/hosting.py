@@ -75,7 +75,7 @@ class HostProcess:
             ``hash`` then, and what workers share must not depend on that.
 
     Raises:
-        CouldNotCheck: it cannot be started, for want of room, say.
+        CouldNotCheck: it cannot be started, for want of room, say; or the file cannot be read.
     """
 
     def __init__(
@@ -109,9 +109,8 @@ class HostProcess:
         self._folder.chmod(0o711)  # the submission may be another user, on the way to its folder
         work, output = self._folder / "work", self._folder / "output"
         work.mkdir()
-        # Anything else (a pipe, a device, gigabytes) is missing from the folder, and told so.
-        if isinstance(answer, Path) and is_readable(answer):
-            shutil.copyfile(answer, work / file_name(answer))
+        if isinstance(answer, Path):
+            _copy(answer, work)
         self._channel = Channel()
         line = self._channel.other_end
         program = [] if server else [sys.executable, "-c", _PROGRAM]
@@ -254,6 +253,22 @@ class HostProcess:
         ended = "the process ended" if code is None else f"the process ended with exit code {code}"
         last = self.process.output_tail().strip().splitlines()[-1:]
         return f"{ended} ({last[0][:200]})" if last else ended
+
+
+def _copy(answer: Path, folder: Path) -> None:
+    """Anything but a file (a pipe, a device) or gigabytes is missing from the folder, and told so.
+
+    Raises:
+        CouldNotCheck: we may not read it.
+    """
+    try:
+        if is_readable(answer):
+            shutil.copyfile(answer, folder / file_name(answer))
+    except PermissionError as error:
+        raise CouldNotCheck(
+            f"{answer} cannot be read: {error.strerror}. Give yourself the right to read it "
+            "(chmod u+r), and check again."
+        ) from error
 
 
 def file_name(answer: Path) -> str:

@@ -30,7 +30,7 @@ from course_app.grading.inert import silence_the_lab
 MODULE_NAME = "submission"
 _EXERCISES = "course_app.exercises."
 _MOST_FILE_BYTES = 50_000_000
-_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
+_MAGIC = re.compile(r"([ \t]*)[%!]")
 #: Each parse finds the next magics of a cell. Who has more groups of them than this is slow to
 #: parse so often, and has them found by their looks.
 _MOST_PARSES = 50
@@ -139,12 +139,35 @@ def plain(code: str) -> str:
     lines = code.split("\n")
     for _ in range(_MOST_PARSES):
         number = _fails_at(lines)
-        if number is None or not _MAGIC.match(lines[number]):
+        if number is None:
             return "\n".join(lines)
+        if not _MAGIC.match(lines[number]):
+            # A quotation mark in a shell command may have turned strings and code around.
+            bare = _without_magics(lines)
+            return "\n".join(lines if _fails_at(bare) is not None else bare)
         while number < len(lines) and _MAGIC.match(lines[number]):
-            lines[number] = _MAGIC.sub(r"\1pass", lines[number])
-            number += 1
-    return _MAGIC.sub(r"\1pass", code)
+            number = _drop(lines, number)
+    return "\n".join(_without_magics(lines))
+
+
+def _without_magics(lines: list[str]) -> list[str]:
+    """The lines without all that looks like a magic."""
+    lines, number = lines.copy(), 0
+    while number < len(lines):
+        number = _drop(lines, number) if _MAGIC.match(lines[number]) else number + 1
+    return lines
+
+
+def _drop(lines: list[str], number: int) -> int:
+    """Empty the magic in this line, and the lines in which it goes on; the next line's index."""
+    found = _MAGIC.match(lines[number])
+    rest = f"{found[1]}pass" if found else ""
+    goes_on = True
+    while goes_on and number < len(lines):
+        goes_on = lines[number].endswith("\\")
+        lines[number], rest = rest, ""
+        number += 1
+    return number
 
 
 def _fails_at(lines: list[str]) -> int | None:

@@ -4,6 +4,7 @@ The operating system's own limits hold for single processes; this holds for all 
 """
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from course_app.grading.evidence import Failure
+from course_app.grading.evidence import CouldNotCheck, Failure
 from course_app.grading.failures import (
     CannotBeWatched,
     TookTooLong,
@@ -37,6 +38,10 @@ _MOST_FILES = 20_000
 _DEEPEST, _LONGEST_PATH_BYTES = 100, 4000
 # A process may end while it is looked at; what goes wrong again and again is nothing of that kind.
 _MOST_ERRORS = 3
+#: The grader's own want of descriptors or memory: whatever the answer did, it has limits.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+#: What is removed while it is looked at takes no room. What cannot be looked at may take any.
+_REMOVED = (FileNotFoundError, NotADirectoryError)
 
 
 class Watcher:
@@ -49,7 +54,7 @@ class Watcher:
     def __init__(
         self, process: OwnedProcess, output: Path, folder: Path, limits: Limits, *, ours: bool
     ) -> None:
-        self.failure: Failure | None = None
+        self.failure: Failure | CouldNotCheck | None = None
         #: How many bytes its database takes; set once it has one.
         self.database_bytes: Callable[[], int] = lambda: 0
         self._process = process
@@ -65,7 +70,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._thread.start()
 
-    def look_now(self) -> Failure | None:
+    def look_now(self) -> Failure | CouldNotCheck | None:
         """Why it was ended, or would be at the next look: what it did may be faster than looks."""
         return self.failure or self._look_safely()
 
@@ -81,14 +86,17 @@ class Watcher:
                 end_tree(self._process)
                 return
 
-    def _look_safely(self) -> Failure | None:
+    def _look_safely(self) -> Failure | CouldNotCheck | None:
         try:
             return self._look()
         except Exception as error:  # no limit holds for what cannot be watched
             self._errors += 1
             if self._errors < _MOST_ERRORS:
                 return None
-            return CannotBeWatched(f"{type(error).__name__}: {error}", "an app that can be watched")
+            told = f"{type(error).__name__}: {error}"
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) in _OURS:
+                return CouldNotCheck(f"The app could no longer be watched: {told}")
+            return CannotBeWatched(told, "an app that can be watched")
 
     def _look(self) -> Failure | None:
         limits = self._limits
@@ -111,7 +119,9 @@ class Watcher:
         if len(tree) > self._limits.processes:
             most = f"{self._limits.processes} at most"
             return TooManyProcesses(f"{len(tree)} processes", most)
-        return self._too_full(tree)
+        failure = self._too_full(tree)
+        self._errors = 0  # all has been seen: what went wrong before was a moment's
+        return failure
 
     def _too_full(self, tree: Sequence[psutil.Process]) -> Failure | None:
         if _is_fuller(self._folder, self._limits.disk_bytes):
@@ -156,6 +166,9 @@ def _is_fuller(folder: Path, most_bytes: int) -> bool:
     """Whether more than that lies there; no longer look than it takes to know.
 
     Folders in folders without an end are full, too.
+
+    Raises:
+        OSError: something cannot be looked at.
     """
     used = files = 0
     waiting = [(os.fspath(folder), 0)]
@@ -175,12 +188,12 @@ def _is_fuller(folder: Path, most_bytes: int) -> bool:
 
 def _entries(folder: str) -> Iterator[tuple[str, bool]]:
     """The paths in a folder, and whether each is a folder itself."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with contextlib.suppress(*_REMOVED), os.scandir(folder) as entries:
         for entry in entries:
             yield entry.path, entry.is_dir(follow_symlinks=False)
 
 
 def _size(path: str | Path) -> int:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_REMOVED):
         return os.lstat(path).st_size
     return 0

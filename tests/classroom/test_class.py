@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from course_app.classroom import cluster
 from course_app.classroom import grade as grading
 from course_app.classroom.collect import Submission
 from course_app.classroom.grade import Judging, grade_class, seed_of
@@ -117,6 +119,53 @@ def test_a_kept_grade_has_the_note_of_today(submissions: list[Submission], out: 
     assert len(judge.asked) == len(NAMES)
 
 
+def test_a_file_that_cannot_be_read_is_its_own_remark(
+    submissions: list[Submission], out: Path
+) -> None:
+    def judge(path: Path, exercise: str, seed: int) -> Scorecard:
+        path.read_bytes()
+        return Judge()(path, exercise, seed)
+
+    assert submissions[1].path
+    submissions[1].path.unlink()
+    grades = list(grade_class(submissions, Ledger(out), judge, seed=1))
+    assert [grade.points for grade in grades] == [10, None, 10, 10, None]
+    assert "FileNotFoundError" in grades[1].problem
+
+
+class FakeCluster:
+    """Stands for ``distributed``: each order is carried out at once, in this process."""
+
+    status = "finished"
+    as_completed = list
+
+    def __init__(self, *order: Any, **_options: object) -> None:
+        self.order = order
+
+    Client = submit = classmethod(lambda cls, *order, **_options: cls(*order))
+
+    def result(self) -> dict[str, Any]:
+        _, name, _content, exercise, seed = self.order
+        return Judge()(Path(name), exercise, seed).to_dict()
+
+    def __enter__(self) -> "FakeCluster":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        pass
+
+
+def test_nor_does_it_end_the_grading_on_a_cluster(
+    submissions: list[Submission], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_distributed", FakeCluster)
+    assert submissions[1].path
+    submissions[1].path.unlink()
+    grades = cluster.grade_on_cluster("tcp://x:1", submissions, Ledger(out), seed=1)
+    points = {grade.learner: grade.points for grade in grades}
+    assert points == {**dict.fromkeys(NAMES, 10), NAMES[1]: None, "Nobody": None}
+
+
 class Mortal:
     """Stands for the engine: raises as a driver does where the services are dead."""
 
@@ -181,6 +230,23 @@ def test_an_answer_that_kills_the_services_is_its_own_remark(
     assert [grade.points for grade in grades] == [10, None, 10, 10, None]
     assert "the server is gone" in grades[1].problem
     assert FakeServices.started == 3
+
+
+def test_a_second_try_that_breaks_costs_no_scorecard_of_the_first(
+    judging: Judging,
+    submissions: list[Submission],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = iter([Judge({"s0": Outcome.CANNOT_TELL}), None])
+
+    def check(_self: Mortal, exercise: str, path: Path, seed: int) -> Scorecard:
+        if (judge := next(tries)) is None:
+            raise ConnectionRefusedError("the server is gone")
+        return judge(path, exercise, seed)
+
+    monkeypatch.setattr(Mortal, "check", check)
+    assert submissions[0].path
+    assert judging(submissions[0].path, "04_x", 1).outcome is Outcome.CANNOT_TELL
 
 
 def test_each_learner_gets_requests_of_their_own_and_the_same_ones_again(

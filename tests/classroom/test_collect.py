@@ -149,6 +149,54 @@ def test_an_archive_is_opened_whatever_its_name_says_of_its_compression(
     assert path.read_bytes() == b"1" * answer.size
 
 
+@pytest.mark.parametrize("suffix", [".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".TGZ"])
+def test_names_of_every_compression_are_archives(folder: Path, suffix: str) -> None:
+    kind = "w:xz" if "xz" in suffix else "w:bz2" if "bz2" in suffix else "w:gz"
+    with tarfile.open(folder / f"Ada{suffix}", kind) as archive:
+        archive.addfile(tarfile.TarInfo(NOTEBOOK))
+    assert found(folder)["Ada"].path is not None
+
+
+@pytest.mark.parametrize("name", ["Joe_04.rar", "Joe_04.7z", "Joe_04.gz", "Joe_04.pdf"])
+def test_what_is_no_answer_and_cannot_be_opened_is_its_owners_remark(
+    folder: Path, name: str
+) -> None:
+    (folder / name).write_bytes(b"Rar!")
+    (folder / "grades.csv").write_text("the instructor's own")
+    (folder / "Thumbs.db").write_text("the system's")
+    submissions = found(folder)
+    assert list(submissions) == ["Joe_04"]
+    assert submissions["Joe_04"].path is None
+    assert f"{name} is neither a notebook" in submissions["Joe_04"].problem
+
+
+@pytest.mark.parametrize("name", ["users.csv.gz", "venv/data.npy.gz"])
+def test_one_compressed_file_is_no_archive(folder: Path, name: str) -> None:
+    answer = hand_in(folder, "Jane")
+    hand_in(folder, "Jane", name)
+    submission = found(folder)["Jane"]
+    assert (submission.path, submission.note) == (answer, "")
+
+
+def test_a_damaged_archive_costs_nothing_of_what_lies_beside_it(folder: Path) -> None:
+    answer = hand_in(folder, "Jane")
+    hand_in(folder, "Jane", "more/old.zip")
+    submission = found(folder)["Jane"]
+    assert submission.path == answer
+    assert submission.note == "old.zip cannot be read: File is not a zip file."
+
+
+@pytest.mark.parametrize("changed", [1e20, float("nan")])
+def test_a_time_that_no_file_can_have_is_a_very_old_one(folder: Path, changed: float) -> None:
+    with tarfile.open(folder / "Ada.tar", "w") as archive:
+        answer = tarfile.TarInfo(NOTEBOOK)
+        answer.pax_headers = {"mtime": str(changed)}
+        archive.addfile(answer)
+    path = found(folder)["Ada"].path
+    assert path is not None
+    assert path.stat().st_mtime == 0
+
+
 def test_what_is_no_archive_is_said_to_be_none(folder: Path) -> None:
     (folder / "broken.zip").write_text("no zip")
     assert "cannot be read" in found(folder)["broken"].problem

@@ -127,10 +127,14 @@ def test_what_names_no_exercise_is_a_remark_and_no_column(tmp_path: Path) -> Non
 
 
 def test_points_by_hand_for_what_could_not_be_checked_are_a_column(tmp_path: Path) -> None:
-    unchecked = Grade("Ada", POOLING, "a", "", None, "It is a link.")
+    unchecked = Grade("Ada", POOLING, "a", "", None, "It is a link.", id="1")
     given = Override("Ada", POOLING, points=7)
     write_class(ClassReport((unchecked,), Gradebook({POOLING: 10}, 10, (given,))), tmp_path)
-    assert table(tmp_path / "totals.csv")[1] == ["Ada", "", "7", "7", "10"]
+    assert table(tmp_path / "totals.csv")[1] == ["Ada", "1", "7", "7", "10"]
+    assert table(tmp_path / "grades.csv")[1][3:5] == ["7", "10"]
+    assert [row[5:] for row in table(tmp_path / "canvas.csv")[1:]] == [["10"], ["7"]]
+    moodle = table(tmp_path / f"moodle_{POOLING}.csv")
+    assert moodle[1][:4] == ["Participant 1", "Ada", "7", "10"]
 
 
 def test_the_page_shows_mean_distribution_and_the_reason_for_each_zero(tmp_path: Path) -> None:

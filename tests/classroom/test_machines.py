@@ -9,7 +9,13 @@ import pytest
 
 from course_app.authoring.contents import find_course
 from course_app.authoring.results import Results
-from course_app.classroom.machines import DATA_FOLDER, Entry, read_machines, write_machines
+from course_app.classroom.machines import (
+    DATA_FOLDER,
+    NEW_RESULTS,
+    Entry,
+    read_machines,
+    write_machines,
+)
 from course_app.errors import CourseError
 
 COURSE = find_course(Path(__file__))
@@ -132,6 +138,19 @@ def test_of_a_copy_of_the_course_what_it_came_with_is_not_the_learner_s(tmp_path
     hand_in(tmp_path / "Ada" / DATA_FOLDER / "quiet.json")
     (tmp_path / "Ada" / "course.toml").touch()
     assert [entry.name for entry in read_machines(tmp_path).entries] == ["Ada"]
+
+
+def test_results_that_did_not_fit_are_no_second_machine(tmp_path: Path) -> None:
+    for name in ("Ada", "Bob"):
+        for file in ("results.json", NEW_RESULTS):
+            hand_in(tmp_path / name / "build" / "report" / file)
+    (tmp_path / "Bob" / "build" / "report" / "results.json").write_text("{")
+    found = read_machines(tmp_path)
+    assert [entry.name for entry in found.entries] == ["Ada", "Bob"]
+    assert [remark.split()[:2] for remark in found.remarks] == [
+        ["Ada:", NEW_RESULTS],
+        ["Bob:", "results.json"],
+    ]
 
 
 def test_an_empty_folder_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def test_moodles_files_without_folders_are_learners_by_name_and_number(folder: P
     assert told == [("Doe Jane", "12345", True), ("O_Neill Al", "77", True), ("Roe Max", "9", True)]
 
 
+def test_moodles_words_in_a_learners_own_file_name_are_not_the_learner(folder: Path) -> None:
+    again = "Doe Jane_123_assignsubmission_file_x_999_assignsubmission_file_"
+    put(folder / f"{again}{FOUR}")
+    put(folder / "Doe Jane_123_assignsubmission_onlinetext_onlinetext.html", "Hello")
+    (submission,) = found(folder)
+    assert (submission.learner, submission.id) == ("Doe Jane", "123")
+    assert (submission.exercise, submission.note) == ("04_connection_pooling", "")
+
+
 def test_moodles_own_words_in_a_files_name_do_not_name_the_exercise(folder: Path) -> None:
     put(folder / "04 Doe_12345_assignsubmission_file_05_queries.py")
     (submission,) = found(folder)
@@ -94,6 +103,12 @@ def test_canvas_counts_archives_that_are_handed_in_again_too(folder: Path) -> No
     assert submission.path.read_text().endswith("# -2\n")
 
 
+def test_a_number_at_the_end_of_a_learners_own_file_name_is_no_attempt(folder: Path) -> None:
+    put(folder / "doejane_12345_67890_week-4.py")
+    newest = put(folder / "doejane_12345_67891_week-4-1.py", age_seconds=60)
+    assert found(folder, only="04_connection_pooling")[0].path == newest
+
+
 def test_a_year_at_the_end_of_a_name_is_no_attempt(folder: Path) -> None:
     put(folder / "doe_1_10_04_connection_pooling-2025.py", age_seconds=60)
     newest = put(folder / "doe_1_11_04_connection_pooling.py")
@@ -117,6 +132,23 @@ def test_of_a_copy_of_the_course_only_its_exercises_are_answers(folder: Path, be
         put(course / other / "04_connection_pooling-1.py")
     (submission,) = found(folder)
     assert (submission.path, submission.note) == (answer, "")
+
+
+def test_elsewhere_in_a_copy_of_the_course_answers_count_if_the_exercise_is_blank(
+    folder: Path,
+) -> None:
+    course = folder / "Ada"
+    put(course / "course.toml", "")
+    put(course / "exercises" / FOUR, BLANK)
+    put(course / "exercises" / "05_queries.py", BLANK)
+    answer = put(course / "answers" / FOUR, age_seconds=60)
+    for ours in ("notebooks", "solutions", "content/exercises", "build/report"):
+        put(course / ours / "05_queries.py")
+    put(course / "answers" / "helpers.py")
+    four, five = found(folder)
+    assert four.path == answer
+    assert four.note.endswith("It lay in answers/, not in exercises/.")
+    assert (five.path, five.note) == (course / "exercises" / "05_queries.py", "")
 
 
 def test_a_file_beside_the_courses_contents_is_an_answer(folder: Path) -> None:

@@ -217,19 +217,22 @@ def test_a_summary_shows_brackets_as_they_are(
     assert "Use [a pool]." in capsys.readouterr().out
 
 
+def said_in_latin_1(code: str) -> str:
+    code = f"from course_app.cli.console import *; say_what_can_be_said(); {code}"
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="latin-1", check=True
+    ).stdout
+
+
 def test_output_goes_on_where_its_encoding_lacks_a_sign() -> None:
-    code = (
-        "import sys; from course_app.cli.console import output, say_what_can_be_said\n"
-        "say_what_can_be_said(); output().print('\\N{CHECK MARK} passed')"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONIOENCODING": "iso-8859-1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert said.stdout == "? passed\n"
+    assert said_in_latin_1("output().print('\\N{CHECK MARK} passed')") == "? passed\n"
+
+
+def test_json_loses_no_letter_whatever_the_encoding() -> None:
+    printed = said_in_latin_1("print_json({'learner': 'Zoë Łukasiewicz \\udce9'})")
+    assert json.loads(printed) == {"learner": "Zoë Łukasiewicz \udce9"}
 
 
 def test_the_next_step_of_an_nbgrader_course_can_be_pasted(

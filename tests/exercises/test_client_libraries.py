@@ -1,8 +1,17 @@
 """Exercise 03: which intervals tell two drivers apart."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from course_app.exercises.client_libraries.rubric import _equally_wide, _told_apart
+from course_app.exercises.client_libraries import rubric
+from course_app.exercises.client_libraries.rubric import NoReport, _equally_wide, _told_apart
+from course_app.grading.failures import StoppedAnswering
+from course_app.load.limits import TimedOut
+from course_app.measure.probes import Reading
+from course_app.measure.probes.postgres import PostgresProbe
 from course_app.measure.statistics import Interval
 
 
@@ -34,3 +43,53 @@ def test_intervals_that_are_a_fixed_share_are_not_measured(
     intervals: list[Interval], equal: bool
 ) -> None:
     assert _equally_wide(intervals) is equal
+
+
+class Probe(PostgresProbe):
+    """Notes when it was asked to count; counts what the last report says."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events, self.rows = events, 0
+
+    def start(self) -> None:
+        self.events.append("counts")
+
+    def stop(self) -> list[Reading]:
+        self.events.append("has counted")
+        return [Reading("rows", 20.0 * self.rows), Reading("PostgreSQL sessions", 2.0)]
+
+
+def exam_of(events: list[str], late_reports: int) -> Any:
+    """Reports on one driver against itself, of which the first few come too late."""
+    probe = Probe(events)
+
+    def ask(_learner: object, request: Any) -> list[Any]:
+        events.append("report")
+        if events.count("report") <= late_reports:
+            raise StoppedAnswering("silence", "an answer") from TimedOut("too late")
+        probe.rows = int(request.path.rpartition("=")[2])
+        names = [part.partition("=")[2] for part in request.path.split("&")[:-1]]
+        drivers = [{"driver": x, "calls": 10, "times_as_long": [0.9, 1.0, 1.1]} for x in names]
+        report = {"drivers": drivers}
+        return [SimpleNamespace(status=200, json=lambda: report)]
+
+    return SimpleNamespace(
+        ask=ask,
+        learner=SimpleNamespace(connections_after=lambda _seconds: events.append("has ended")),
+        patient=lambda _seconds: nullcontext(),
+        probes=lambda _learner: [probe],
+        random=SimpleNamespace(randint=lambda low, _high: low),
+    )
+
+
+def test_what_a_late_report_does_is_not_counted_with_the_next_one() -> None:
+    events: list[str] = []
+    rubric.fetches_as_it_says.check(exam_of(events, late_reports=1))
+    assert events[:6] == ["counts", "report", "has ended", "counts", "report", "has counted"]
+
+
+def test_a_report_that_is_late_again_is_none() -> None:
+    events: list[str] = []
+    with pytest.raises(NoReport, match="no answer within 9 s"):
+        rubric.fetches_as_it_says.check(exam_of(events, late_reports=2))
+    assert events == ["counts", "report", "has ended", "counts", "report"]

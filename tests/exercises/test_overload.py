@@ -252,8 +252,12 @@ def test_no_app_of_ours_is_measured_while_the_learners_works() -> None:
     )
     exam.alone = partial(Exam.alone, exam)
     loads = Loads(exam)
-    for role in ("reference", "learner"):
-        candidate: Any = SimpleNamespace(role=role, url="", cpu_seconds=lambda: 1.0)
+    candidates: list[Any] = [
+        SimpleNamespace(role=role, url="", cpu_seconds=lambda: 1.0)
+        for role in ("reference", "learner")
+    ]
+    exam._learners = lambda: candidates[1:]
+    for candidate in candidates:
         assert loads.capacity(candidate) == Capacity(100.0, 1.0)
     assert measured == [["frozen"], ["awake"]]
     assert frozen == ["frozen", "awake"]

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from course_app import learn
 from course_app.authoring.contents import find_course
 from course_app.authoring.notebook import read_notebook
+from course_app.exercises.async_.rubric import ComputesHere
 
 COURSE = find_course(Path(__file__).parent)
 SLUGS = [x.slug for x in COURSE.lessons if COURSE.source("exercises", x).is_file()]
@@ -70,3 +71,9 @@ def test_a_hint_in_markdown_loses_nothing_but_the_marks_of_code(slug: str) -> No
         rendered = "".join(x.content if x.type != "softbreak" else "\n" for x in paragraph.children)
         assert rendered == hint.replace("`", "")
         assert "$" not in CODE.sub("", hint)  # notebooks would take it for mathematics
+
+
+def test_who_computes_in_the_server_is_not_sent_to_interpreters_in_it() -> None:
+    """Python 3.14 has executors of those, beside the ones of processes."""
+    assert "a process of its own" in ComputesHere.hint
+    assert "interpreter of its own" not in ComputesHere.hint

@@ -1,6 +1,8 @@
 """What runs an answer: a process that knows nothing of the grader, and a seed for each worker."""
 
+import errno
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import toy
 from submissions import RIGHT, no_services
 
-from course_app.grading import Checker, Evidence, Exam, Outcome, contract, hosting
+from course_app.grading import Checker, CouldNotCheck, Evidence, Exam, Outcome, contract, hosting
 from course_app.grading.hosting import fork_server
 from course_app.grading.limits import Limits
 from course_app.load import get
@@ -152,3 +154,16 @@ def test_each_attempt_to_start_has_a_folder_of_its_own(
     finally:
         host.close()
     assert not second.exists()
+
+
+def test_a_file_that_may_not_be_read_is_no_want_of_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, _target: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(source))
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    answer = tmp_path / "answer.py"
+    answer.touch()
+    with pytest.raises(CouldNotCheck, match=r"answer\.py cannot be read: Permission denied"):
+        hosting.HostProcess(answer, Limits())

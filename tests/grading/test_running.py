@@ -1,15 +1,16 @@
 """What a rubric's criteria raise becomes results; nothing is served for it."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import toy
 
 from course_app.grading import CannotTell, Evidence, Exam, Outcome, contract, mechanism
+from course_app.grading.limits import Limits
 from course_app.grading.rubric import Criterion
 from course_app.grading.running import Runner
 from course_app.grading.scorecard import CriterionResult
@@ -93,3 +94,39 @@ def test_who_breaks_the_contract_keeps_what_was_not_broken() -> None:
 
     first = results(as_before, broken, counted, given=[as_before])[0]
     assert first.earned == 3
+
+
+class Fake:
+    """A candidate that says who of them stands still."""
+
+    frozen_now: ClassVar[list["Fake"]] = []
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+
+    def another(self) -> "Fake":
+        return Fake(self.role)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.frozen_now.append(self)
+        yield
+        self.frozen_now.remove(self)
+
+    def close(self) -> None:
+        pass
+
+
+def test_in_the_learners_place_the_reference_is_not_frozen_while_it_is_measured() -> None:
+    nothing: Any = None
+    launch: Any = Fake
+    whole = Exam(launch, nothing, limits=Limits(), seed=1, values={}, progress=print)
+    with closing(whole), whole.of_reference({}) as exam:
+        assert exam.learner.role == exam.reference.role == "reference"
+        learners = exam.workers(exam.learner, 2)
+        assert exam.workers(exam.reference, 2) != learners
+        for each in learners:
+            with exam.alone(each):
+                assert not Fake.frozen_now
+        with exam.alone(exam.reference):
+            assert Fake.frozen_now == learners

@@ -1,15 +1,17 @@
 """Whatever a submission does, its limits hold: what cannot be watched is ended, too."""
 
+import errno
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toy
 
-from course_app.grading import watcher
+from course_app.grading import CouldNotCheck, watcher
 from course_app.grading.failures import CannotBeWatched, TooMuchOnDisk
 from course_app.grading.hosting import HostProcess
 from course_app.grading.limits import Limits
@@ -17,6 +19,8 @@ from course_app.grading.watcher import Watcher
 from course_app.processes import OwnedProcess
 from course_app.processes.keeper import remove_tree
 from course_app.system.waiting import wait_until
+
+NOBODY = 65_534
 
 
 def make_deep(folder: Path, count: int, name: str) -> None:
@@ -55,6 +59,57 @@ def test_what_lies_in_folders_is_added_up(tmp_path: Path) -> None:
     assert not watcher._is_fuller(tmp_path / "none", 0)
 
 
+def as_nobody(folder: Path, do: Callable[[], object]) -> None:
+    """Do it as a user for whom modes hold, and to whom the folder belongs."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                for path in (folder, *folder.rglob("*")):
+                    os.chown(path, NOBODY, NOBODY)
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            do()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder with one in it that lets nobody in; others pass through all that is above it."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as above:
+        folder = Path(above, "locked")
+        (folder / "inner" / "deep").mkdir(parents=True)
+        (folder / "inner" / "deep" / "file").write_bytes(b"x" * 1000)
+        yield folder
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o400])
+def test_what_lies_behind_a_mode_does_not_count_as_nothing(locked: Path, mode: int) -> None:
+    def look() -> None:
+        (locked / "inner" / "deep").chmod(mode)
+        with pytest.raises(PermissionError):
+            watcher._is_fuller(locked, 999)
+
+    as_nobody(locked.parent, look)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_a_folder_is_removed_whatever_the_modes_in_it(locked: Path, mode: int) -> None:
+    def remove() -> None:
+        (locked / "link").symlink_to(locked.parent)
+        for folder in (locked / "inner" / "deep", locked / "inner"):
+            folder.chmod(mode)
+        remove_tree(os.fspath(locked))
+
+    as_nobody(locked.parent, remove)
+    assert not locked.exists()
+    assert locked.parent.exists()
+
+
 def test_what_cannot_be_watched_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deeper(_folder: Path, _most: int) -> bool:
         raise RecursionError("too deep")
@@ -66,6 +121,45 @@ def test_what_cannot_be_watched_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
         seen.close()
     assert isinstance(seen.failure, CannotBeWatched)
     assert "too deep" in seen.failure.observed
+
+
+@pytest.fixture
+def unstarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
+    """A watcher that looks when it is asked to only."""
+    monkeypatch.setattr(Watcher, "_watch", lambda _self: None)
+    with OwnedProcess(["sleep", "60"], output=tmp_path / "output") as process:
+        yield Watcher(process, tmp_path / "output", tmp_path, Limits(), ours=False)
+
+
+def looks(seen: Watcher, monkeypatch: pytest.MonkeyPatch, *errors: OSError | None) -> list[Any]:
+    """What looks say whose walks go wrong with these errors, one after another."""
+    coming = iter(errors)
+
+    def is_fuller(_folder: Path, _most: int) -> bool:
+        if error := next(coming):
+            raise error
+        return False
+
+    monkeypatch.setattr(watcher, "_is_fuller", is_fuller)
+    seen._walk_seconds = -1.0  # each look walks
+    return [seen.look_now() for _ in errors]
+
+
+def test_looks_that_fail_now_and_then_are_no_failure(
+    unstarted: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError("it ended meanwhile")
+    told = looks(unstarted, monkeypatch, error, error, None, error, error, None, error, error)
+    assert told == [None] * 8
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_the_graders_own_want_is_not_the_answers_fault(
+    unstarted: Watcher, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    *_, failure = looks(unstarted, monkeypatch, *[OSError(number, "no more")] * 3)
+    assert isinstance(failure, CouldNotCheck)
+    assert "no more" in str(failure)
 
 
 def test_one_look_that_fails_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ class ComputesHere(Failure):
 
     hint = (
         "The interpreter lets one thread compute at a time, whatever thread it is. "
-        "Look at concurrent.futures for what has an interpreter of its own."
+        "Look at concurrent.futures for what has a process of its own."
     )
 
 
