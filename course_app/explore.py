@@ -14,6 +14,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from course_app.measure.measurement import Measurement
+from course_app.measure.result import a_second, figure
 from course_app.measure.statistics import Interval, speedup_interval
 from course_app.plots.bars import Bar, plot_bars
 from course_app.plots.figure import Figure
@@ -54,20 +55,16 @@ class Explorer:
         ]
 
     def figure(self) -> Figure:
-        """Throughput of what was tried, against the first, with intervals from within windows."""
+        """Throughput of what was tried, against the first, with intervals from within windows.
+
+        What answered wrongly is compared with nothing.
+        """
         first = self.tried[0]
-        shown = self._shown()
-        best, most = max(shown, key=lambda each: each[1].throughput)
-        bars = [
-            Bar(
-                name,
-                1.0 if result is first[1] else _against(first[1], result).estimate,
-                None if result is first[1] else _against(first[1], result),
-                below=f"{result.throughput:,.0f} requests/s, p50 {result.p50_ms:.1f} ms",
-            )
-            for name, result in shown
-        ]
-        if most is first[1]:
+        best, most = self.tried[self._best()]
+        bars = [_bar(name, first[1], result) for name, result in self._shown()]
+        if first[1].wrong:
+            title = f"No comparison: answers were wrong. {first[1].wrong[0]}"
+        elif most is first[1]:
             title = f"In one run each, none gave more requests/s than {best}"
         else:
             title = f"{best}: {_against(first[1], most).times} the throughput of {first[0]}"
@@ -75,12 +72,31 @@ class Explorer:
         unit = "times the throughput (from one run each) of"
         return plot_bars(bars, title=title, unit=unit)
 
+    def _best(self) -> int:
+        """The place of what gave most, of those that answered rightly if there are some."""
+
+        def worth(number: int) -> tuple[bool, float]:
+            result = self.tried[number][1]
+            return not result.wrong, result.throughput
+
+        return max(range(len(self.tried)), key=worth)
+
     def _shown(self) -> list[tuple[str, Measurement]]:
         """The first, the best and the last: as many as there are bars, in their order."""
         numbers = range(len(self.tried))
-        always = {0, max(numbers, key=lambda number: self.tried[number][1].throughput)}
+        always = {0, self._best()}
         others = [number for number in numbers if number not in always]
         return [self.tried[x] for x in sorted([*always, *others[len(always) - _BARS :]])]
+
+
+def _bar(name: str, first: Measurement, result: Measurement) -> Bar:
+    if first.wrong or result.wrong:
+        return Bar(name, float("nan"), below="answers were wrong" if result.wrong else "")
+    told = f"{a_second(result.throughput)} requests/s, p50 {figure(result.p50_ms, '.1f')} ms"
+    if result is first:
+        return Bar(name, 1.0, below=told)
+    times = _against(first, result)
+    return Bar(name, times.estimate, times, below=told)
 
 
 def _against(first: Measurement, other: Measurement) -> Interval:

@@ -1,5 +1,6 @@
 """Sliders measure what they say; a page that nobody runs keeps a figure instead of widgets."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,15 @@ import pytest
 
 from course_app import explore
 from course_app.explore import Explorer, panel
+from course_app.plots.bars import Bar
 
 
 class Measured:
     """What a figure needs of a measurement."""
 
-    def __init__(self, throughput: float) -> None:
-        self.throughput, self.p50_ms = throughput, 1e3 / throughput
+    def __init__(self, throughput: float, *wrong: str) -> None:
+        self.throughput, self.wrong = throughput, wrong
+        self.p50_ms = 1e3 / throughput if throughput else math.nan
         self.throughputs = throughput * np.array([0.9, 1.1, 0.95, 1.05, 1.0, 1.0, 0.9, 1.1, 1, 1])
 
 
@@ -41,6 +44,47 @@ def test_the_figure_names_the_best_of_what_was_tried() -> None:
         "pool size 4, clients 64: 4.58 [4.57, 4.58] times the throughput of pool size 1, clients 1"
     )
     assert str(tried.figure()) == said
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    """The bars of the figures."""
+    drawn: list[Bar] = []
+
+    def noted(bars: list[Bar], *, title: str, unit: str) -> str:
+        assert unit
+        drawn.extend(bars)
+        return title
+
+    monkeypatch.setattr(explore, "plot_bars", noted)
+    return drawn
+
+
+def test_what_answers_wrongly_is_not_the_best_however_fast(drawn: list[Bar]) -> None:
+    tried: Any = explorer()
+    tried.tried = [("a", Measured(100)), ("b", Measured(900, "status 500")), ("c", Measured(200))]
+    assert tried.figure().startswith("c: ")
+    assert [bar.factor for bar in drawn] == pytest.approx(
+        [1.0, math.nan, 2.0], nan_ok=True, rel=0.1
+    )
+    assert drawn[1].below == "answers were wrong"
+
+
+def test_nothing_is_compared_with_wrong_answers(drawn: list[Bar]) -> None:
+    tried: Any = explorer()
+    tried.tried = [("a", Measured(100, "a: status 500")), ("b", Measured(900))]
+    assert tried.figure() == "No comparison: answers were wrong. a: status 500"
+    assert all(math.isnan(bar.factor) for bar in drawn)
+
+
+def test_slow_settings_have_figures_and_those_without_answers_a_dash(drawn: list[Bar]) -> None:
+    tried: Any = explorer()
+    tried.tried = [("a", Measured(0.4)), ("b", Measured(0.0))]
+    tried.figure()
+    assert [bar.below for bar in drawn] == [
+        "0.4 requests/s, p50 2500.0 ms",
+        "0 requests/s, p50 - ms",
+    ]
 
 
 def test_the_button_measures_what_the_sliders_say() -> None:

@@ -102,22 +102,20 @@ class Chart:
         """The name under which a template was asked for."""
         return next((a.name for a in self.asked if a.template == template), template)
 
-    def wrong_answers(self, look: Look, asked: Asked) -> float:
-        """How many of a route's answers its clients found wrong in a window.
+    def index_of(self, look: Look, asked: Asked) -> int:
+        """Which of a window's requests a route's is."""
+        if look is asked.alone:
+            return 0
+        return [each for each in self.asked if each.alone is not None].index(asked)
 
-        Clients count the wrong answers of all routes together; who failed is told by the app.
-        """
-        failed = sum(visit.failed for visit in look.of(asked.template))
-        everybody = sum(visit.failed for visit in look.visits)
-        return look.load.error_count * failed / max(1, everybody)
+    def wrong_answers(self, look: Look, asked: Asked) -> int:
+        """How many of a route's answers its clients found wrong in a window, or never got."""
+        return int(np.sum(look.load.failed_index == self.index_of(look, asked)))
 
     def latencies(self, look: Look, asked: Asked) -> NDArray[np.float64]:
         """Seconds that a route's clients waited in a window, in the order of the answers."""
-        seconds: NDArray[np.float64] = look.load.service_ms / 1e3
-        if look is asked.alone:
-            return seconds
-        index = [each for each in self.asked if each.alone is not None].index(asked)
-        mine: NDArray[np.float64] = seconds[look.load.request_index == index]
+        index = self.index_of(look, asked)
+        mine: NDArray[np.float64] = look.load.service_ms[look.load.request_index == index] / 1e3
         return mine
 
     def part_of(self, asked: Asked, *looks: Look) -> float:

@@ -30,7 +30,7 @@ from course_app.load.distributions import Scalar
 GUESSED_IDS = (1, 100)
 _SAMPLES = 6
 _ANSWER_SECONDS = 5.0
-#: After so many routes without an answer, one after another, the app does not answer at all.
+#: After so many routes without an answer, one after another, it is time to ask for the app's loop.
 _MOST_SILENT = 3
 #: Lists lead to things, things to lists in them.
 _WAVES = 3
@@ -336,8 +336,13 @@ def discovered(
     url: str,
     headers: Mapping[str, str],
     progress: Asked = lambda _, __: None,
+    turns: Callable[[], bool] = lambda: False,
 ) -> Traffic:
     """Ask each GET route a few times; keep those that answer, with values found in answers.
+
+    Args:
+        turns: whether the app's loop turns; if it does, routes without an answer are slow, and
+            the others are asked all the same.
 
     Raises:
         CannotExamine: there is none, or none of them answers.
@@ -346,6 +351,7 @@ def discovered(
     if not paths:
         raise CannotExamine(_NO_ROUTE)
     harvest, silent = Harvest(), 0
+    slow: set[str] = set()
     found: dict[str, Request] = {}
     problems: dict[str, str] = {}
     # those without placeholders first: they list what the others take
@@ -361,10 +367,14 @@ def discovered(
                 problems[path] = f"nothing is known about {missing}"
                 continue
             except LoadError as error:
-                silent += isinstance(error, TimedOut)
                 problems[path] = _told(error)
+                if isinstance(error, TimedOut):
+                    silent += 1
+                    slow.add(path)
                 if silent >= _MOST_SILENT:
-                    raise CannotExamine(_does_not_answer(problems)) from error
+                    if not turns():
+                        raise CannotExamine(_does_not_answer(problems)) from error
+                    silent = 0
                 continue
             for answer in answers:
                 _gather(harvest, path, answer)
@@ -373,7 +383,7 @@ def discovered(
                 problems.pop(path, None)
             else:
                 problems[path] = _refused(answers)
-        waiting = [path for path in waiting if path not in found and "{" in path]
+        waiting = [p for p in waiting if "{" in p and p not in found and p not in slow]
         if not waiting:
             break
     if not found:

@@ -16,6 +16,7 @@ import numpy as np
 
 from course_app.errors import CourseError
 from course_app.examine.causes import FINDERS
+from course_app.examine.causes.overload import after_answers
 from course_app.examine.chart import Asked, Chart, Growth, finding
 from course_app.examine.findings import (
     Bound,
@@ -28,11 +29,10 @@ from course_app.examine.findings import (
 from course_app.examine.seen import Look, Place
 from course_app.examine.servers import Servers, difference
 from course_app.examine.target import CannotExamine, Target
-from course_app.examine.ward import Ward, WardGone
+from course_app.examine.ward import GONE_SECONDS, LOOK_SECONDS, Ward, WardGone
 from course_app.load import Generator, LoadResult, Request, Workload, mix
 from course_app.load.generator import Target as Connected
 from course_app.load.limits import BadWorkload, GeneratorEnded, LoadError
-from course_app.load.result import ErrorExample
 from course_app.words import amount
 
 #: What goes on, the share of it that is done (0 to 1), and the seconds that are left (about).
@@ -54,12 +54,14 @@ _MEMORY_WINDOWS = 6
 _MEMORY_SECONDS = 0.9
 _MEMORY_CLIENTS = 8
 _MOST_REQUESTS = 4000
+#: Fewer say nothing of a growth. Where answers are slow, a window for them may take so long.
+_LEAST_REQUESTS = 50
+_MOST_MEMORY_SECONDS = 4.0
+_TOO_SLOW = "Memory was not looked at: answers are too slow."
 _LINE_WINDOWS = 2
-#: A loop that has not turned for so long after a time limit will not turn any more.
-_GONE_SECONDS = 3.0
-_LOOK_SECONDS = 5.0
-#: Errors that are answers all the same: a route that asks for a login gives them to everybody.
-_ANSWERS = {"status", "body"}
+#: Errors of one client that are no failures: a route that asks for a login gives them to everybody,
+#: and one that takes longer than our time limit fails under no load.
+_NO_FAILURES = {"status", "body", "timeout"}
 #: Failures of the load's own side, of which no app is guilty.
 _OURS = (GeneratorEnded, BadWorkload)
 _OUR_CRASH = (
@@ -237,13 +239,15 @@ class Examination:
             return True
         got = first.errors[0].got if first.errors else "no answer"
         self._noted(f"{asked.name} was not looked at: with one client no answer was right ({got}).")
-        self._revive(asked, answered=bool(first.errors) and first.errors_by_kind.keys() <= _ANSWERS)
+        kinds = first.errors_by_kind.keys()
+        self._revive(asked, failed=not kinds or not kinds <= _NO_FAILURES)
         return False
 
-    def _revive(self, asked: Asked, *, answered: bool = False) -> None:
+    def _revive(self, asked: Asked, *, failed: bool = True) -> None:
         """A route that ends or blocks the whole app for good must not take the others along.
 
-        ``answered``: it gave answers, if wrong ones. That is no finding in an app that lives on.
+        ``failed``: it gave no answers, not even wrong or late ones. Those are no finding in an app
+        that lives on.
         """
         answers = Evidence(
             look="answers to the clients",
@@ -251,9 +255,9 @@ class Examination:
         )
         held: dict[str, Any] | None = None
         with suppress(CourseError):
-            held = self._living.ask("held", within=_LOOK_SECONDS)
-        if held is not None and held["late"] < _GONE_SECONDS:
-            if not answered:
+            held = self._living.ask("held", within=LOOK_SECONDS)
+        if held is not None and held["late"] < GONE_SECONDS:
+            if failed:
                 self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
             return
         if self._living.running:
@@ -318,7 +322,10 @@ class Examination:
                     _CROWD_SECONDS * self._hurry,
                     period=_CROWD_PERIOD_SECONDS,
                 )
+            except _OURS:
+                raise
             except LoadError as error:
+                self._partial = True
                 self._noted(f"With {clients} clients it was not looked at: {error}")
                 break
             finally:
@@ -347,6 +354,8 @@ class Examination:
                     route=asked.template,
                     seconds=max(0.1, _LAYER_SECONDS * self._scale),
                 )
+                if why := asked.layers.get("skipped"):
+                    self._noted(f"What layers cost {asked.name} was not looked at: {why}.")
             except WardGone:
                 raise
             except CourseError as error:
@@ -375,21 +384,29 @@ class Examination:
         """Windows of equal numbers of requests, none of which was sent before."""
         last = self.chart.crowds[0] if self.chart.crowds else None
         if last is None or last.load.completed == 0:
+            self._noted("Memory was not looked at: no crowd was answered before.")
             return
         requests = [asked.request for asked in self.chart.asked if asked.alone is not None]
         workload = mix(*requests) if len(requests) > 1 else requests[0]
-        many = int(
-            min(_MOST_REQUESTS, max(50, last.load.throughput * _MEMORY_SECONDS * self._hurry))
-        )
-        sent = _Sent(workload, _MEMORY_CLIENTS)
+        longest = _MOST_MEMORY_SECONDS * self._hurry
+        if last.load.throughput * longest < _LEAST_REQUESTS:
+            self._noted(_TOO_SLOW)
+            return
+        usual = int(last.load.throughput * _MEMORY_SECONDS * self._hurry)
+        many = min(_MOST_REQUESTS, max(_LEAST_REQUESTS, usual))
+        # Answers may have become slower meanwhile: then the phase ends, too.
+        sent = _Sent(workload, _MEMORY_CLIENTS, seconds=2 * longest)
         self._under_way = f"While memory was measured with {amount(sent.clients, 'client')}"
         ward = self._living
         sizes, cpu = [], []
         began = float(ward.ask("memory")["cpu"])
         for number in range(_MEMORY_WINDOWS):
             self._tell(f"memory: window {number + 1} of {_MEMORY_WINDOWS}")
-            self._send(replace(sent, requests=many, seed=100 + number))
+            load = self._send(replace(sent, requests=many, seed=100 + number))
             after = ward.ask("memory")
+            if load.completed + load.error_count < many:
+                self._noted(_TOO_SLOW)
+                return
             sizes.append(int(after["rss"]))
             cpu.append((float(after["cpu"]) - began) / many)
             began = float(after["cpu"])
@@ -397,7 +414,7 @@ class Examination:
         steps = [b - a for a, b in itertools.pairwise(sizes)]
         if sorted(steps)[len(steps) // 2] < 200 * many:
             return
-        few = max(50, many // 4)
+        few = max(_LEAST_REQUESTS, many // 4)
         ward.ask("allocations", what="start")
         seen = []
         for number in range(_LINE_WINDOWS + 1):
@@ -472,7 +489,7 @@ class Examination:
             with Ward(self._target, self._services, observed=False) as plain:
                 with suppress(LoadError):
                     self._send(self._last, plain)
-                ends = plain.ends_within(_LOOK_SECONDS)
+                ends = plain.ends_within(LOOK_SECONDS)
         except CannotExamine as error:
             return Evidence(look=look, says=f"It does not start any more: {error}")
         if ends:
@@ -535,6 +552,7 @@ class Examination:
                 found += find(self.chart)
             except Exception as error:  # one look that errs must not take the others along
                 self._noted(f"{find.__name__} was not judged: {type(error).__name__}: {error}")
+        self.chart.notes += after_answers(self.chart)
         found = merged(ranked(found))
         return Report(
             healthy=not found and not self._partial,
@@ -551,18 +569,13 @@ class Examination:
         p50: dict[int, float | None] = {}
         rate: dict[int, float] = {}
         errors: dict[int, int] = {}
-        crowd = [each for each in self.chart.asked if each.alone is not None]
         example = ""
-        if asked.alone is not None:
-            _told(asked.alone.load, 0, 1, p50, rate)
-            errors[1] = asked.alone.load.error_count
-        for look in self.chart.crowds:
-            if asked not in crowd:
-                continue
-            _told(look.load, crowd.index(asked), look.clients, p50, rate)
-            line = [e for e in look.load.errors if len(crowd) == 1 or _of(e, asked)]
-            errors[look.clients] = sum(e.count for e in line)
-            example = next((str(e) for e in line), example)
+        for look in (asked.alone, *self.chart.crowds) if asked.alone is not None else ():
+            index = self.chart.index_of(look, asked)
+            _told(look.load, index, look.clients, p50, rate)
+            errors[look.clients] = self.chart.wrong_answers(look, asked)
+            mine = (str(e) for e in look.load.errors if e.request_index == index)
+            example = next(mine, example)
         return RouteReport(
             route=asked.name, p50_ms=p50, throughput=rate, errors=errors, example=example
         )
@@ -575,15 +588,11 @@ def _told(
     p50: dict[int, float | None],
     rate: dict[int, float],
 ) -> None:
-    mine = load.service_ms[load.request_index == index]
-    p50[clients] = float(np.median(mine)) if len(mine) else None
-    rate[clients] = len(mine) / max(1e-9, load.window_seconds)
-
-
-def _of(error: ErrorExample, asked: Asked) -> bool:
-    """Whether an error's request line fits a route's path up to its first value."""
-    method, _, rest = error.request_line.partition(" ")
-    return method == asked.request.method and rest.startswith(asked.request.path.split("{")[0])
+    mine = load.request_index == index
+    p50[clients] = float(np.median(load.service_ms[mine])) if mine.any() else None
+    # Whole answers would be too many: slow ones that began in the window end long after it.
+    own = replace(load, start_ns=load.start_ns[mine], end_ns=load.end_ns[mine])
+    rate[clients] = own.throughput
 
 
 def _accepting(request: Request) -> Request:

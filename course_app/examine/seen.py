@@ -117,7 +117,10 @@ class Connect(Span):
 
 @dataclass
 class Visit:
-    """One request, as ``instruments.visits`` noted it."""
+    """One request, as ``instruments.visits`` noted it.
+
+    ``error`` came instead of a right answer, ``late_error`` after one, such as a background task's.
+    """
 
     route: str
     path: str
@@ -129,6 +132,7 @@ class Visit:
     connects: list[Connect]
     work: dict[str, float]
     error: tuple[str, Place | None] | None
+    late_error: str = ""
 
     @property
     def seconds(self) -> float:
@@ -189,6 +193,7 @@ class Look:
         for route, path, begin, end, status, samples, calls, connects, work, error in self.raw[
             "visits"
         ]:
+            said, step, late = error or ("", -1, False)
             found.append(
                 Visit(
                     *(route, path, begin, end, status),
@@ -205,7 +210,8 @@ class Look:
                         for span, kind, opens, awaited, place in connects
                     ],
                     work,
-                    (error[0], self._place(error[1])) if error else None,
+                    (said, self._place(step)) if error and not late else None,
+                    said if late else "",
                 )
             )
         return found

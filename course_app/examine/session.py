@@ -137,9 +137,8 @@ def _asked_itself(
         )
     with Generator() as generator:
         try:
-            return discovered(
-                described["openapi"] or {"paths": {}}, generator, ward.url, headers, told
-            )
+            openapi = described["openapi"] or {"paths": {}}
+            return discovered(openapi, generator, ward.url, headers, told, ward.turns)
         except CannotExamine as error:
             if not ward.ends_within(_LAST_WORDS_SECONDS):
                 raise

@@ -31,6 +31,9 @@ START_SECONDS = 30.0
 MOST_START_SECONDS = 120.0
 _WORKING_SHARE = 0.1
 ANSWER_SECONDS = 40.0
+#: A loop that has not turned for so long after a time limit will not turn any more.
+GONE_SECONDS = 3.0
+LOOK_SECONDS = 5.0
 _STOP_SECONDS = 3.0
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
@@ -132,6 +135,13 @@ class Ward:
         if "error" in answer:
             raise CourseError(f"{do}: {answer['error']}")
         return answer
+
+    def turns(self) -> bool:
+        """Whether the app's loop turns, however long its answers take."""
+        try:
+            return bool(self.ask("held", within=LOOK_SECONDS)["late"] < GONE_SECONDS)
+        except CourseError:
+            return False
 
     @property
     def running(self) -> bool:

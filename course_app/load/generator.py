@@ -117,12 +117,13 @@ class Generator:
     ) -> LoadResult:
         """Closed model: the target's ``concurrency`` requests are in flight at any time.
 
-        Lasts for ``seconds`` after the warm-up, or until ``requests`` were answered (at most 60 s).
+        Lasts for ``seconds`` after the warm-up (at most 60), or until ``requests`` were answered;
+        with both, until the first of these.
         ``keep`` answers, or fewer, are kept whole, drawn at random (``LoadResult.kept``).
         Raises OutOfBounds, NobodyListens, GeneratorEnded.
         """
-        if (seconds is None) == (requests is None):
-            raise OutOfBounds("A closed window needs either seconds=... or requests=...")
+        if seconds is None and requests is None:
+            raise OutOfBounds("A closed window needs seconds=... or requests=...")
         if seconds is not None:
             within("seconds", seconds, 0.001, limits.MOST_SECONDS)
         if requests is not None:

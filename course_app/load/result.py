@@ -49,6 +49,7 @@ class ErrorExample:
 
     ``kind`` is ``status``, ``body``, ``lost`` (the connection), ``timeout``, ``garbage`` or
     ``refused``; ``status`` is None where none came. ``count`` requests had errors like this one.
+    ``request_index`` is which of the workload's requests it was.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class ErrorExample:
     status: int | None
     got: str
     count: int = 1
+    request_index: int = 0
 
     def __str__(self) -> str:
         return f"{self.request_line}: expected {self.expected}, got {self.got}"
@@ -85,6 +87,7 @@ class LoadResult:
     warmup_start_ns, warmup_end_ns: int64, the same of requests that started before the window
     failed_due_ns, failed_ns: int64, one element for each error: when its request should have been
         sent, and when it was known to be wrong
+    failed_index: int64, likewise, which of the workload's requests it was
     kept: whole answers, as many as were asked for at most
     missed: arrivals of the open model that were never sent, because the backlog was full or the
         server gone
@@ -114,6 +117,7 @@ class LoadResult:
     warmup_end_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
     failed_due_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
     failed_ns: NDArray[np.int64] = field(default_factory=_no_stamps)
+    failed_index: NDArray[np.int64] = field(default_factory=_no_stamps)
 
     @property
     def completed(self) -> int:
@@ -248,4 +252,5 @@ def result_of(
         warmup_end_ns=column("warmup_end_ns"),
         failed_due_ns=column("failed_due_ns"),
         failed_ns=column("failed_ns"),
+        failed_index=column("failed_index"),
     )

@@ -14,7 +14,7 @@ from course_app.measure.noise import NoiseReport
 from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
-from course_app.measure.result import Result, figure
+from course_app.measure.result import Result, a_second, figure
 from course_app.measure.statistics import (
     WORTH_A_CHANGE,
     Floats,
@@ -178,7 +178,7 @@ class Comparison(Result):
         return [
             row(f"times as fast ({_METRIC_NAMES[self.metric]})", speedups),
             row("p50, ms", [figure(v.middle("p50")) for v in self.variants]),
-            row("requests/s", [figure(v.middle("throughput"), ",.0f") for v in self.variants]),
+            row("requests/s", [a_second(v.middle("throughput")) for v in self.variants]),
             row("server CPU, µs / request", [shown(v.middle("cpu")) for v in self.variants]),
         ]
 

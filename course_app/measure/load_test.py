@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from course_app.load.swarm import EndpointStats, SwarmReport
-from course_app.measure.result import Result
+from course_app.measure.result import Result, a_second
 from course_app.measure.statistics import Floats, enough_for
 from course_app.words import amount
 
@@ -101,7 +101,7 @@ class LoadTest(Result):
                 endpoint.name,
                 f"{endpoint.requests:,}",
                 f"{endpoint.failures:,}",
-                f"{endpoint.requests * share:,.0f}",
+                a_second(endpoint.requests * share),
                 f"{endpoint.p50_ms:g}",
                 f"{endpoint.p95_ms:g}" if enough_for(95, endpoint.requests) else "too few",
             )

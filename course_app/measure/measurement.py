@@ -13,7 +13,7 @@ from course_app.measure.notes import afterwards_note, generator_note
 from course_app.measure.pace import paced
 from course_app.measure.probes import Counts
 from course_app.measure.probes.loop import UNRESPONSIVE_SECONDS
-from course_app.measure.result import Result, figure
+from course_app.measure.result import Result, a_second, figure
 from course_app.measure.statistics import Floats, enough_for, shown
 from course_app.measure.subject import (
     Progress,
@@ -97,7 +97,7 @@ class Measurement(Result):
         model = _model(self.load)
         half = "" if math.isnan(self.p50_ms) else f", half of them within {figure(self.p50_ms)} ms"
         return (
-            f"{self.name}: {_a_second(self.throughput)} requests/s{half} ({self.workload}, {model})"
+            f"{self.name}: {a_second(self.throughput)} requests/s{half} ({self.workload}, {model})"
         )
 
     def rows(self) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ class Measurement(Result):
         size = self.load.latency_ms.size
         points = [q for q in (50, 90, 99) if q == 50 or enough_for(q, size)]
         return [
-            ("requests/s", _a_second(self.throughput)),
+            ("requests/s", a_second(self.throughput)),
             *((f"latency p{q}, ms", figure(self.load.percentile(q))) for q in points),
             ("latency max, ms", figure(self.load.percentile(100))),
             ("server CPU, µs / request", shown(self.cpu_us_per_request)),
@@ -131,10 +131,6 @@ class Measurement(Result):
         if self.load.rate is not None:
             notes.append(f"Arrivals missed: {self.load.missed}, backlog: {self.load.max_backlog}.")
         return [*notes, str(self.noise), generator_note(self.load.generator_busy)]
-
-
-def _a_second(throughput: float) -> str:
-    return f"{throughput:,.0f}" if throughput >= 10 else f"{throughput:.2g}"
 
 
 def measure(
@@ -192,5 +188,5 @@ def _window(
 
 def _model(load: LoadResult) -> str:
     if load.rate is not None:
-        return f"{load.rate:,.0f} arrivals/s"
+        return f"{a_second(load.rate)} arrivals/s"
     return f"{load.concurrency} at a time"

@@ -13,6 +13,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 Row = Sequence[str]
+#: So many columns of figures and one of names fit on a page of 800 pixels.
+_MOST_COLUMNS = 6
 _FIGURES: dict[type["Result"], Callable[..., Any]] = {}
 
 
@@ -108,10 +110,24 @@ def figure(value: float, form: str = ".2f") -> str:
     return "-" if math.isnan(value) else format(value, form)
 
 
+def a_second(throughput: float) -> str:
+    """Requests per second; digits behind the point where slow apps would have none at all."""
+    return figure(throughput, ",.0f" if throughput >= 10 else ".2g")
+
+
+def _narrow(columns: Row, rows: Sequence[Row]) -> tuple[Row, Sequence[Row]]:
+    """Many columns would be cut off at a page's edge: they become lines, if these are fewer."""
+    if len(columns) <= _MOST_COLUMNS or not len(columns) > len(rows) > 0:
+        return columns, rows
+    turned = list(zip(columns, *rows, strict=True))
+    return turned[0], turned[1:]
+
+
 def text_table(columns: Row, rows: Sequence[Row]) -> str:
     """A table in plain text: first column to the left, numbers to the right."""
     if not rows:
         return ""
+    columns, rows = _narrow(columns, rows)
     lines = [columns, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
 
@@ -146,7 +162,8 @@ def html_table(
         return f"<tr>{''.join(cells)}</tr>"
 
     def table(lines: Sequence[Row]) -> str:
-        head = render(columns, "th") if lines else ""
+        names, lines = _narrow(columns, lines)
+        head = render(names, "th") if lines else ""
         body = "".join(render(line, "td") for line in lines)
         return (
             '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'

@@ -16,6 +16,7 @@ from course_app.measure.statistics import Floats, enough_for
 from course_app.plots.figure import Figure, finish, titled
 from course_app.plots.labels import EndLabel, label_ends
 from course_app.plots.style import (
+    MUTED,
     linear_ticks,
     listed,
     log_ticks,
@@ -48,7 +49,7 @@ def plot_measurement(result: Measurement, *, title: str | None = None) -> Figure
 def plot_latency(
     series: Mapping[str, Measurement | LoadResult | Floats], *, title: str | None = None
 ) -> Figure:
-    """Latency percentiles of each series.
+    """Latency percentiles of each series; one without a right answer is only named.
 
     Args:
         series: measurements, load results or plain latencies in ms, shape (requests,).
@@ -56,13 +57,18 @@ def plot_latency(
             few requests tell more.
     """
     found = {name: _latencies(value) for name, value in series.items()}
-    message = title or _message(found)
+    answered = {name: ms for name, ms in found.items() if ms.size}
+    message = title or _message(answered)
     with styled():
         canvas = titled(message)
         axes = canvas.add_subplot()
-        labels = [_curve(axes, i, name, ms) for i, (name, ms) in enumerate(found.items())]
-        _finish_axes(axes, found)
-        label_ends(axes, labels)
+        labels = [_curve(axes, i, n, ms) for i, (n, ms) in enumerate(found.items()) if ms.size]
+        _finish_axes(axes, answered)
+        if silent := [name for name in found if name not in answered]:
+            told = f"no right answer: {', '.join(silent)}"
+            axes.text(0.02, 0.96, told, transform=axes.transAxes, va="top", color=MUTED)
+        if labels:
+            label_ends(axes, labels)
         return finish(canvas, message)
 
 
@@ -101,6 +107,11 @@ def _curve(axes: Axes, index: int, name: str, ms: Floats) -> EndLabel:
 
 
 def _finish_axes(axes: Axes, found: Mapping[str, Floats]) -> None:
+    axes.set_xlabel("share of requests that were at least as fast")
+    axes.set_ylabel("latency, ms")
+    if not found:
+        axes.set(xticks=[], yticks=[])
+        return
     last = max(_last(ms.size) for ms in found.values())
     ticks = [tick for tick in _TICKS if tick <= last]
     axes.set_xticks(_nines(np.array(ticks)), [f"{tick:g} %" for tick in ticks])
@@ -114,11 +125,11 @@ def _finish_axes(axes: Axes, found: Mapping[str, Floats]) -> None:
     else:
         axes.set_ylim(0, high * 1.08)
         linear_ticks(axes.yaxis)
-    axes.set_xlabel("share of requests that were at least as fast")
-    axes.set_ylabel("latency, ms")
 
 
 def _message(found: Mapping[str, Floats]) -> str:
+    if not found:
+        return "No request was answered rightly"
     tell = all(enough_for(99, ms.size) for ms in found.values())
     share, percent = ("1 request in 100", 99) if tell else ("half of the requests", 50)
     values = {name: float(np.percentile(ms, percent)) for name, ms in found.items()}

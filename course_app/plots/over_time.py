@@ -48,8 +48,9 @@ def plot_requests(
         title: the message; the slowest request of each if not given.
     """
     loads = {n: v.load if isinstance(v, Measurement) else v for n, v in series.items()}
-    slowest = {name: float(load.latency_ms.max(initial=0.0)) for name, load in loads.items()}
-    message = title or f"The slowest request, in one run each: {listed(slowest, 'ms')}"
+    slowest = {n: float(load.latency_ms.max()) for n, load in loads.items() if load.completed}
+    told = f"The slowest request, in one run each: {listed(slowest, 'ms')}"
+    message = title or (told if slowest else "No request was answered rightly")
     with styled():
         canvas = titled(message)
         rows = canvas.subplots(len(loads), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -180,7 +181,11 @@ def _rows_over_time(
 
 def _dots(axes: Axes, index: int, name: str, load: LoadResult) -> None:
     style = look(index)
-    first_ns = np.concatenate([load.intended_ns, load.failed_due_ns]).min()
+    due_ns = np.concatenate([load.intended_ns, load.failed_due_ns])
+    if not due_ns.size:
+        axes.set_title(f"{name}: no answer", color=style.text, fontweight="bold")
+        return
+    first_ns = due_ns.min()
     seconds = (load.intended_ns - first_ns) / 1e9
     shown = _thinned(load.latency_ms)
     axes.plot(
@@ -222,6 +227,9 @@ def _thinned(ms: Floats) -> np.ndarray:
 def _latency_axis(axes: Axes, answered: Floats, failed: Floats, *, few: bool) -> None:
     """A log axis may leave out the fastest answers, but no error: the title counts them."""
     ms = np.concatenate([answered, failed])
+    if not ms.size:
+        axes.set(xticks=[], yticks=[])
+        return
     low, high = float(np.percentile(ms, 1)), float(ms.max())
     if high / max(low, 1e-6) > _LOG_FROM:
         low = min([low, *failed[failed > 0]])

@@ -23,7 +23,8 @@ Number = TypeVar("Number", int, float)
 _LOOK_AGAIN_SECONDS = 0.05
 #: A look at many processes takes a while; pauses this much longer leave the cores to them.
 _PAUSE_PER_LOOK = 6.0
-#: If a worker has ended with a traceback, and none serves in its place after so long, none will.
+#: If a worker has ended with a traceback, and none serves so long after another one has taken its
+#: place, none will.
 _AFTER_TRACEBACK_SECONDS = 1.5
 _TRACEBACK = "Traceback (most recent"
 #: What ends the lifespans of all workers; after it they are killed.
@@ -156,7 +157,7 @@ class ProcessServer:
     def _wait_until_ready(self, timeout_seconds: float) -> None:
         start = time.monotonic()
         seen: set[int] = set()
-        ended: float | None = None
+        replaced: float | None = None
         while True:
             looked = time.monotonic()
             processes = self._process.tree()
@@ -165,16 +166,26 @@ class ProcessServer:
             now = time.monotonic()
             if not self._process.running:
                 raise self._failed("ended while it started")
-            living = {process.pid for process in processes}
-            # A traceback alone proves nothing: an app may print one that it has handled.
-            if ended is None and seen - living and _TRACEBACK in self.output_tail(200):
-                ended = now
-            if ended is not None and now - ended > _AFTER_TRACEBACK_SECONDS:
+            started = self._started_by_the_program(processes) if self.workers > 1 else set()
+            # A traceback alone proves nothing: an app may print one that it has handled. Nor does
+            # a process that has ended: an app may run a program. Only workers are replaced.
+            another = bool(seen - started and started - seen)
+            if replaced is None and another and _TRACEBACK in self.output_tail(200):
+                replaced = now
+            if replaced is not None and now - replaced > _AFTER_TRACEBACK_SECONDS:
                 raise self._failed("failed to start")
-            seen |= living
+            seen |= started
             if now - start > timeout_seconds:
                 raise self._failed(f"was not ready within {timeout_seconds:g} s")
             time.sleep(max(_LOOK_AGAIN_SECONDS, _PAUSE_PER_LOOK * (now - looked)))
+
+    def _started_by_the_program(self, processes: Sequence[psutil.Process]) -> set[int]:
+        found = set()
+        for process in processes:
+            with suppress(psutil.Error):
+                if process.ppid() == self._process.pid:
+                    found.add(process.pid)
+        return found
 
     def _is_ready(self, processes: Sequence[psutil.Process]) -> bool:
         # Asked only once all workers listen: the answer then comes from this tree, and the

@@ -1,8 +1,10 @@
 """What an app's own description says that can be asked, and with which values."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from types import ModuleType
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,6 +12,7 @@ from uuid import UUID
 import pytest
 from fastapi import Cookie, FastAPI, Header, HTTPException, Path, Query
 
+from course_app.examine import discovery
 from course_app.examine.discovery import Harvest, Unfillable, describe, discovered, request_for
 from course_app.examine.target import CannotExamine, Loaded
 from course_app.examine.traffic import declared
@@ -193,6 +196,30 @@ def test_an_app_that_answers_nothing_rightly_is_one_sentence(sender: Generator) 
 
     with ThreadServer(app) as server, pytest.raises(CannotExamine, match=r"GET /a .* answers 500"):
         discovered(described(app)["openapi"], sender, server.url, {})
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_slow_routes_do_not_speak_for_the_others_while_the_loop_turns(
+    sender: Generator, monkeypatch: pytest.MonkeyPatch, turns: bool
+) -> None:
+    monkeypatch.setattr(discovery, "_ANSWER_SECONDS", 0.1)
+    app = FastAPI()
+    for name in ("a", "b", "c"):
+        app.get(f"/{name}")(hangs)
+    app.get("/quick")(lambda: 1)
+    with ThreadServer(app, shutdown_timeout_seconds=0.5) as server:
+        ask = partial(discovered, described(app)["openapi"], sender, server.url, {})
+        if not turns:
+            with pytest.raises(CannotExamine, match="does not answer"):
+                ask(turns=lambda: False)
+            return
+        traffic = ask(turns=lambda: True)
+    assert [request.describe() for request in traffic.requests] == ["GET /quick"]
+    assert sum("no answer within 0.1 s" in note for note in traffic.notes) == 3
+
+
+async def hangs() -> None:
+    await asyncio.sleep(60)
 
 
 def test_an_app_without_get_routes_says_how_to_name_some(sender: Generator) -> None:

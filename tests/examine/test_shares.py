@@ -10,7 +10,7 @@ from windows import ROUTE, look, together
 
 from course_app.examine.causes.bytes_made import _sampled
 from course_app.examine.causes.connections import connection_per_request
-from course_app.examine.causes.overload import fails_under_load
+from course_app.examine.causes.overload import after_answers, fails_under_load
 from course_app.examine.chart import Asked, Chart
 from course_app.examine.seen import Look, of_requests, of_ticks, ratio
 from course_app.load import Request
@@ -106,20 +106,74 @@ def test_the_same_route_twice_is_two_routes() -> None:
     assert chart.per_request(1.0, both[1], lambda _: 1.0) == pytest.approx(1.0)
 
 
+def failing(look: Look, route: str, times: int, *, late: bool = False) -> None:
+    """That many visits to a route end with an exception, in place of an answer or after one."""
+    for visit in [each for each in look.raw["visits"] if each[0] == route][:times]:
+        visit[4] = 200 if late else 500
+        visit[9] = ["ValueError: no", -1, late]
+
+
+def crowd_of(look: Look, wrong: list[int]) -> Look:
+    """A window whose clients count so many wrong answers to each of its requests."""
+    index = np.repeat(np.arange(len(wrong)), wrong)
+    return Look(8, replace(look.load, error_count=len(index), failed_index=index), look.raw)
+
+
 def test_wrong_answers_are_told_apart_by_route() -> None:
+    """Also where clients do not count as the app does: one has no time-outs, the other no tasks."""
     chart, usual, rare = unevenly_asked()
     crowd = chart.crowds[0]
-    for visit in [each for each in crowd.raw["visits"] if each[0] == RARE][:6]:
-        visit[4] = 500
-    for visit in [each for each in crowd.raw["visits"] if each[0] == ROUTE][:3]:
-        visit[4] = 500
-    wrong = Look(8, replace(crowd.load, error_count=9), crowd.raw)
+    failing(crowd, RARE, 6)
+    failing(crowd, ROUTE, 3)
+    wrong = crowd_of(crowd, [2, 7])
     chart.crowds = [wrong]
-    assert [chart.wrong_answers(wrong, each) for each in (rare, usual)] == [6, 3]
+    assert [chart.wrong_answers(wrong, each) for each in (rare, usual)] == [7, 2]
     first = {each.route: each.evidence for each in fails_under_load(chart)}[RARE]
-    assert first[0].says == "With 8 clients 6 answers were wrong; with one client 0 %."
+    assert first[0].says == "With 8 clients 7 answers were wrong; with one client 0 % [0, 10]."
     assert first[1].value is not None
     assert first[1].value.low < 0.6 < first[1].value.high < 1
+
+
+def failing_alone_and_in_a_crowd(
+    alone: tuple[int, int], crowd: tuple[int, int], *, late: bool = False
+) -> Chart:
+    """A route that fails in so many of so many requests of one client, and of eight."""
+    looks = [look(1, millis=8, requests=alone[1] + 2, cpu=0.3)]
+    looks.append(look(8, millis=8, requests=crowd[1], cpu=0.3))
+    looks[0].raw["visits"].reverse()  # the first two visits are left out
+    for each, times in zip(looks, (alone[0], crowd[0]), strict=True):
+        failing(each, ROUTE, times, late=late)
+    looks[0].raw["visits"].reverse()
+    return Chart(asked=[asked_of(ROUTE, looks[0])], crowds=[crowd_of(looks[1], [crowd[0]])])
+
+
+@pytest.mark.parametrize(
+    ("alone", "crowd", "confirmed"),
+    [
+        ((0, 200), (100, 400), [True]),
+        ((10, 200), (20, 400), []),
+        ((0, 30), (20, 400), [False]),
+        ((1, 60), (22, 400), [False]),
+        ((0, 4), (390, 400), [True]),
+    ],
+)
+def test_a_crowds_failures_are_confirmed_where_one_client_has_surely_fewer(
+    alone: tuple[int, int], crowd: tuple[int, int], confirmed: list[bool]
+) -> None:
+    found = fails_under_load(failing_alone_and_in_a_crowd(alone, crowd))
+    assert [each.confirmed for each in found] == confirmed
+    unsure = [each.evidence[0].says.endswith("], of too few to tell.") for each in found]
+    assert unsure == [not each for each in confirmed]
+
+
+def test_what_fails_after_its_answers_is_a_note_and_no_finding() -> None:
+    chart = failing_alone_and_in_a_crowd((0, 30), (200, 400), late=True)
+    assert fails_under_load(chart) == []
+    assert after_answers(chart) == [
+        "What GET /orders does after its answers was not looked at: in 200 of 432 requests it "
+        "raised an exception (ValueError: no), which no client sees."
+    ]
+    assert after_answers(failing_alone_and_in_a_crowd((0, 30), (200, 400))) == []
 
 
 def test_stacks_that_show_one_thing_only_have_an_interval_with_a_width() -> None:

@@ -14,7 +14,7 @@ import pytest
 from representatives import others_slow
 
 from course_app.examine.target import parse_target
-from course_app.examine.ward import Ward
+from course_app.examine.ward import Ward, WardGone
 from course_app.system.waiting import wait_until
 
 APP = """
@@ -46,6 +46,20 @@ def test_an_app_can_be_served_without_instruments(tmp_path: Path) -> None:
         assert not ward.ends_within(0.1)
     assert not ward.running
     assert not ward.crashed
+
+
+@pytest.mark.parametrize(("late", "turns"), [(0.01, True), (9.0, False), (None, False)])
+def test_a_loop_turns_if_it_was_not_late_for_long(
+    monkeypatch: pytest.MonkeyPatch, late: float | None, turns: bool
+) -> None:
+    def ask(_ward: Ward, do: str, **_: object) -> dict[str, float]:
+        assert do == "held"
+        if late is None:
+            raise WardGone("It does not react any more.")
+        return {"late": late}
+
+    monkeypatch.setattr(Ward, "ask", ask)
+    assert Ward.__new__(Ward).turns() is turns
 
 
 @pytest.mark.parametrize("number", others_slow(1, [signal.SIGKILL, signal.SIGTERM]))

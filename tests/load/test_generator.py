@@ -159,6 +159,16 @@ def test_the_open_model_says_how_many_arrivals_it_missed(generator: Generator, u
     assert result.completed + result.missed == 100
 
 
+def test_a_window_of_so_many_requests_may_have_a_limit_in_seconds(
+    generator: Generator, url: str
+) -> None:
+    target = generator.connect(url, "/sleep/30")
+    assert generator.closed(target, requests=3, seconds=5).completed == 3
+    cut = generator.closed(target, requests=1000, seconds=0.1)
+    assert 1 <= cut.completed <= 4
+    assert cut.window_seconds < 0.2
+
+
 def test_the_open_model_gives_the_backlog_up_after_one_time_out(
     generator: Generator, url: str
 ) -> None:
@@ -432,7 +442,7 @@ def test_every_load_has_bounds(generator: Generator, url: str) -> None:
         lambda: generator.connect(url, "/hello", prepared_requests=0),
         lambda: generator.connect(url, "/hello", timeout_seconds=0),
         lambda: generator.closed(target),
-        lambda: generator.closed(target, seconds=1, requests=1),
+        lambda: generator.closed(target),
         lambda: generator.closed(target, seconds=61),
         lambda: generator.closed(target, seconds=float("nan")),
         lambda: generator.closed(target, requests=0),

@@ -2,12 +2,23 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pytest
 from raw_server import Handler, Serve
 
-from course_app.load import Generator, LoadResult, NoAnswer, NobodyListens, as_workload, get, head
+from course_app.load import (
+    Generator,
+    LoadResult,
+    NoAnswer,
+    NobodyListens,
+    as_workload,
+    get,
+    head,
+    mix,
+    uniform,
+)
 from course_app.load import Request as LoadRequest
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -278,6 +289,84 @@ def test_a_server_that_dies_ends_the_window_early_with_errors(
     assert result.window_seconds < 10
     with pytest.raises(NobodyListens, match="start it"):
         generator.closed(target, seconds=1)
+
+
+def by_path(answers: Mapping[bytes, bytes]) -> Handler:
+    """Gives the answer of the request's path, else a plain one."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            path = (await request_head(reader)).split()[1]
+            writer.write(answers.get(path, PLAIN))
+
+    return handler
+
+
+def test_an_error_belongs_to_its_own_request_of_a_mix(generator: Generator, serve: Serve) -> None:
+    broken = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    url = serve(by_path({b"/users/7": broken, b"/orders": broken}))
+    mixed = mix(get("/"), get("/users"), get("/users/{id}", id=uniform(7, 7)), get("/orders"))
+    result = generator.closed(generator.connect(url, mixed), requests=100)
+    assert result.failed_index.size == result.error_count
+    wrong = np.bincount(result.failed_index, minlength=4)
+    right = np.bincount(result.request_index, minlength=4)
+    assert [*(wrong > 0), *(right > 0)] == [False, False, True, True, True, True, False, False]
+    told = {e.request_index: (e.request_line, e.count) for e in result.errors}
+    assert told == {2: ("GET /users/7", wrong[2]), 3: ("GET /orders", wrong[3])}
+
+
+def test_each_request_of_a_mix_that_fails_has_an_example(
+    generator: Generator, serve: Serve
+) -> None:
+    broken = (b"HTTP/1.1 500 Error\r\nContent-Length: 1\r\n\r\n%d" % n for n in range(10))
+    url = serve(answering(*broken))
+    mixed = mix(*(get(f"/{n}") for n in range(8)))
+    result = generator.closed(generator.connect(url, mixed), requests=200)
+    assert {example.request_index for example in result.errors} == set(range(8))
+    assert 8 <= len(result.errors) <= 12
+
+
+def hanging_up(answer: bytes) -> Handler:
+    """Ends each connection without a word once a second request is there."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(answer)
+        await request_head(reader)
+
+    return handler
+
+
+@pytest.mark.parametrize("request_of", [get, head])
+def test_what_a_server_hangs_up_on_after_an_answer_is_sent_again(
+    generator: Generator, serve: Serve, request_of: Callable[[str], LoadRequest]
+) -> None:
+    answer = PLAIN if request_of is get else PLAIN.removesuffix(b"hello")
+    result = load(generator, serve(hanging_up(answer)), request_of("/"), requests=10)
+    assert (result.completed, result.error_count, result.reconnects) == (10, 0, 9)
+
+
+def test_what_may_change_something_is_not_sent_again(generator: Generator, serve: Serve) -> None:
+    result = load(generator, serve(hanging_up(PLAIN)), LoadRequest("POST", "/"), requests=10)
+    assert (result.completed, result.errors_by_kind) == (5, {"lost": 5})
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_request_is_sent_again_once_and_on_a_used_connection_only(
+    generator: Generator, serve: Serve, after: int
+) -> None:
+    opened, seen = itertools.count(), itertools.count()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(after if next(opened) == 0 else 0):
+            await request_head(reader)
+            writer.write(PLAIN)
+        await request_head(reader)
+        next(seen)
+
+    result = load(generator, serve(handler), requests=6)
+    assert (result.completed, result.errors_by_kind) == (after, {"lost": 6 - after})
+    assert next(seen) == 6
 
 
 def serve_and_keep(servers: list[asyncio.Server], handler: Handler, serve: Serve) -> str:

@@ -1,11 +1,17 @@
 """Tables put what answers the question first; the rest is folded, and nothing is made up."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from course_app.load.swarm import EndpointStats, SwarmReport
 from course_app.measure.comparison import Comparison, Variant
+from course_app.measure.load_test import LoadTest
 from course_app.measure.noise import NoiseReport
 from course_app.measure.probes import Counts, Reading
+from course_app.measure.result import a_second, html_table, text_table
 from course_app.measure.statistics import Interval, enough_for
 
 NOISE = NoiseReport(wall_seconds=4.0, cores=2, others_cores=0.1, server_wait_share=0.03)
@@ -44,6 +50,27 @@ def test_speed_comes_first_then_the_counts_that_differ() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("throughput", "said"),
+    [(0.04, "0.04"), (3.21, "3.2"), (12.4, "12"), (4321, "4,321"), (0.0, "0"), (math.nan, "-")],
+)
+def test_slow_apps_have_requests_per_second_too(throughput: float, said: str) -> None:
+    assert a_second(throughput) == said
+    usual = variant("slow", 50)
+    slow = replace(usual, rounds={**usual.rounds, "throughput": np.full(6, throughput)})
+    cells = {row[0]: row[1:] for row in comparison(slow, slow).rows()}
+    assert cells["requests/s"] == (said, said)
+
+
+def test_a_load_test_of_a_slow_endpoint_has_requests_per_second() -> None:
+    reports = [
+        SwarmReport(seconds, 2, (EndpointStats("GET /", requests, 0, 900.0, 950.0),), 0.1, 1)
+        for requests, seconds in ((0, 0.0), (6, 20.0))
+    ]
+    (row,) = LoadTest("slow", 2, tuple(reports)).rows()
+    assert row[:4] == ("GET /", "6", "0", "0.3")
+
+
 def test_what_is_alike_is_folded_and_counted_in_a_terminal() -> None:
     result = two()
     assert labels(result.more_rows()) == ["p99, ms", "rows", "threads"]
@@ -78,3 +105,13 @@ def test_a_percentile_of_few_requests_is_not_shown() -> None:
     assert "p99, ms" not in labels(few.more_rows())
     mixed = comparison(variant("a", 5, requests=128), variant("b", 5))
     assert ("p99, ms", "too few requests", "5.00") in mixed.more_rows()
+
+
+def test_a_table_of_many_sides_has_a_line_for_each() -> None:
+    columns = ("", *(f"driver {number}" for number in range(8)))
+    rows = [("one call, ms", *"12345678"), ("statements", *"11111333")]
+    lines = text_table(columns, rows).splitlines()
+    assert lines[0].split() == ["one", "call,", "ms", "statements"]
+    assert lines[8].split() == ["driver", "7", "8", "3"]
+    assert html_table("", columns, rows, ()).count("<tr>") == 9
+    assert len(text_table(columns[:4], [row[:4] for row in rows]).splitlines()) == 3

@@ -83,6 +83,26 @@ def test_no_error_lies_outside_of_a_logarithmic_axis(monkeypatch: pytest.MonkeyP
     assert axes.get_ylim()[0] < 0.05
 
 
+@pytest.mark.parametrize("draw", [plots.plot_latency, plots.plot_requests])
+def test_latencies_of_no_right_answer_are_a_figure_that_says_so(draw: Any) -> None:
+    nothing = examples.load([])
+    assert draw({"a": nothing}).title == "No request was answered rightly"
+    assert draw({"a": nothing}, title="All were wrong").title == "All were wrong"
+    one = draw({"a": nothing, "b": examples.load([2.0, 2.0])})
+    assert "b 2 ms" in one.title
+    assert "a " not in one.title.partition(": ")[2]
+
+
+def test_where_all_fail_their_errors_are_still_drawn(drawn: list[dict[str, Any]]) -> None:
+    failed = replace(
+        examples.load([]),
+        failed_due_ns=np.array([1_000_000_000]),
+        failed_ns=np.array([1_100_000_000]),
+    )
+    assert plots.plot_requests({"fails": failed}).title == "No request was answered rightly"
+    assert [each["points"] for each in drawn if each["marker"] == "x"] == [1]
+
+
 @pytest.mark.parametrize(("requests", "said"), [(100, "half of the"), (1000, "1 request in 100")])
 def test_latencies_are_told_by_what_so_many_requests_tell(requests: int, said: str) -> None:
     figure = plots.plot_latency({"few": np.linspace(1.0, 2.0, requests)})

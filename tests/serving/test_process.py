@@ -113,20 +113,23 @@ def test_workers_that_fail_again_and_again_do_not_take_the_whole_time_limit() ->
     assert time.monotonic() - start < 30
 
 
-def test_a_traceback_of_an_error_that_the_app_has_handled_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_handled_error_and_a_program_that_has_ended_are_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(process, "_AFTER_TRACEBACK_SECONDS", 0.0)
     (tmp_path / "careful.py").write_text(
-        "import traceback\n"
+        "import subprocess, time, traceback\n"
         "try:\n"
         "    import no_such_module\n"
         "except ImportError:\n"
         "    traceback.print_exc()\n"
+        "subprocess.run(['sleep', '0.2'])\n"
+        "time.sleep(0.2)\n"
         "import fastapi\n"
         "app = fastapi.FastAPI()\n"
     )
-    with ProcessServer("careful:app", cwd=tmp_path, workers=2) as server:
+    with ProcessServer("careful:app", cwd=tmp_path, workers=workers) as server:
         assert "Traceback" in server.output_tail()
 
 

@@ -38,23 +38,24 @@ def fails_under_load(chart: Chart) -> list[Finding]:
     found = []
     for asked in chart.by_alone:
         alone = asked.visits()
-        wrong_alone = sum(v.status >= 500 for v in alone) / len(alone)
+        usual = of_requests(sum(v.failed for v in alone) / len(alone), len(alone))
         for look in reversed(chart.crowds):
             visits = look.of(asked.template)
             wrong = [v for v in visits if v.failed]
             level = len(wrong) / max(1, len(visits))
-            if level < 0.01 or len(wrong) < 3 or level < 3 * wrong_alone:
+            if level < 0.01 or len(wrong) < 3 or level < 3 * usual.estimate:
                 continue
+            part = of_requests(level, len(visits))
+            more = part.low > usual.high
             said = Counter(v.error[0] for v in wrong if v.error)
             places = Counter(v.error[1] for v in wrong if v.error and v.error[1])
             place = places.most_common(1)[0][0] if places else None
             seen = chart.wrong_answers(look, asked)
-            part = of_requests(level, len(visits))
             evidence = [
                 Evidence(
                     look="answers to the clients",
-                    says=f"With {look.clients} clients {seen:,.0f} answers were wrong; with one "
-                    f"client {100 * wrong_alone:.0f} %.",
+                    says=f"With {look.clients} clients {seen:,} answers were wrong; with one "
+                    f"client {percent(usual)}{'' if more else ', of too few to tell'}.",
                     agrees=seen > 0,
                 ),
                 Evidence(
@@ -65,9 +66,29 @@ def fails_under_load(chart: Chart) -> list[Finding]:
                     agrees=bool(said),
                 ),
             ]
-            found.append(finding(Cause.FAILS_UNDER_LOAD, asked.name, place, evidence, _ONE))
+            found.append(
+                finding(
+                    *(Cause.FAILS_UNDER_LOAD, asked.name, place, evidence, _ONE), confirmed=more
+                )
+            )
             break
     return found
+
+
+def after_answers(chart: Chart) -> list[str]:
+    """A sentence for each route whose answers are right, and which raises once they are sent."""
+    notes = []
+    looks = [*(a.alone for a in chart.by_alone if a.alone is not None), *chart.crowds]
+    for route in dict.fromkeys(asked.template for asked in chart.by_alone):
+        visits = [visit for look in looks for visit in look.of(route)]
+        late = Counter(visit.late_error for visit in visits if visit.late_error)
+        if late:
+            notes.append(
+                f"What {chart.named(route)} does after its answers was not looked at: in "
+                f"{late.total():,} of {len(visits):,} requests it raised an exception "
+                f"({late.most_common(1)[0][0]}), which no client sees."
+            )
+    return notes
 
 
 def growing_memory(chart: Chart) -> list[Finding]:

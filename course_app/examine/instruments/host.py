@@ -135,11 +135,9 @@ class Host:
         if do == "allocations":
             return memory.allocations(asked["what"])
         if do == "layers":
-            return self._on_loop(
-                layers.compare(
-                    self._loaded.app, self.visits.scopes.get(asked["route"]), asked["seconds"]
-                )
-            )
+            scope = self.visits.scopes.get(asked["route"])
+            status = self.visits.statuses.get(asked["route"], 0)
+            return self._on_loop(layers.compare(self._loaded.app, scope, status, asked["seconds"]))
         if do == "encoding":
             found = encoding.alternatives(asked["route"])
             place = endpoint_of(self.visits.endpoints.get(asked["route"]))

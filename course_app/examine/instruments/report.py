@@ -98,7 +98,9 @@ class Window:
         if visit.error is not None:
             said, steps = visit.error
             own = [step for step in steps if _of_user(step)]
-            error = [said, places.of(own[-1] if own else None)]
+            # Of a task after the answer no client knows; an answer of 500 tells of its exception.
+            late = visit.complete and visit.status < 500
+            error = [said, places.of(own[-1] if own else None), late]
         return [
             *(
                 visit.route or route_of(visit.scope or {}),

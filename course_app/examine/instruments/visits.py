@@ -29,6 +29,7 @@ class Visit:
     __slots__ = (
         "begin",
         "clients",
+        "complete",
         "connects",
         "end",
         "error",
@@ -51,6 +52,8 @@ class Visit:
         self.begin = time.perf_counter()
         self.end = 0.0
         self.status = 0
+        #: Whether all of the answer was sent.
+        self.complete = False
         self.tasks: list[weakref.ref[asyncio.Task[Any]]] = []
         self.samples: list[tuple[float, int]] = []
         self.statements: list[Statement] = []
@@ -143,7 +146,9 @@ class Visits:
         self.current: set[Visit] = set()
         self.done: list[Visit] = []
         self.keep = False
+        #: The first request of each route as it came, to ask it again, and its answer's status.
         self.scopes: dict[str, Scope] = {}
+        self.statuses: dict[str, int] = {}
         self.endpoints: dict[str, Any] = {}
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -152,6 +157,9 @@ class Visits:
             await self._app(scope, receive, send)
             return
         visit = Visit(scope)
+        # What is mounted is found by a changed scope: it does not lead there once more.
+        came = {name: scope[name] for name in _OF_THE_REQUEST if name in scope}
+        came["state"] = dict(scope.get("state", {}))
         VISIT.set(visit)
         if (task := asyncio.current_task()) is not None:
             visit.tasks.append(weakref.ref(task))
@@ -161,6 +169,8 @@ class Visits:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                visit.complete = True
 
         try:
             await self._app(scope, receive, noting)
@@ -172,9 +182,8 @@ class Visits:
             self.current.discard(visit)
             visit.route = route_of(scope)
             if visit.route not in self.scopes:
-                self.scopes[visit.route] = {
-                    name: scope[name] for name in _OF_THE_REQUEST if name in scope
-                }
+                self.scopes[visit.route] = came
+                self.statuses[visit.route] = visit.status
                 self.endpoints[visit.route] = scope.get("endpoint")
             visit.scope = None
             visit.tasks = []

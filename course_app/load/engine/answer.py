@@ -25,12 +25,16 @@ class BadAnswer(Exception):
 
 
 class Expectation(NamedTuple):
-    """What makes an answer right, whether it comes without a body (HEAD), whether to keep it."""
+    """What makes an answer right, whether it comes without a body (HEAD), whether to keep it.
+
+    ``repeatable``: its request changes nothing, and may be sent again.
+    """
 
     statuses: frozenset[int]
     body: bytes | None
     bodiless: bool
     keep: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Connection:
         self.intended_ns = 0
         self.started_ns = 0
         self.rested_ns = 0
+        #: The latest request; none yet on a connection that nobody has used.
         self.payload = b""
         self.unsent: memoryview | None = None
         self.expectation: Expectation
@@ -95,6 +96,7 @@ class Connection:
                 "start it first, or look whether it is still alive."
             ) from error
         self._prepare(self.socket)
+        self.payload = b""
         self.rested_ns = time.perf_counter_ns()
 
     def begin_open(self) -> bool:

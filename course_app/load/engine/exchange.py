@@ -11,8 +11,9 @@ from course_app.load.engine.stream import numbered
 from course_app.system.poller import READ, WRITE, new_poller
 
 IDLE_RETRY_NS = 500_000_000
-"""A server may end a connection that was idle this long just as a request is on its way (RFC 9112,
-9.3.1); such a request is sent again, once, and is no error."""
+"""A server may end a connection after any answer, just as the next request is on its way (RFC 9112,
+9.3.1). A GET or HEAD is then sent again, once, and is no error; so are others if the connection was
+idle this long: it is the server's patience that has ended, before it read them."""
 
 clock = time.perf_counter_ns
 
@@ -51,17 +52,16 @@ class Exchanges(ABC):
         payload, connection.expectation = stream.take()
         connection.number = stream.number
         stream.number += 1
+        connection.may_retry = connection.expectation.repeatable and bool(connection.payload)
         if target.numbered:
             payload = numbered(payload, connection.number)
         connection.payload = payload
         connection.reader = None
         connection.intended_ns = intended_ns
         connection.started_ns = started = clock()
-        if connection.busy:
-            connection.may_retry = False
-        else:
+        if not connection.busy:
             connection.busy = True
-            connection.may_retry = started - connection.rested_ns > IDLE_RETRY_NS
+            connection.may_retry |= started - connection.rested_ns > IDLE_RETRY_NS
             self.in_flight += 1
         if connection.socket is None:
             self._reopen(connection)

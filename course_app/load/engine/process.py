@@ -120,6 +120,7 @@ class Commands:
                 "warmup_end_ns": recorder.warmup_end_ns,
                 "failed_due_ns": recorder.failed_due_ns,
                 "failed_ns": recorder.failed_ns,
+                "failed_index": recorder.failed_index,
                 "kinds": stream.kinds,
             }
             arrays |= {f"{position} {name}": column for name, column in columns.items()}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from course_app.load.engine.connection import Connection
 
 MOST_EXAMPLES = 5
+"""Further ones are of requests of which there is none yet."""
 REQUEST_LINE_BYTES = 200
 
 
@@ -28,6 +29,7 @@ class Recorder:
         )
         self.failed_due_ns = array("q")
         self.failed_ns = array("q")
+        self.failed_index = array("q")
         self.examples: list[dict[str, Any]] = []
         self.errors: Counter[str] = Counter()
         self.bytes_received = 0
@@ -64,12 +66,16 @@ class Recorder:
         self.errors[kind] += 1
         self.failed_due_ns.append(connection.intended_ns or connection.started_ns)
         self.failed_ns.append(time.perf_counter_ns())
-        for example in self.examples:
+        index = connection.target.stream.index_of(connection.number)
+        self.failed_index.append(index)
+        mine = [each for each in self.examples if each["request_index"] == index]
+        full = len(self.examples) >= MOST_EXAMPLES
+        for example in mine:
             alike = (example["kind"], example["status"]) == (kind, status)
-            if alike and (example["got"] == got or len(self.examples) == MOST_EXAMPLES):
+            if alike and (example["got"] == got or full):
                 example["count"] += 1
                 return
-        if len(self.examples) < MOST_EXAMPLES:
+        if not full or not mine:
             line = connection.payload[:REQUEST_LINE_BYTES].partition(b" HTTP/1.1\r\n")[0]
             self.examples.append(
                 {
@@ -79,6 +85,7 @@ class Recorder:
                     "status": status,
                     "got": got,
                     "count": 1,
+                    "request_index": index,
                 }
             )
 

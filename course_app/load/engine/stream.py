@@ -30,6 +30,7 @@ def expectation_of(request: Request) -> Expectation:
         statuses=frozenset(request.expect_status),
         body=request.expect_body or None,
         bodiless=request.method == "HEAD",
+        repeatable=request.method in ("GET", "HEAD"),
     )
 
 
@@ -71,6 +72,10 @@ class Stream:
         # of what was sent already nobody asks the kind again
         del self.kinds[: self.number - self.first]
         self.first = self._window_began = self.number
+
+    def index_of(self, number: int) -> int:
+        """Which of the workload's requests the one of this number is, in the latest window."""
+        return self.kinds[(number - self.first) % len(self.kinds)]
 
     def sample(self, count: int) -> SampleStream:
         """The first ``count`` requests; of an endless stream, which repeats none, the next ones."""
@@ -118,6 +123,10 @@ class SampleStream:
                 for payload, expectation in requests
             ]
         ).__next__
+
+    def index_of(self, number: int) -> int:
+        """Which of the given requests the one of this number is."""
+        return number
 
 
 def numbered(payload: bytes, number: int) -> bytes:
