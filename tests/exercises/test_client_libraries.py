@@ -63,7 +63,10 @@ def exam_of(events: list[str], late_reports: int) -> Any:
     """Reports on one driver against itself, of which the first few come too late."""
     probe = Probe(events)
 
-    def ask(_learner: object, request: Any) -> list[Any]:
+    def ask(who: object, request: Any) -> list[Any]:
+        if who == "ours":
+            events.append("ours")
+            return []
         events.append("report")
         if events.count("report") <= late_reports:
             raise StoppedAnswering("silence", "an answer") from TimedOut("too late")
@@ -75,6 +78,8 @@ def exam_of(events: list[str], late_reports: int) -> Any:
 
     return SimpleNamespace(
         ask=ask,
+        reference="ours",
+        learner_frozen=nullcontext,
         learner=SimpleNamespace(connections_after=lambda _seconds: events.append("has ended")),
         patient=lambda _seconds: nullcontext(),
         probes=lambda _learner: [probe],
@@ -85,11 +90,16 @@ def exam_of(events: list[str], late_reports: int) -> Any:
 def test_what_a_late_report_does_is_not_counted_with_the_next_one() -> None:
     events: list[str] = []
     rubric.fetches_as_it_says.check(exam_of(events, late_reports=1))
-    assert events[:6] == ["counts", "report", "has ended", "counts", "report", "has counted"]
+    late = ["counts", "report", "has ended", "ours"]
+    assert events[:7] == [*late, "counts", "report", "has counted"]
 
 
-def test_a_report_that_is_late_again_is_none() -> None:
+@pytest.mark.parametrize(("ours", "patience"), [(0.3, "3.0"), (2.0, "6.0"), (8.0, "9.0")])
+def test_a_report_that_is_late_again_is_none_if_ours_is_not(
+    ours: float, patience: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rubric, "_seconds_of_ours", lambda _exam: ours)
     events: list[str] = []
-    with pytest.raises(NoReport, match="no answer within 9 s"):
+    with pytest.raises(NoReport, match=f"no answer within {patience} s"):
         rubric.fetches_as_it_says.check(exam_of(events, late_reports=2))
     assert events == ["counts", "report", "has ended", "counts", "report"]
