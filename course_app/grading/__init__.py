@@ -36,8 +36,12 @@ An exercise is a module of :mod:`course_app.exercises` that declares ``exercise`
         baseline=create_baseline,            # def create_baseline(postgres_dsn: str) -> FastAPI
         reference=create_reference,
         rubric=(same_answers, no_sessions, faster),
+        given=(same_answers,),               # the baseline fulfils it: no points for that alone
         hints=("...", "..."),
-        wrong_answers=(WrongAnswer("pool per request", create_many_pools, OpensConnections),),
+        wrong_answers=(
+            WrongAnswer("as it was", create_baseline, OpensConnections, points=0),
+            WrongAnswer("pool per request", create_many_pools, OpensConnections),
+        ),
         right_answers=(RightAnswer("psycopg", create_psycopg_pool),),
     )
 
