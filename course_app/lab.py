@@ -267,7 +267,7 @@ class Lab:
             concurrency: requests in flight all the time (closed model).
             rate: arrivals per second instead (open model): latency counts from the moment
                 at which a request was due.
-            seconds: how long the load lasts; longer where answers are slow, to hold some.
+            seconds: how long the load lasts; in the closed model longer if answers are slow.
 
         Example:
             result = lab.measure(fast, get("/users/{user_id}", user_id=uniform(1, lab.users)))

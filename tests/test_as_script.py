@@ -51,7 +51,7 @@ def test_sliders_leave_a_figures_sentence(
 ) -> None:
     def measure(clients: int) -> Any:
         each = np.array([99.0, 100.0, 101.0]) * clients
-        return SimpleNamespace(throughput=100.0 * clients, throughputs=each, p50_ms=10.0)
+        return SimpleNamespace(throughput=100.0 * clients, throughputs=each, p50_ms=10.0, wrong=())
 
     monkeypatch.delenv(explore.HEADLESS, raising=False)
     explore.explore(measure, clients=[1, 2])

@@ -135,10 +135,12 @@ def _of(
     who: Learner, found: _Found, exercises: Mapping[str, str], only: str
 ) -> Iterator[Submission]:
     answers, unnamed = _by_exercise(found.files, found, exercises, only)
-    elsewhere, _ = _by_exercise(found.elsewhere, found, exercises, only)
     # A file may be called anything if one exercise was set.
-    if only and unnamed and not (answers or elsewhere):
+    if only and unnamed and not answers:
         answers[only] = unnamed
+    # In folders of a learner's own lies other work, too, which may have numbers in front.
+    named = [path for path in found.elsewhere if _slug_in(readable(path.name), exercises)]
+    elsewhere, _ = _by_exercise(named, found, exercises, only)
     problem = "; ".join(found.problems)
     if not (answers or elsewhere):
         problem = problem or "No answer to an exercise was found."
@@ -155,6 +157,10 @@ def _of(
         yield Submission(who.name, slug, best, note=note, id=who.id)
 
 
+def _slug_in(name: str, exercises: Mapping[str, str]) -> str:
+    return next((slug for slug in exercises.values() if slug in name), "")
+
+
 def _by_exercise(
     paths: Iterable[Path], found: _Found, exercises: Mapping[str, str], only: str
 ) -> tuple[dict[str, list[Path]], list[Path]]:
@@ -167,7 +173,7 @@ def _by_exercise(
     numbered: list[Path] = []
     for path in paths:
         name = found.called.get(path, readable(path.name))
-        slug = next((slug for slug in exercises.values() if slug in name), "")
+        slug = _slug_in(name, exercises)
         number = re.match(r"\d\d(?!\d)", name)
         slug = slug or (exercises.get(number[0], "") if number else "")
         if slug and slug == (only or slug):

@@ -162,18 +162,22 @@ def _read(entry: Path, work: Path) -> Iterator[Entry | str]:
     held = files_of(entry, work, _KINDS, _TREE)
     yield from (f"{name}: {problem}" for problem in held.problems)
     for path in held.files:
-        if path.name == NEW_RESULTS and _holds_results(path.with_name(RESULTS_FILE)):
-            yield f"{name}: {NEW_RESULTS} is of the same machine as {RESULTS_FILE}, which is shown."
-            continue
         try:
-            yield Entry(name, read_results(path))
+            results = read_results(path)
         except CourseError as error:
             yield f"{name}: {error}"
+            continue
+        if path.name == NEW_RESULTS and _are_of(path.with_name(RESULTS_FILE), results):
+            yield f"{name}: {NEW_RESULTS} is of the same machine as {RESULTS_FILE}, which is shown."
+        else:
+            yield Entry(name, results)
 
 
-def _holds_results(path: Path) -> bool:
+def _are_of(path: Path, others: Results) -> bool:
+    """Whether these results come from the others' machine, in the same pace."""
     with suppress(CourseError):
-        return bool(read_results(path))
+        results = read_results(path)
+        return (results.machine, results.pace) == (others.machine, others.pace)
     return False
 
 

@@ -31,7 +31,9 @@ GUESSED_IDS = (1, 100)
 _SAMPLES = 6
 _ANSWER_SECONDS = 5.0
 #: After so many routes without an answer, one after another, it is time to ask for the app's loop.
+#: If it turns, the others get less time: all may wait for a database that is not there.
 _MOST_SILENT = 3
+_LESS_SECONDS = 1.0
 #: Lists lead to things, things to lists in them.
 _WAVES = 3
 _MOST_HARVESTED = 500
@@ -350,7 +352,7 @@ def discovered(
     paths = templates(openapi)
     if not paths:
         raise CannotExamine(_NO_ROUTE)
-    harvest, silent = Harvest(), 0
+    harvest, silent, patience = Harvest(), 0, _ANSWER_SECONDS
     slow: set[str] = set()
     found: dict[str, Request] = {}
     problems: dict[str, str] = {}
@@ -361,7 +363,7 @@ def discovered(
             progress(f"trying GET {path}", (wave + number / len(waiting)) / _WAVES)
             try:
                 request = request_for(openapi, path, harvest, headers)
-                answers = _ask(generator, url, request)
+                answers = _ask(generator, url, request, patience)
                 silent = 0
             except Unfillable as missing:
                 problems[path] = f"nothing is known about {missing}"
@@ -374,7 +376,7 @@ def discovered(
                 if silent >= _MOST_SILENT:
                     if not turns():
                         raise CannotExamine(_does_not_answer(problems)) from error
-                    silent = 0
+                    silent, patience = 0, min(patience, _LESS_SECONDS)
                 continue
             for answer in answers:
                 _gather(harvest, path, answer)
@@ -400,10 +402,8 @@ _NO_ROUTE = (
 )
 
 
-def _ask(generator: Generator, url: str, request: Request) -> list[Response]:
-    target = generator.connect(
-        url, request, prepared_requests=_SAMPLES, timeout_seconds=_ANSWER_SECONDS
-    )
+def _ask(generator: Generator, url: str, request: Request, seconds: float) -> list[Response]:
+    target = generator.connect(url, request, prepared_requests=_SAMPLES, timeout_seconds=seconds)
     try:
         return list(generator.sample(target, _SAMPLES if request.varies else 1))
     finally:

@@ -240,6 +240,7 @@ class Examination:
         got = first.errors[0].got if first.errors else "no answer"
         self._noted(f"{asked.name} was not looked at: with one client no answer was right ({got}).")
         kinds = first.errors_by_kind.keys()
+        self._partial |= "timeout" in kinds  # slow or stuck: nobody knows
         self._revive(asked, failed=not kinds or not kinds <= _NO_FAILURES)
         return False
 
@@ -470,6 +471,7 @@ class Examination:
             seed=sent.seed,
             prepared_requests=sent.requests,
             timeout_seconds=_TIMEOUT_SECONDS,
+            resend=True,  # one route's broken connection is no error of the next one
         )
         try:
             yield target

@@ -24,7 +24,7 @@ from course_app.grading.scorecard import CriterionResult
 _CONTRACT_FIRST = "Not run: contract first. The answers have to be right before the rest counts."
 _FAILED_BEFORE = "Not run: only the first failure was asked for."
 _GIVEN = " (as the given app does: counts once the answer does something that it does not)"
-_NOT_DONE = (Outcome.FAILED, Outcome.NOT_ATTEMPTED)
+_NOT_DONE = (Outcome.FAILED, Outcome.NOT_ATTEMPTED, Outcome.NOT_RUN)
 _NOTHING_ANSWERS = "Not run: nothing answers any more."
 
 
@@ -57,7 +57,7 @@ class Runner:
         return self._beyond_what_was_given(results)
 
     def _beyond_what_was_given(self, results: list[CriterionResult]) -> list[CriterionResult]:
-        """No points for what the given app does, if all else was looked at and is as in it."""
+        """No points for what the given app does, if nothing else is known to be better."""
         given = {criterion.name for criterion in self._exercise.given}
         others = [each for each in results if each.name not in given]
         if any(each.earned or each.outcome not in _NOT_DONE for each in others):

@@ -71,6 +71,7 @@ class Generator:
         number_requests: bool = False,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         seconds_apart: float = 0.0,
+        resend: bool = False,
     ) -> Target:
         """Open ``concurrency`` connections and render the requests, before any window.
 
@@ -78,7 +79,9 @@ class Generator:
         repeat instead, unless the workload holds a `sequence`, which never repeats.
         ``number_requests`` adds the header ``x-request-number`` (0, 1, ...).
         A request without an answer within ``timeout_seconds`` is an error. Connections that are
-        opened ``seconds_apart`` do not reach the server in one burst.
+        opened ``seconds_apart`` do not reach the server in one burst. With ``resend`` a GET or HEAD
+        is sent again, once, if a connection that was used before ends before its answer begins:
+        the one before may be why (RFC 9112, 9.3.1).
 
         Raises NotLoopback, OutOfBounds, BadWorkload, NobodyListens.
         """
@@ -99,6 +102,7 @@ class Generator:
             "number_requests": number_requests,
             "timeout_seconds": timeout_seconds,
             "seconds_apart": seconds_apart,
+            "resend": resend,
         }
         with self._lock:
             self._targets += 1

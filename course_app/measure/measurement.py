@@ -144,7 +144,7 @@ def measure(
     """Measure one subject: a counting pass, then one timed window.
 
     Args:
-        seconds: length of the window; one of slow answers is longer, to hold some of them.
+        seconds: length of the window; in the closed model longer to hold some slow answers.
         rate: arrivals per second (open model); without it the closed model of the
             subject's concurrency is used.
     """

@@ -13,8 +13,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 Row = Sequence[str]
-#: So many columns of figures and one of names fit on a page of 800 pixels.
-_MOST_COLUMNS = 6
+#: So many columns, names included, fit on a page of 800 pixels.
+_MOST_COLUMNS = 7
 _FIGURES: dict[type["Result"], Callable[..., Any]] = {}
 
 
@@ -115,19 +115,22 @@ def a_second(throughput: float) -> str:
     return figure(throughput, ",.0f" if throughput >= 10 else ".2g")
 
 
-def _narrow(columns: Row, rows: Sequence[Row]) -> tuple[Row, Sequence[Row]]:
-    """Many columns would be cut off at a page's edge: they become lines, if these are fewer."""
-    if len(columns) <= _MOST_COLUMNS or not len(columns) > len(rows) > 0:
-        return columns, rows
-    turned = list(zip(columns, *rows, strict=True))
-    return turned[0], turned[1:]
+def _is_wide(columns: Row, rows: Sequence[Row]) -> bool:
+    """Columns would be cut off at a page's edge: they become lines, if these are fewer."""
+    return len(columns) > max(_MOST_COLUMNS, len(rows))
+
+
+def _turned(columns: Row, rows: Sequence[Row]) -> tuple[Row, Sequence[Row]]:
+    head, *lines = zip(columns, *rows, strict=True)
+    return head, lines
 
 
 def text_table(columns: Row, rows: Sequence[Row]) -> str:
     """A table in plain text: first column to the left, numbers to the right."""
     if not rows:
         return ""
-    columns, rows = _narrow(columns, rows)
+    if _is_wide(columns, rows):
+        columns, rows = _turned(columns, rows)
     lines = [columns, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
 
@@ -152,6 +155,7 @@ def html_table(
     Args:
         more_rows: are folded below the table; ``more`` says what they are.
     """
+    wide = _is_wide(columns, rows)
     cell = "padding:.2em .8em;text-align:{};border-bottom:1px solid #8884"
 
     def render(line: Row, tag: str) -> str:
@@ -162,7 +166,7 @@ def html_table(
         return f"<tr>{''.join(cells)}</tr>"
 
     def table(lines: Sequence[Row]) -> str:
-        names, lines = _narrow(columns, lines)
+        names, lines = _turned(columns, lines) if wide and lines else (columns, lines)
         head = render(names, "th") if lines else ""
         body = "".join(render(line, "td") for line in lines)
         return (

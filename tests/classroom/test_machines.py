@@ -153,6 +153,14 @@ def test_results_that_did_not_fit_are_no_second_machine(tmp_path: Path) -> None:
     ]
 
 
+def test_results_of_another_python_are_another_machine_s(tmp_path: Path) -> None:
+    hand_in(tmp_path / "Ada" / "build" / "report" / "results.json")
+    hand_in(tmp_path / "Ada" / "build" / "report" / NEW_RESULTS, python="3.14.1")
+    found = read_machines(tmp_path)
+    assert [entry.name for entry in found.entries] == ["Ada", "Ada"]
+    assert found.remarks == ()
+
+
 def test_an_empty_folder_is_a_page_and_a_missing_one_an_error(tmp_path: Path) -> None:
     page = write_machines(read_machines(tmp_path), COURSE, tmp_path / "out").read_text()
     assert "no results yet" in page

@@ -76,8 +76,10 @@ def exam_of(events: list[str], late_reports: int) -> Any:
         report = {"drivers": drivers}
         return [SimpleNamespace(status=200, json=lambda: report)]
 
+    known: dict[Any, Any] = {}
     return SimpleNamespace(
         ask=ask,
+        once=lambda make: known.setdefault(make, make(None)),
         reference="ours",
         learner_frozen=nullcontext,
         learner=SimpleNamespace(connections_after=lambda _seconds: events.append("has ended")),

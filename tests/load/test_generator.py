@@ -442,7 +442,7 @@ def test_every_load_has_bounds(generator: Generator, url: str) -> None:
         lambda: generator.connect(url, "/hello", prepared_requests=0),
         lambda: generator.connect(url, "/hello", timeout_seconds=0),
         lambda: generator.closed(target),
-        lambda: generator.closed(target),
+        lambda: generator.closed(target, seconds=61, requests=1),
         lambda: generator.closed(target, seconds=61),
         lambda: generator.closed(target, seconds=float("nan")),
         lambda: generator.closed(target, requests=0),

@@ -58,9 +58,14 @@ def load(
     requests: int = 20,
     concurrency: int = 1,
     timeout_seconds: float = 5.0,
+    resend: bool = False,
 ) -> LoadResult:
     target = generator.connect(
-        url, workload, concurrency=concurrency, timeout_seconds=timeout_seconds
+        url,
+        workload,
+        concurrency=concurrency,
+        timeout_seconds=timeout_seconds,
+        resend=resend,
     )
     try:
         return generator.closed(target, requests=requests)
@@ -342,12 +347,17 @@ def test_what_a_server_hangs_up_on_after_an_answer_is_sent_again(
     generator: Generator, serve: Serve, request_of: Callable[[str], LoadRequest]
 ) -> None:
     answer = PLAIN if request_of is get else PLAIN.removesuffix(b"hello")
-    result = load(generator, serve(hanging_up(answer)), request_of("/"), requests=10)
+    request, url = request_of("/"), serve(hanging_up(answer))
+    result = load(generator, url, request, requests=10, resend=True)
     assert (result.completed, result.error_count, result.reconnects) == (10, 0, 9)
 
 
-def test_what_may_change_something_is_not_sent_again(generator: Generator, serve: Serve) -> None:
-    result = load(generator, serve(hanging_up(PLAIN)), LoadRequest("POST", "/"), requests=10)
+@pytest.mark.parametrize(("method", "resend"), [("POST", True), ("GET", False)])
+def test_nothing_is_sent_again_that_may_change_something_or_need_not(
+    generator: Generator, serve: Serve, method: str, resend: bool
+) -> None:
+    request, url = LoadRequest(method, "/"), serve(hanging_up(PLAIN))
+    result = load(generator, url, request, requests=10, resend=resend)
     assert (result.completed, result.errors_by_kind) == (5, {"lost": 5})
 
 
@@ -364,7 +374,7 @@ def test_a_request_is_sent_again_once_and_on_a_used_connection_only(
         await request_head(reader)
         next(seen)
 
-    result = load(generator, serve(handler), requests=6)
+    result = load(generator, serve(handler), requests=6, resend=True)
     assert (result.completed, result.errors_by_kind) == (after, {"lost": 6 - after})
     assert next(seen) == 6
 

@@ -262,10 +262,10 @@ def _in_time(exam: Exam, measure: Callable[[], T]) -> T:
 
     Nobody stops a report that was late: what it does must not be measured with the next one.
     """
-    seconds = _PATIENCE_SECONDS
+    patience = exam.once(_patience)
     for again in (True, False):
         try:
-            with exam.patient(seconds):
+            with exam.patient(patience[0]):
                 return measure()
         except StoppedAnswering as silence:
             if not isinstance(silence.__cause__, TimedOut):
@@ -274,9 +274,14 @@ def _in_time(exam: Exam, measure: Callable[[], T]) -> T:
         if again:
             exam.learner.connections_after(_LONGEST_SECONDS)
             busy = _seconds_of_ours(exam) / _OURS_SECONDS
-            seconds = min(_PATIENCE_SECONDS * max(1.0, busy), _LONGEST_SECONDS)
-    observed = f"no answer within {seconds:.1f} s"
+            patience[0] = min(_PATIENCE_SECONDS * max(1.0, busy), _LONGEST_SECONDS)
+    observed = f"no answer within {patience[0]:.1f} s"
     raise NoReport(observed, "a report within two seconds") from late
+
+
+def _patience(_exam: Exam) -> list[float]:
+    """For how long reports are waited for in this check; what is found out is kept in it."""
+    return [_PATIENCE_SECONDS]
 
 
 def _seconds_of_ours(exam: Exam) -> float:

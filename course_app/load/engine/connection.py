@@ -24,6 +24,7 @@ class Target:
     stream: Stream | SampleStream
     numbered: bool
     timeout_ns: int
+    resends: bool = False
     connections: list[Connection] = field(default_factory=list)
 
     def open(self, concurrency: int, seconds_apart: float = 0.0) -> None:

@@ -11,9 +11,9 @@ from course_app.load.engine.stream import numbered
 from course_app.system.poller import READ, WRITE, new_poller
 
 IDLE_RETRY_NS = 500_000_000
-"""A server may end a connection after any answer, just as the next request is on its way (RFC 9112,
-9.3.1). A GET or HEAD is then sent again, once, and is no error; so are others if the connection was
-idle this long: it is the server's patience that has ended, before it read them."""
+"""A server may end a connection that was idle this long just as a request is on its way (RFC 9112,
+9.3.1); such a request is sent again, once, and is no error. Of a target that resends so is any GET
+or HEAD on a connection that was used before (``Sample`` has a rule of its own)."""
 
 clock = time.perf_counter_ns
 
@@ -52,7 +52,8 @@ class Exchanges(ABC):
         payload, connection.expectation = stream.take()
         connection.number = stream.number
         stream.number += 1
-        connection.may_retry = connection.expectation.repeatable and bool(connection.payload)
+        repeatable = target.resends and connection.expectation.repeatable
+        connection.may_retry = repeatable and bool(connection.payload)
         if target.numbered:
             payload = numbered(payload, connection.number)
         connection.payload = payload

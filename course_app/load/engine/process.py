@@ -50,6 +50,7 @@ class Commands:
         number_requests: bool,
         timeout_seconds: float,
         seconds_apart: float,
+        resend: bool,
         first_number: int,
     ) -> Reply:
         stream = Stream(restore_workload(workload), seed, host, prepared_requests, first_number)
@@ -58,6 +59,7 @@ class Commands:
             stream=stream,
             numbered=number_requests,
             timeout_ns=int(timeout_seconds * 1e9),
+            resends=resend,
         )
         opened.open(concurrency, seconds_apart)
         self._targets[target], self._streams[target] = opened, stream
