@@ -43,6 +43,7 @@ def test_every_window_runs_without_epoll(commands: Commands) -> None:
                 number_requests=False,
                 timeout_seconds=5,
                 seconds_apart=0.0,
+                resend=False,
                 first_number=0,
             )
         _, closed = commands.closed(target=1, seconds=None, requests=50, warmup_seconds=0)
