@@ -29,7 +29,7 @@ from course_app.examine.findings import (
 from course_app.examine.seen import Look, Place
 from course_app.examine.servers import Servers, difference
 from course_app.examine.target import CannotExamine, Target
-from course_app.examine.ward import GONE_SECONDS, LOOK_SECONDS, Ward, WardGone
+from course_app.examine.ward import LOOK_SECONDS, Ward, WardGone
 from course_app.load import Generator, LoadResult, Request, Workload, mix
 from course_app.load.generator import Target as Connected
 from course_app.load.limits import BadWorkload, GeneratorEnded, LoadError
@@ -254,16 +254,12 @@ class Examination:
             look="answers to the clients",
             says=f"{asked.name}: {self._last_note()}",
         )
-        held: dict[str, Any] | None = None
-        with suppress(CourseError):
-            held = self._living.ask("held", within=LOOK_SECONDS)
-        if held is not None and held["late"] < GONE_SECONDS:
+        turns, place = self._living.held()
+        if turns:
             if failed:
                 self._fails(Cause.FAILS_UNDER_LOAD, asked.name, None, answers)
             return
         if self._living.running:
-            found = held["place"] if held else None
-            place = Place(**found) if found else None
             stack = Evidence(
                 look="stacks of the loop's thread",
                 says="The loop does not turn any more"

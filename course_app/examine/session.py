@@ -138,7 +138,9 @@ def _asked_itself(
     with Generator() as generator:
         try:
             openapi = described["openapi"] or {"paths": {}}
-            return discovered(openapi, generator, ward.url, headers, told, ward.turns)
+            return discovered(
+                openapi, generator, ward.url, headers, told, lambda: ward.held().turns
+            )
         except CannotExamine as error:
             if not ward.ends_within(_LAST_WORDS_SECONDS):
                 raise

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from course_app.errors import CourseError
 from course_app.examine.instruments.host import arguments
+from course_app.examine.seen import Place
 from course_app.examine.target import CannotExamine, Target
 from course_app.processes import OwnedProcess
 from course_app.serving.excerpt import own_output
@@ -32,10 +33,17 @@ MOST_START_SECONDS = 120.0
 _WORKING_SHARE = 0.1
 ANSWER_SECONDS = 40.0
 #: A loop that has not turned for so long after a time limit will not turn any more.
-GONE_SECONDS = 3.0
+_GONE_SECONDS = 3.0
 LOOK_SECONDS = 5.0
 _STOP_SECONDS = 3.0
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
+
+
+class Held(NamedTuple):
+    """What its loop does now: ``place`` is where it is held, None where nobody can say."""
+
+    turns: bool
+    place: Place | None
 
 
 class WardGone(CourseError):
@@ -136,12 +144,14 @@ class Ward:
             raise CourseError(f"{do}: {answer['error']}")
         return answer
 
-    def turns(self) -> bool:
-        """Whether the app's loop turns, however long its answers take."""
+    def held(self) -> Held:
+        """Whether the app's loop turns, however long its answers take; where it is held if not."""
         try:
-            return bool(self.ask("held", within=LOOK_SECONDS)["late"] < GONE_SECONDS)
+            answer = self.ask("held", within=LOOK_SECONDS)
         except CourseError:
-            return False
+            return Held(turns=False, place=None)
+        place = answer["place"]
+        return Held(answer["late"] < _GONE_SECONDS, Place(**place) if place else None)
 
     @property
     def running(self) -> bool:

@@ -52,14 +52,14 @@ def test_an_app_can_be_served_without_instruments(tmp_path: Path) -> None:
 def test_a_loop_turns_if_it_was_not_late_for_long(
     monkeypatch: pytest.MonkeyPatch, late: float | None, turns: bool
 ) -> None:
-    def ask(_ward: Ward, do: str, **_: object) -> dict[str, float]:
+    def ask(_ward: Ward, do: str, **_: object) -> dict[str, object]:
         assert do == "held"
         if late is None:
             raise WardGone("It does not react any more.")
-        return {"late": late}
+        return {"late": late, "place": None}
 
     monkeypatch.setattr(Ward, "ask", ask)
-    assert Ward.__new__(Ward).turns() is turns
+    assert Ward.__new__(Ward).held() == (turns, None)
 
 
 @pytest.mark.parametrize("number", others_slow(1, [signal.SIGKILL, signal.SIGTERM]))
