@@ -15,7 +15,7 @@ from course_app.examine.chart import Asked
 from course_app.examine.engine import Examination
 from course_app.examine.findings import Cause, Report
 from course_app.examine.target import CannotExamine, Target
-from course_app.examine.ward import WardGone
+from course_app.examine.ward import Held, WardGone
 from course_app.load import LoadResult, get
 from course_app.load.limits import BadWorkload, GeneratorEnded, NobodyListens, OutOfBounds
 from course_app.load.result import ErrorExample
@@ -36,7 +36,10 @@ class StandIn:
     def ask(self, do: str, **_: Any) -> dict[str, Any]:
         if self.gone:
             raise WardGone("It is gone.")
-        return {"held": {"late": 0.0, "place": None}, "memory": {"cpu": 0.0, "rss": 1}}[do]
+        return {"memory": {"cpu": 0.0, "rss": 1}}[do]
+
+    def held(self) -> Held:
+        return Held(turns=not self.gone, place=None)
 
     def ends_within(self, _seconds: float) -> bool:
         return False
@@ -121,8 +124,7 @@ def test_a_slow_routes_answers_count_by_their_share_of_time_in_the_window() -> N
 def test_an_app_that_is_held_for_good_costs_what_no_factor_can_say(
     examination: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = {"late": 9.0, "place": None}
-    monkeypatch.setattr(StandIn, "ask", lambda *_, **__: held)
+    monkeypatch.setattr(StandIn, "held", lambda _: Held(turns=False, place=None))
     examination._revive(examination.chart.asked[0])
     (found,) = examination._report().findings
     assert (found.cause, found.gain) == (Cause.BLOCKED_LOOP, "")
