@@ -17,7 +17,7 @@ from typing import Any
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from course_app.plots.style import INK, MUTED, blank, renderer_of, styled
+from course_app.plots.style import INK, MUTED, blank, lay_out, renderer_of, styled
 
 #: The stand-in for an SVG is small; a scatter is the picture itself and is sharp.
 _FALLBACK_DPI = 100
@@ -106,6 +106,9 @@ def finish(canvas: Canvas, title: str, *, scatter: bool = False) -> Figure:
     Args:
         scatter: many points; render as PNG only.
     """
+    # Laid out once, and not again for each file: that would take longer than drawing does.
+    lay_out(canvas)
+    canvas.set_layout_engine(None)
     dpi = _SCATTER_DPI if scatter else _FALLBACK_DPI
     svg = None if scatter else _svg(canvas, title)
     return Figure(title, svg, _png(canvas, dpi), round(canvas.get_figwidth() * 96))

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from course_app.measure.flame import WAITING, FlameFrame
 from course_app.measure.profile import FlameGraph
 from course_app.plots.figure import Figure, finish, titled
-from course_app.plots.style import INK, look, renderer_of, styled
+from course_app.plots.style import INK, lay_out, look, renderer_of, styled
 
 #: Narrower boxes are not drawn; their callers are, so nothing is hidden but detail.
 _NARROWEST = 0.004
@@ -41,7 +41,7 @@ def plot_flame(result: FlameGraph, *, title: str | None = None) -> Figure:
         for box in boxes:
             _draw(axes, box)
         _finish_axes(axes)
-        canvas.draw_without_rendering()
+        lay_out(canvas)
         for box in boxes:
             _label(axes, box)
         return finish(canvas, message)

@@ -11,7 +11,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox, offset_copy
 
 from course_app.measure.statistics import Floats
-from course_app.plots.style import MUTED, renderer_of
+from course_app.plots.style import MUTED, lay_out, renderer_of
 
 _GAP_POINTS = 9.0
 _WIDEST_CHARACTERS = 22
@@ -46,7 +46,7 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> list[Annotation]:
     assert canvas is not None
     edge = max(label.x for label in labels)  # beside a shorter line's end another one may run
     notes = [_note(axes, label, edge) for label in labels]
-    canvas.draw_without_rendering()
+    lay_out(canvas)
     renderer = renderer_of(canvas)
     heights = [note.get_window_extent(renderer).height + _LINE_GAP_PIXELS for note in notes]
     wanted = [float(axes.transData.transform((label.x, label.y))[1]) for label in labels]
@@ -70,7 +70,7 @@ def label_points(
     """
     canvas = axes.figure.get_figure(root=True)
     assert canvas is not None
-    canvas.draw_without_rendering()
+    lay_out(canvas)
     taken = np.concatenate([_along(axes, line) for line in lines])
     for label in labels:
         places = [_beside(axes, label, right, up) for right, up in _AROUND]
@@ -123,7 +123,7 @@ def make_room(axes: Axes, texts: Sequence[Annotation]) -> None:
     assert canvas is not None
     renderer = renderer_of(canvas)
     for _ in range(8):
-        canvas.draw_without_rendering()
+        lay_out(canvas)
         box = axes.get_window_extent(renderer)
         over = max((text.get_window_extent(renderer).x1 - box.x1 for text in texts), default=0.0)
         if over <= 0:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from course_app.plots.figure import Figure, finish, titled
-from course_app.plots.style import look, renderer_of, styled
+from course_app.plots.style import lay_out, look, renderer_of, styled
 from course_app.plots.sweep import LinePoint, draw_lines
 
 _COLUMNS = 2
@@ -72,7 +72,7 @@ def _name_above(axes: Axes, names: Sequence[str]) -> None:
             columnspacing=1.2,
             borderaxespad=0,
         )
-        canvas.draw_without_rendering()
+        lay_out(canvas)
         renderer = renderer_of(canvas)
         if legend.get_window_extent(renderer).width <= axes.get_window_extent(renderer).width:
             return

@@ -104,6 +104,13 @@ def blank() -> Canvas:
     return Canvas(figsize=SIZE_INCHES, layout=layout)
 
 
+def lay_out(canvas: Canvas) -> None:
+    """Give everything its place, so that it can be asked for it. (To draw would take as long.)"""
+    engine = canvas.get_layout_engine()
+    if engine is not None:
+        engine.execute(canvas)
+
+
 def renderer_of(canvas: Canvas) -> RendererAgg:
     """What measures texts in pixels."""
     renderer: RendererAgg = FigureCanvasAgg(canvas).get_renderer()  # type: ignore[no-untyped-call]
