@@ -107,7 +107,7 @@ def blank() -> Canvas:
 def lay_out(canvas: Canvas) -> None:
     """Give everything its place, so that it can be asked for it. (To draw would take as long.)"""
     engine = canvas.get_layout_engine()
-    if engine is not None:
+    if canvas.axes and engine is not None:
         engine.execute(canvas)
 
 

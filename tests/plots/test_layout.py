@@ -19,6 +19,7 @@ from course_app.plots.style import (
     LINES,
     MARKERS,
     TEXT_CONTRAST,
+    blank,
     contrast_on_white,
     readable,
     renderer_of,
@@ -152,8 +153,7 @@ def test_no_line_break_parts_a_number_from_its_limits_and_unit(title: str, toget
 
 def test_a_point_s_name_lies_on_no_line_and_on_no_other_name() -> None:
     """Two lines that cross, and two points beside each other."""
-    canvas = Canvas(figsize=(7, 3.8))
-    axes = canvas.add_subplot()
+    axes = blank().add_subplot()
     lines = [[(0.0, 0.0), (5.0, 5.0), (10.0, 9.9)], [(0.0, 9.0), (5.2, 5.0), (10.0, 0.0)]]
     for line in lines:
         axes.plot(*zip(*line, strict=True))
@@ -169,7 +169,7 @@ def test_a_point_s_name_lies_on_no_line_and_on_no_other_name() -> None:
 
 def test_the_name_of_a_line_that_ends_early_stands_beside_the_longest_one() -> None:
     with styled():
-        canvas = Canvas()
+        canvas = blank()
         axes = canvas.add_subplot()
         short, long = [(1.0, 1.0), (2.0, 1.0)], [(1.0, 1.1), (2.0, 1.0), (4.0, 1.0)]
         for line in (short, long):
