@@ -43,15 +43,21 @@ def plot_panels(
             axes.set_xlabel(x_label)
             axes.tick_params(axis="x", labelsize=8)
             axes.set_ylabel(y_label)
+        lay_out(canvas)
         for axes, lines in zip(all_axes, panels.values(), strict=True):
             _name_above(axes, list(lines))
         return finish(canvas, title)
 
 
 def _name_above(axes: Axes, names: Sequence[str]) -> None:
-    """The lines' names over their panel: beside their ends they would take half of its width."""
+    """The lines' names over their panel: beside their ends they would take half of its width.
+
+    The panels have their width already: a list of names that is too wide would take from it.
+    """
     canvas = axes.figure.get_figure(root=True)
     assert canvas is not None
+    renderer = renderer_of(canvas)
+    room = axes.get_window_extent(renderer).width
     styles = [look(index) for index in range(len(names))]
     lines = [
         Line2D([], [], color=style.color, marker=style.marker, linestyle=style.line)
@@ -72,7 +78,5 @@ def _name_above(axes: Axes, names: Sequence[str]) -> None:
             columnspacing=1.2,
             borderaxespad=0,
         )
-        lay_out(canvas)
-        renderer = renderer_of(canvas)
-        if legend.get_window_extent(renderer).width <= axes.get_window_extent(renderer).width:
+        if legend.get_window_extent(renderer).width <= room:
             return

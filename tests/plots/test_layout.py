@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 import course_app.plots  # noqa: F401  registers the figures
-from course_app.plots import bars, figure, gantt, latency, pairs, sweep, waterfall
+from course_app.plots import bars, figure, gantt, latency, pairs, panels, sweep, waterfall
 from course_app.plots.labels import EndLabel, label_ends, label_points, spread
 from course_app.plots.style import (
     COLORS,
@@ -26,7 +26,7 @@ from course_app.plots.style import (
     styled,
 )
 
-ROOMS = (bars, gantt, latency, pairs, sweep, waterfall)
+ROOMS = (bars, gantt, latency, pairs, panels, sweep, waterfall)
 
 DRAWN: dict[str, Callable[[], Any]] = {
     "two bars": lambda: examples.comparison().plot(predicted=3.0),
@@ -104,6 +104,19 @@ def test_axes_have_labels_with_units(canvases: list[Canvas]) -> None:
     bars = "(bars: lowest and highest of 3 windows)"
     assert axes.get_ylabel() == f"throughput, requests/s\n{bars}"
     assert axes.get_xlabel() == "concurrency"
+
+
+def test_panels_with_the_same_names_show_them_in_as_many_columns(canvases: list[Canvas]) -> None:
+    """What one panel's names take while they are tried is not missing to its neighbour."""
+    names = ("dicts", "model", "instances", "prebuilt bytes")
+    lines = {name: [(x, x, x, x) for x in (1.0, 1000.0)] for name in names}
+    panels.plot_panels({"µs / request": lines, "times as fast": lines}, x_label="", title="Two")
+    columns = []
+    for axes in canvases[-1].axes:
+        legend = axes.get_legend()
+        assert legend is not None
+        columns.append(len({round(text.get_window_extent().x0) for text in legend.get_texts()}))
+    assert columns == [2, 2]
 
 
 def test_labels_that_have_room_stay_where_they_are() -> None:
