@@ -285,8 +285,8 @@ SHARES = np.array([0.2, 0.4, 0.6, 0.8, 0.9, 1.0])
 break_even = {h: mean_interval(hit + in_vain * (1 - h) / h) for h in SHARES}
 needed = mean_interval(100 * in_vain / (miss - hit))
 takes = {
-    "primary key": mean_interval(by_key),
-    "costly query": mean_interval(costly["PostgreSQL"].rounds["p50"]),
+    "primary key": geometric_mean(by_key),
+    "costly query": geometric_mean(costly["PostgreSQL"].rounds["p50"]),
 }
 print(guess_hits.against(needed))
 
@@ -462,10 +462,11 @@ plot_over_time(
 )
 
 # %% [markdown]
-# Expiry promises an upper bound of age, and an answer may be as old as that. Deleting is right when
-# reads and writes do not overlap. When they do, a slow reader that began before the write puts its
-# old answer into the cache after the deletion, where it stays until the next write or its expiry.
-# With a stamp the reader does that, too, but under a stamp that nobody looks for any more.
+# Expiry promises an upper bound of age, and an answer may be as old as that: the entry's time to
+# live, and the time of the read that made it. Deleting is right when reads and writes do not
+# overlap. When they do, a slow reader that began before the write puts its old answer into the
+# cache after the deletion, where it stays until the next write or its expiry. With a stamp the
+# reader does that, too, but under a stamp that nobody looks for any more.
 #
 # ## Valkey goes away
 #
@@ -838,7 +839,7 @@ for delay_ms in (0, 0.5, 2):
 far = sweeps[2].ratio("one query", "Valkey", 1)
 plot_lines(
     distances,
-    x_label="added round-trip time to both servers, ms",
+    x_label="round-trip time set for both servers, ms",
     y_label="median latency, ms",
     title=f"2 ms away: one query takes {far} as long as Valkey "
     f"({round_trips['one query'][0]:g} round trips or {round_trips['Valkey'][1]:g})",
@@ -848,8 +849,9 @@ plot_lines(
 # %% [markdown]
 # Compare the order with the counts: who makes more round trips pays the distance more often, and a
 # dictionary never pays it. (One round trip more than there are queries: the pool resets the
-# connection when it comes back, lesson 04.) With servers far away, a page of many queries gains
-# most from *one* answer in a cache.
+# connection when it comes back, lesson 04. A line may rise by more than its round trips times what
+# was set: whoever slept until an answer came has to be woken first.) With servers far away, a page
+# of many queries gains most from *one* answer in a cache.
 #
 # ### What is not there
 #
@@ -887,6 +889,7 @@ def user_app(remember_absence: bool) -> FastAPI:
 nobody = get("/900001", expect_status=404)
 asked = {}
 for remember in (False, True):
+    asyncio.run(cache.delete("user:900001"))
     replayed = lab.replay(user_app(remember), nobody, requests=50, name="user_app")
     asked[remember] = replayed.counts["SQL statements"] * len(replayed.answers)
 print(
