@@ -153,9 +153,8 @@ lag.plot()
 lag
 
 # %% [markdown]
-# In grey a request is under way. Only in the first row does the loop stand still for about as long
-# as the call. (Timers
-# cannot tell less than half a millisecond: 0.5 stands for *no stall that can be seen*.) This is
+# In grey a request is under way. Compare each row's lag with what the call takes. (Timers cannot
+# tell less than half a millisecond: 0.5 stands for *no stall that can be seen*.) This is
 # the number to watch in production: **event-loop lag** tells a blocking call apart from a slow
 # service, which latency alone cannot.
 #
@@ -371,8 +370,8 @@ guess_thread = lab.predict(..., "ms without a turn for the loop while a def comp
 # %% [markdown]
 # The pool has two processes, and `spawn` starts a new interpreter for each. (A `fork` would copy
 # this one with its threads, and with locks that one of them happens to hold: the copy may hang, and
-# on macOS it may crash.) That takes a moment, so both begin before the first request: `abs` is the
-# least that one can ask of them.
+# on macOS it may crash.) That takes a moment, so both are launched before the first request: `abs`
+# is the least that one can ask of them.
 
 # %%
 from concurrent.futures import ProcessPoolExecutor

@@ -339,9 +339,9 @@ print(guess_trips.against(round(counted["connect, 4096 x hashed"].round_trips, 1
 # prepared already: one round trip for the query, and one in which the pool resets the connection
 # when it comes back.
 #
-# (The farewell is counted and its end not waited for; TCP's handshake is waited for and not
-# counted. The lines may rise by more than 1 ms for each: what delays the messages needs some CPU as
-# well.)
+# (The farewell counts as one: asyncpg waits until PostgreSQL hangs up. TCP's handshake is waited
+# for and not counted. The lines may rise by more than 1 ms for each: what delays the messages needs
+# some CPU as well.)
 #
 # So a connection costs CPU, the app's and PostgreSQL's, wherever they run; and the farther away the
 # database is, the more of it is round trips. A pool saves both.
@@ -402,16 +402,27 @@ plot_lines(
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
 # busy for 10 ms, cannot do more than `n / 0.010` queries per second: the thin line. A query that
 # **works** needs a core, and there are only so many. More connections than keep those busy cannot
-# make it quicker, and may make it slower: then the second interval in the title lies below one. The
+# make it quicker, and may make it slower: then an interval from 16 to 32 below lies under one. The
 # cores are a ceiling for the query that waits, too: its requests cost CPU in the app and in
 # PostgreSQL.
 
+
 # %%
-WORDS = {True: "more still helps", False: "more does not help", None: "cannot tell"}
+from course_app.measure.statistics import Interval
+
+
+def in_words(more: Interval) -> str:
+    """1.1 times as much is the least that pays for more connections."""
+    if more.below(1 / 1.1):
+        return "more makes it slower"
+    answers = {True: "more still helps", False: "more does not help"}
+    return answers.get(more.above(1.1), "cannot tell")
+
+
 for name in sizes.series:
     alone, more = sizes.growth(name, 16, 1), sizes.growth(name, 16, 32)
     print(f"{name}: one connection does {alone} of what 16 do")
-    print(f"  from 16 to 32: {more}, {WORDS[more.above(1.1)]}")
+    print(f"  from 16 to 32: {more}, {in_words(more)}")
 sizes
 
 # %% [markdown]

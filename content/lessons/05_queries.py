@@ -211,7 +211,7 @@ for size in (1_000, 10_000, 100_000, 1_000_000):
 
 read = {name: (int(line[0][1]), int(line[-1][1])) for name, line in pages.items()}
 plot_panels(
-    {"time, ms": times, "buffers": pages},
+    {"execution time, ms": times, "buffers": pages},
     x_label="thousand rows in the table",
     title=f"1000 times the rows: {read['no index'][1] / read['no index'][0]:,.0f} times the "
     f"buffers without an index, {read['index'][1] - read['index'][0]} more with one",
@@ -238,7 +238,7 @@ guess_age = lab.predict(..., "% of the table's pages for one age of 70")
 
 # %%
 sql("""
-DROP INDEX IF EXISTS indexed_age; DROP INDEX IF EXISTS indexed_lower;
+DROP INDEX IF EXISTS indexed_age, indexed_lower, indexed_both;
 CREATE INDEX indexed_age ON indexed (age); ANALYZE indexed
 """)
 one_address = ("lower(email) = $1", "user5@example.com")
@@ -279,8 +279,9 @@ from course_app.measure.statistics import Interval, speedup_interval
 
 
 def in_turns(ways: dict[str, Callable[[], float]], rounds: int = 6) -> dict[str, np.ndarray]:
-    """What each way takes in each round; a first round warms up."""
-    found = [{name: way() for name, way in ways.items()} for _ in range(rounds + 1)]
+    """What each way takes in each round, there and back; a first round warms up."""
+    order = list(ways)
+    found = [{name: ways[name]() for name in order[:: (-1) ** r]} for r in range(rounds + 1)]
     return {name: np.array([each[name] for each in found[1:]]) for name in ways}
 
 
@@ -570,7 +571,7 @@ after.plot(title=f"ANY: {after.counts['sql']} statements, however long the page 
 # ## Alone and in a crowd
 #
 # Now the database moves 2 ms away, as into another data centre of the same city, and each step of
-# the staircase is 2 ms high. With one client, is `gather` faster than N+1? And how many times as
+# the staircase is 2 ms wide. With one client, is `gather` faster than N+1? And how many times as
 # fast is it for eight clients, who share the app's four connections?
 
 # %%
@@ -639,11 +640,12 @@ print(
 #
 # The guide pages with `LIMIT 10 OFFSET n`. PostgreSQL has to produce the `n` rows in order to
 # throw them away. **Keyset pagination** remembers where the last page ended and continues from
-# there. Both have an index that fits. How many times as long does the last of 10,000 pages take
-# by `OFFSET`?
+# there. Both have an index that fits. How many times as long does PostgreSQL work on the last of
+# 10,000 pages by `OFFSET`? (Its execution time only. A client waits for the way there and back as
+# well, which is the same for both.)
 
 # %%
-guess_offset = lab.predict(..., "times as long for the last page by OFFSET")
+guess_offset = lab.predict(..., "times as long in PostgreSQL for the last page by OFFSET")
 
 # %%
 sql("""
@@ -679,10 +681,10 @@ deepest = {name: int(line[-1][1]) for name, line in page_buffers.items()}
 last_page = times_as_long(*(ms_of(name, DEPTHS[-1]) for name in paged))
 print(guess_offset.against(last_page))
 plot_panels(
-    {"time, ms": page_ms, "buffers": page_buffers},
+    {"execution time, ms": page_ms, "buffers": page_buffers},
     x_label="rows before the page",
     title=f"The last page by OFFSET: {deepest['OFFSET']:,} buffers instead of "
-    f"{deepest['keyset']:,}, {last_page.times} as long",
+    f"{deepest['keyset']:,}, {last_page.times} as long in PostgreSQL",
 )
 
 # %% [markdown]
