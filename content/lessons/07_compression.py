@@ -316,11 +316,7 @@ ways = {v.name: Delivery(v.rounds["cpu"] / 1e3, v.counts[BYTES]) for v in by_cpu
 as_it_is = ways["plain"]
 rounds = len(cpu_ms["br", 11])  # fewer than the others have
 ways["br 11"] = Delivery(as_it_is.cpu_ms[:rounds] + cpu_ms["br", 11], size["br", 11])
-pays_below = {
-    name: break_even(way, Delivery(as_it_is.cpu_ms[: len(way.cpu_ms)], as_it_is.size_bytes))
-    for name, way in ways.items()
-    if name != "plain"
-}
+pays_below = {name: break_even(way, as_it_is) for name, way in ways.items() if name != "plain"}
 for name, speed in pays_below.items():
     print(f"{name} pays on links below {speed:significant} Mbit/s")
 print(guess_link.against(pays_below["gzip 9"]))

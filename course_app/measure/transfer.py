@@ -34,10 +34,11 @@ def break_even(smaller: Delivery, larger: Delivery) -> Interval:
     """The speed of a link, in Mbit/s, at which both ways take the same time.
 
     On slower links the smaller answer is there first. Rounds are paired: both were measured
-    next to each other. Infinite where the smaller answer costs no more CPU.
+    next to each other. Those that only one of them has are left out. Infinite where the smaller answer costs no more CPU.
     """
     saved_kilobits = 8 * (larger.size_bytes - smaller.size_bytes) / 1e3
-    extra_ms = mean_interval(smaller.cpu_ms - larger.cpu_ms)
+    rounds = min(len(smaller.cpu_ms), len(larger.cpu_ms))
+    extra_ms = mean_interval(smaller.cpu_ms[:rounds] - larger.cpu_ms[:rounds])
 
     def speed(ms: float) -> float:
         return saved_kilobits / ms if ms > 0 else math.inf
