@@ -34,7 +34,8 @@ def break_even(smaller: Delivery, larger: Delivery) -> Interval:
     """The speed of a link, in Mbit/s, at which both ways take the same time.
 
     On slower links the smaller answer is there first. Rounds are paired: both were measured
-    next to each other. Those that only one of them has are left out. Infinite where the smaller answer costs no more CPU.
+    next to each other. Those that only one of them has are left out. Infinite where the smaller
+    answer costs no more CPU.
     """
     saved_kilobits = 8 * (larger.size_bytes - smaller.size_bytes) / 1e3
     rounds = min(len(smaller.cpu_ms), len(larger.cpu_ms))
