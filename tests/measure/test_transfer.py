@@ -34,6 +34,11 @@ def test_noise_of_the_cpu_widens_the_interval_on_both_sides() -> None:
     assert speed.above(speed.estimate) is None
 
 
+def test_rounds_that_only_one_way_has_add_nothing() -> None:
+    longer = Delivery(np.append(PLAIN.cpu_ms, [90.0] * 3), PLAIN.size_bytes)
+    assert break_even(SMALL, longer) == break_even(SMALL, PLAIN)
+
+
 def test_what_is_smaller_and_costs_no_more_pays_on_every_link() -> None:
     speed = break_even(delivery(0.4, 20_000), PLAIN)
     assert math.isinf(speed.estimate)
