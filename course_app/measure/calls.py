@@ -117,9 +117,9 @@ def _in_a_thread(compared: Coroutine[Any, Any, CallComparison]) -> CallCompariso
         except BaseException as error:
             done.set_exception(error)
 
-    # A daemon: a call that blocks for ever must not keep the process from its end.
-    threading.Thread(target=run, name="calls", daemon=True).start()
-    try:
+    try:  # an interrupt may come while the thread starts
+        # A daemon: a call that blocks for ever must not keep the process from its end.
+        threading.Thread(target=run, name="calls", daemon=True).start()
         return done.result()
     except BaseException:
         if not done.done():  # an interrupt: it came here, and the calls go on there
