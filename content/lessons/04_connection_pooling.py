@@ -401,10 +401,10 @@ plot_lines(
 # %% [markdown]
 # Two different laws. A query that **waits** obeys Little's law: a pool of `n` connections, each
 # busy for 10 ms, cannot do more than `n / 0.010` queries per second: the thin line. A query that
-# **works** needs a core, and there are only so many. More connections than keep those busy cannot
-# make it quicker, and may make it slower: then an interval from 16 to 32 below lies under one. The
-# cores are a ceiling for the query that waits, too: its requests cost CPU in the app and in
-# PostgreSQL.
+# **works** needs CPU: in PostgreSQL, which has all cores, and in the app, whose one event loop has
+# one. More connections than keep the first of them busy cannot make it quicker, and may make it
+# slower: below, *slower* and *helps* mean by a tenth or more. The same CPU is a ceiling for the
+# query that waits, too.
 
 
 # %%
