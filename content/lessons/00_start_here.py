@@ -67,7 +67,8 @@ first
 #
 # - **p50** is the median: half of the requests were faster. **p90** is what one in ten exceeds.
 #   An average would hide both. p99 is shown from 1,000 requests on: below that, a handful decides.
-# - **server CPU** is what a request costs; the time that a client waits is mostly something else.
+# - **server CPU** is what a request costs the server. A client waits for that and for all the rest:
+#   here for three other services, and for its turn.
 # - Counts say what *happened* during a request. Clocks are noisy, counts are not. Those that
 #   seldom matter are folded.
 # - The last lines tell how noisy the machine was. Other programs slow down what you measure, and
@@ -180,9 +181,10 @@ async def read_user(user_id: int):
 lab.measure(users, get("/users/{user_id}", user_id=uniform(1, lab.users)), name="one user")
 
 # %% [markdown]
-# One SQL statement for each request, a few buffers read, and no new session: PostgreSQL
-# itself counted that. In the coming lessons these counts are the evidence; the clock only says
-# what they are worth.
+# How many SQL statements a request made and how many buffers (pages of 8 KiB) they read,
+# PostgreSQL itself counted. Unfold the table for what the pool asks besides, to reset a connection
+# that comes back. In the coming lessons such counts are the evidence; the clock only says what
+# they are worth.
 #
 # ## How the course works
 #

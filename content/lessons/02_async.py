@@ -199,8 +199,8 @@ print(guess_crowd.against(threaded))
 # not with the 99 % of a comparison.)
 #
 # Three lines, three reasons. With `await`, a waiting request needs no thread, so throughput can
-# follow the clients until it gets no more of a core: the title tells how far, and the lines below
-# how busy the cores were.
+# follow the clients for as long as there is CPU for them: the title tells how far it did, and the
+# lines below how busy the cores were.
 # The blocking `async def` does one at a time for any number of clients. The `def` does **40** at a
 # time (the mark), as many as FastAPI has worker threads (the default of AnyIO, the library behind
 # it). Whoever comes 41st waits for a thread, and 40 waits of 50 ms are 800 requests per second at
@@ -488,7 +488,8 @@ lab.verdict(
 lab.verdict(
     "T1",
     "holds",
-    "Of the three, only await with async libraries has no limit of its own besides the CPU.",
+    "Await with async libraries waits for all clients at once, def for 40 of them, and a blocking "
+    "call in async def for one.",
     {
         "8 clients: await is at least 3 times as fast as the blocking call in async def": (
             comparison.faster("async def, await", at_least=3)
@@ -496,8 +497,14 @@ lab.verdict(
         "three awaits in gather are at least 1.5 times as fast as in a row": (
             gathered.faster("gather, await", at_least=1.5)
         ),
-        "def uses 40 worker threads and no more": (
+        "of 100 clients all are waited for at once by await": (
+            at_100["async def, await"].counts["max requests in flight"] == 100
+        ),
+        "40 by def, which uses 40 worker threads": (
             at_100["def, blocking call"].counts["worker threads busy"] == 40
+        ),
+        "one by the blocking call in async def": (
+            comparison["async def, blocking call"].counts["max requests in flight"] == 1
         ),
     },
     evidence=comparison.speedup("async def, await"),

@@ -45,9 +45,9 @@ lab = Lab("04")
 # %% [markdown]
 # ## Your prediction
 #
-# The handler reads one user by primary key, which takes PostgreSQL about 0.1 ms. How many
-# times as fast will it answer when it does not have to connect first? Write your guess in place of
-# the dots. Being wrong now is how the result will stay in your mind.
+# The handler reads one user by primary key, which takes PostgreSQL a fraction of a millisecond.
+# How many times as fast will it answer when it does not have to connect first? Write your guess in
+# place of the dots. Being wrong now is how the result will stay in your mind.
 
 # %%
 guess = lab.predict(..., "times as fast with a pool")
@@ -263,7 +263,7 @@ share = mean_interval((in_app + in_postgres) / in_all)
 print(f"CPU is {share:.0%} of what a connection adds here: {HALF[share.above(0.5)]}.")
 if "the app: hashing" in parts:
     here, there = parts["the app: hashing"], parts["PostgreSQL: hashing"]
-    costs = {True: "costs CPU", False: "saves CPU", None: "costs nothing that can be seen"}
+    costs = {True: "costs CPU", False: "saves CPU", None: "cannot be told from nothing"}
     print(f"Hashing {costs[here.above(0)]} in the app: {here:.2f} ms,", end=" ")
     print(f"and {costs[there.above(0)]} in PostgreSQL: {there:.2f} ms")
 
@@ -319,8 +319,11 @@ plot_lines(
 
 # %% [markdown]
 # Compare the lines in milliseconds: each round trip that connecting adds pulls them further apart.
-# The ratio need not grow, because the pool's own round trips become longer, too. A wire tap, a
-# proxy that counts, between app and PostgreSQL tells how many **round trips** there are.
+# The ratio need not grow, because the pool's own round trips become longer, too. (Left and right
+# were measured one after the other, so a change of the machine between them shifts all lines.)
+#
+# A wire tap, a proxy that counts, between app and PostgreSQL tells how many **round trips** there
+# are.
 
 # %%
 with lab.wire_tap() as tap:

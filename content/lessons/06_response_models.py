@@ -450,7 +450,7 @@ lab.verdict(
             calls == {"fields by hand": expected, "response model": 0}
         ),
         "100 rows come at least 2 times as fast": comparison.faster(at_least=2),
-        "one row gains less than that": one_row.speedup().below(2),
+        "one row comes less than 1.5 times as fast": one_row.speedup().below(1.5),
     },
     evidence=comparison,
 )
@@ -461,7 +461,7 @@ lab.verdict(
 # - Give every endpoint a model as its return type. It protects the fields, writes the
 #   documentation, and is FastAPI's fast path.
 # - Count calls of `jsonable_encoder`. If there are any, there is no type, or the answer was
-#   encoded by hand.
+#   encoded by hand, or was an error (FastAPI's own 422 takes this way, too).
 # - Leave `response_class` alone, unless you return something that is not JSON.
 # - Validate rows where they enter: then a bad row is a line in the log and not a 500.
 #

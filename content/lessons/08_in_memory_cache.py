@@ -222,9 +222,9 @@ def noting(fetch, times: list[float]):
     return noted
 
 
-fetches = {"dictionary": [], "single-flight": []}
+fetched_at = []
 stampede = lab.measure(
-    dictionary(noting(costly_report, fetches["dictionary"]), ttl=0.5),
+    dictionary(noting(costly_report, fetched_at), ttl=0.5),
     "/read/1",
     concurrency=20,
     seconds=3,
@@ -279,8 +279,9 @@ def single_flight(fetch, ttl: float = 60, size: int = 10_000, store=TTLCache) ->
     return app
 
 
+fetched_once_at = []
 calm = lab.measure(
-    single_flight(noting(costly_report, fetches["single-flight"]), ttl=0.5),
+    single_flight(noting(costly_report, fetched_once_at), ttl=0.5),
     "/read/1",
     concurrency=20,
     seconds=3,
@@ -293,7 +294,8 @@ import numpy as np
 from course_app.plots import plot_over_time
 
 STEP = 0.1
-seconds = min(times[-1] - times[0] for times in fetches.values()) + 2 * STEP
+fetches = {"dictionary": fetched_at, "single-flight": fetched_once_at}
+seconds = max(times[-1] - times[0] for times in fetches.values()) + 2 * STEP
 edges = np.arange(0, seconds, STEP)
 begun, most = {}, {}
 for name, times in fetches.items():
@@ -313,7 +315,9 @@ plot_over_time(
 
 # %% [markdown]
 # The clients feel it. Each dot is a request: those that come upon an expired entry wait for
-# PostgreSQL, which now does the same work once for each of them, eight at a time (the pool).
+# PostgreSQL, which now does the same work once for each of them, eight at a time (the pool). (Zero
+# is the beginning of the window here. Above it is the first fetch, which came before: the warm-up
+# asks, too.)
 
 # %%
 from course_app.plots import plot_requests
@@ -614,7 +618,8 @@ for answer in (first, again):
 # %% [markdown]
 # `max-age` promises an age, as the expiry does: for five seconds a browser shows the old answer and
 # asks nobody, whatever is written meanwhile. The tag is kept with the bytes here, so it is as old
-# as they are. `private` keeps shared caches on the way out of it. (A client may send several tags;
+# as they are, and the ages add up: what has lain here for 60 seconds may be shown for five more.
+# `private` keeps shared caches on the way out of it. (A client may send several tags;
 # and a proxy that compresses marks them as weak, `W/`.)
 #
 # ## When it does not help: keys that do not come again
@@ -667,7 +672,8 @@ plot_lines(
 # %% [markdown]
 # (The factor is the CPU without a cache over that with it: below 1 the cache costs more than it
 # spares.) What decides is the **hit ratio**, the share of requests that find their answer. A miss
-# costs the fetch and the cache's own work, and what it brings pushes out something else. (With room
+# costs the fetch, the cache's own work, and here the task of single-flight as well; and what it
+# brings pushes out something else. (With room
 # for all, only the first request for each user is a miss.) The CPU here is the server's; what
 # PostgreSQL is spared comes on top. If a dashed mark tells from where on the cache pays, it was
 # read off between two points, and the grey band is what their intervals leave open. Under real

@@ -242,8 +242,9 @@ cheap.plot(
 
 # %% [markdown]
 # A cached row is not free. Valkey has to be asked, its answer travels, text becomes a dictionary
-# and text again. PostgreSQL, too, finds a row by primary key in memory. And when the entry is
-# missing, all of that comes on top.
+# and text again. PostgreSQL, too, finds a row by primary key in memory; what it does besides is a
+# second round trip, in which the pool resets the connection (lesson 04), so part of the difference
+# is the pool's. And when the entry is missing, all of that comes on top.
 #
 # ## The costly query
 
@@ -326,7 +327,8 @@ print(
 
 # %% [markdown]
 # (The mark in the figure is the mean of what each round says alone; the lines are means of all, and
-# may cross a little beside it.)
+# may cross a little beside it. Hit and miss are medians within a round, which leave out what a few
+# slow requests cost.)
 #
 # ## Writes: how old may an answer be?
 #
@@ -586,12 +588,13 @@ def in_an_outage(name: str, app: FastAPI, take_away, mend):
         change("valkey")
 
     moments.pop(name, None)
-    turns = [Timer(paced(s), at_this_moment, [do]) for s, do in ((0.9, take_away), (1.5, mend))]
-    for turn in turns:
-        turn.start()
-    result = lab.measure(app, items, rate=100, seconds=1.8, name="outage")
-    for turn in turns:
-        turn.join()
+    turns = [Timer(paced(s), at_this_moment, [do]) for s, do in ((0.7, take_away), (1.3, mend))]
+    with lab.serve(app) as server:  # it is up before the clock starts
+        for turn in turns:
+            turn.start()
+        result = lab.measure(server, items, rate=100, seconds=1.8, name="outage")
+        for turn in turns:
+            turn.join()
     return result
 
 
@@ -906,10 +909,11 @@ print(
 # that one can live with: `SET ... NX` succeeds for one; it **expires**, in case that one dies;
 # its value is a random **token**, so that whoever is late does not release somebody else's lock (a
 # script compares and deletes in one step, as `DELIFEQ` of Valkey 9 does); and whoever waits does so
-# only until a **deadline**, and then fetches without the lock.
+# only until a **deadline**, and then fetches without the lock. The deadline comes after the lock's
+# expiry: so if one dies, another takes the lock over, before all of them lose patience at once.
 
 # %%
-LOCK_MS, PATIENCE_SECONDS = 1_000, 0.5
+LOCK_MS, PATIENCE_SECONDS = 1_000, 2.5
 REPORT = f"SELECT report.* FROM ({COSTLY}) AS report, pg_sleep(0.2)"
 
 
