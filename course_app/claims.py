@@ -12,7 +12,7 @@ CLAIMS_FILE = Path(__file__).parent.parent / "content" / "claims.toml"
 @cache
 def claims() -> dict[str, dict[str, str]]:
     """All claims by id, in the guide's order; each with ``says`` and ``lesson``."""
-    entries = tomllib.loads(CLAIMS_FILE.read_text())["claim"]
+    entries = tomllib.loads(CLAIMS_FILE.read_text(encoding="utf-8"))["claim"]
     return {entry["id"]: entry for entry in entries}
 
 

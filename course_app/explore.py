@@ -44,15 +44,16 @@ class Explorer:
         self.tried.append((name, self.measure(**setting)))
 
     def presets(self) -> list[dict[str, Any]]:
-        """From the first values of all sliders over the middle to the last."""
-        shares = (0.0, 0.5, 1.0)
-        return [
-            {
+        """From the first values of all sliders over the middle to the last, none of them twice."""
+        found: list[dict[str, Any]] = []
+        for share in (0.0, 0.5, 1.0):
+            setting = {
                 name: values[round(share * (len(values) - 1))]
                 for name, values in self.sliders.items()
             }
-            for share in shares
-        ]
+            if setting not in found:
+                found.append(setting)
+        return found
 
     def figure(self) -> Figure:
         """Throughput of what was tried, against the first, with intervals from within windows.
@@ -111,7 +112,12 @@ def explore(measure: Callable[..., Measurement], **sliders: Sequence[Any]) -> No
     Args:
         measure: a function whose parameters are the sliders; returns ``lab.measure(...)``.
         sliders: by parameter the values to choose from, such as ``pool_size=[1, 4, 16]``.
+
+    Raises:
+        ValueError: there is no slider, or one of them has no values.
     """
+    if not sliders or not all(len(values) for values in sliders.values()):
+        raise ValueError("Each slider needs values to choose from, such as pool_size=[1, 4, 16].")
     explorer = Explorer(measure, dict(sliders))
     for preset in explorer.presets():
         explorer.try_out(**preset)

@@ -241,7 +241,7 @@ def load_exercise(name: str) -> Exercise:
             return _exercise(module)
     slugs = {_exercise(module).slug: module for module in modules}
     for slug, module in slugs.items():
-        if number.isdigit() and not word and slug.startswith(f"{int(number):02d}_"):
+        if number.isdecimal() and not word and slug.startswith(f"{int(number):02d}_"):
             return _exercise(module)
     close = difflib.get_close_matches(name, slugs, n=3, cutoff=0.3) or sorted(slugs)
     raise UnknownExercise(f"There is no exercise {name!r}. Did you mean {', '.join(close)}?")

@@ -107,7 +107,12 @@ def _link(draft: Path, path: Path, text: str) -> None:
         raise
     except OSError:  # homes on SMB, exFAT or FUSE refuse links
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:  # a full disk: half a file would count as kept for ever
+                path.unlink()
+                raise
 
 
 def calibration(kept: list[Kept]) -> str:

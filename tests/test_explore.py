@@ -135,3 +135,19 @@ def test_a_measurement_that_fails_shows_its_own_error_only(monkeypatch: pytest.M
     pressed(button)
     assert not button.disabled
     assert len(tried.tried) == 1
+
+
+def test_no_setting_is_measured_twice_for_want_of_values() -> None:
+    assert Explorer(measure, {"pool_size": [1], "clients": [1, 8]}).presets() == [
+        {"pool_size": 1, "clients": 1},
+        {"pool_size": 1, "clients": 8},
+    ]
+    assert Explorer(measure, {"pool_size": [1], "clients": [8]}).presets() == [
+        {"pool_size": 1, "clients": 8}
+    ]
+
+
+@pytest.mark.parametrize("sliders", [{}, {"pool_size": []}])
+def test_without_values_there_is_nothing_to_explore(sliders: dict[str, list[int]]) -> None:
+    with pytest.raises(ValueError, match="Each slider needs values"):
+        explore.explore(measure, **sliders)

@@ -1,9 +1,11 @@
 """Predictions are kept once, read whatever lies beside them, and drawn as they were made."""
 
+import io
 import math
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,3 +106,27 @@ def test_a_figure_bounds_an_endless_limit_and_leaves_out_an_endless_number() -> 
     figure = plot_calibration([unbounded, endless, said(0)])
     assert figure.title.endswith("Not drawn: 1 with a zero, 1 without an end.")
     assert figure.svg is not None
+
+
+def test_a_full_disk_leaves_no_half_prediction_where_links_are_refused(
+    store: Predictions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    opened = Path.open
+
+    def open_full(path: Path, mode: str = "r", **how: Any) -> Any:
+        if mode != "x":
+            return opened(path, mode, **how)
+        path.touch()
+        return Full()
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "open", open_full)
+    assert "No space left" in store.keep("04", "times as fast", 3, NINE)
+    assert list(store.folder.iterdir()) == []

@@ -48,20 +48,21 @@ lab.measure(guides_line(lab.postgres_dsn), spreadsheet, concurrency=2, name="a s
 # %% [markdown]
 # ## When is it done?
 #
-# - **Contract** (3 points). After decoding every answer is as before, also 404 and 422, and as it
+# - **Contract** (2 points). After decoding every answer is as before, also 404 and 422, and as it
 #   is in the database now. Who does not accept gzip gets none (the word is what counts, as for
 #   Starlette: nobody asks with `gzip;q=0`). Where an answer may come in either form, `Vary` says
 #   so in both.
-# - **Mechanism** (4 points). Long lists (`/posts`) go out as small as level 1 makes them, or
-#   smaller. Small answers and spreadsheets go out as they are. So does what would be hurt by
-#   compression: `/internal/posts`, which only the indexer reads. While megabytes are compressed for
-#   one client, the others are answered.
-# - **Speed** (2 points). Over all kinds of answers, at least half of what our own solution saves in
-#   CPU. One level serves all readers of `/posts`, and the bill for CPU is what you were called for:
-#   take the cheapest. And your choice of a level for each client, below.
-# - **Hygiene** (1 point). The first piece of a stream (`/feed`) comes long before its last.
+# - **Mechanism** (4.5 points). Long lists (`/posts`) go out as small as level 1 makes them, or
+#   smaller. Small answers and spreadsheets go out as they are (2 points). So does what would be
+#   hurt by compression: `/internal/posts`, which only the indexer reads (1.5). While megabytes are
+#   compressed for one client, the others are answered.
+# - **Speed** (3 points). Over all kinds of answers, at least half of what our own solution saves in
+#   CPU (2 points). One level serves all readers of `/posts`, and the bill for CPU is what you were
+#   called for: take the cheapest. And your choice of a level for each client, below.
+# - **Hygiene** (half a point). The first piece of a stream (`/feed`) comes long before its last.
 #
-# What the given app does already counts once your answer does something that it does not.
+# Most points are for what the colleague's line does wrong. What it does right already (3.5 points)
+# counts once your answer does something that it does not.
 #
 # Write `create_app`. Begin with `app = service(postgres_dsn)`; the service itself need not change.
 # The check calls it with the address of a fresh database.

@@ -4,7 +4,6 @@ A notebook that somebody edited by hand is never overwritten unless asked for: i
 it may hold a learner's work.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -33,6 +32,7 @@ from course_app.authoring.notebook import (
     read_notebook,
 )
 from course_app.errors import CourseError
+from course_app.system.files import replace_file
 
 
 class Outcome(Enum):
@@ -147,8 +147,11 @@ def _left_over(course: Course, planned: Sequence[Planned]) -> list[str]:
 
 
 def _sources(notebook: NotebookNode) -> list[tuple[str, str, str]]:
-    """What a comparison looks at: each cell's id, kind and source."""
-    return [(cell.id, cell.cell_type, cell.source) for cell in notebook.cells]
+    """What a comparison looks at: each cell's id, kind and source.
+
+    Some editors still write notebooks of a format that has no ids.
+    """
+    return [(cell.get("id", ""), cell.cell_type, cell.source) for cell in notebook.cells]
 
 
 def _lesson(course: Course, lesson: Lesson) -> list[Planned]:
@@ -190,18 +193,8 @@ def _save(planned: Planned, outcome: Outcome) -> Outcome:
     if target.exists() and target.read_bytes() == content:
         return Outcome.UNCHANGED
     target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(target.resolve(), content)
+    replace_file(target, content)
     return outcome
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """In one step: whatever interrupts it, there is a whole file, the old one or the new."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _difference(planned: Planned) -> str | None:

@@ -177,7 +177,7 @@ def read_claims(course: Course) -> tuple[Claim, ...]:
 
 def _read(path: Path, model: type[Model]) -> Model:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with the mark that Windows puts first
         return model.model_validate(tomllib.loads(text))
     except OSError as error:
         raise CourseError(

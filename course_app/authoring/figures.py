@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from course_app.authoring.findings import picture
+from course_app.system.files import replace_file
 
 README_TAG = "readme"
 #: Rich's pictures load a font from the network, which a front page must not.
@@ -59,5 +60,4 @@ def _path(root: Path, slug: str, number: int) -> Path:
 
 def _save(svg: str, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(svg, encoding="utf-8")
-    return path
+    return replace_file(path, svg)

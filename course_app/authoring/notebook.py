@@ -106,7 +106,8 @@ def read_notebook(path: Path) -> NotebookNode:
         CourseError: it is not a notebook.
     """
     try:
-        notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark first
+        notebook: NotebookNode = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
         return notebook
     except Exception as error:  # nbformat lets KeyError, JSON and schema errors through
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -40,14 +40,15 @@ def write_report(report: Report) -> Path:
     Pages of an earlier run go.
     """
     folder = report_folder(report.course)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("*.html"), *folder.glob("*.ipynb")]:
-        old.unlink()
     data = json.dumps(report.to_dict(), indent=1, ensure_ascii=False)
     files = {REPORT_DATA: data + "\n", "index.html": index_page(report)}
     for entry in report.entries:
         files[f"{entry.slug}.html"] = lesson_page(report, entry)
         files[f"{entry.slug}.ipynb"] = as_text(entry.run.notebook)
+    # Only now that all of them are made: an earlier run's stay if one cannot be.
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("*.html"), *folder.glob("*.ipynb")]:
+        old.unlink()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder / "index.html"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from course_app.authoring.contents import EXERCISES, LESSONS, Course, Lesson, read_claims
 from course_app.authoring.findings import Verdict, findings
 from course_app.authoring.notebook import read_notebook
+from course_app.system.files import replace_file
 
 README = "README.md"
 BEGIN, END = "<!-- results: written by course build -->", "<!-- end of results -->"
@@ -22,7 +23,7 @@ def write_results(course: Course) -> bool:
     new = _between(text, BEGIN, END, lambda: results_table(course))
     new = _between(new, EVENING, END_EVENING, lambda: evening_path(course))
     if new != text:
-        path.write_text(new, encoding="utf-8")
+        replace_file(path, new)
     return new != text
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from course_app.authoring.contents import Course
+from course_app.system.files import replace_file
 
 PAGE = "docs/lab.md"
 
@@ -59,7 +60,8 @@ def write_reference(course: Course) -> bool:
     if not path.parent.is_dir():
         return False
     old, new = path.read_text(encoding="utf-8") if path.is_file() else "", reference_page()
-    path.write_text(new, encoding="utf-8")
+    if new != old:
+        replace_file(path, new)
     return new != old
 
 

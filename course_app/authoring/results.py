@@ -4,6 +4,7 @@ The format has a version. Nothing in it names a person, a host or a folder: the 
 cores, its processor and its programs' versions.
 """
 
+from codecs import BOM_UTF8
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from course_app.authoring.report import LessonEntry, Report
 from course_app.errors import CourseError
 from course_app.measure import pace
 from course_app.system import platforms
+from course_app.system.files import replace_file
 
 RESULTS_FILE = "results.json"
 #: Raised whenever a reader of the last version would misread a file.
@@ -126,8 +128,7 @@ class Results(_Record):
 
     def save(self, path: Path) -> Path:
         """Write the file."""
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        return path
+        return replace_file(path, self.model_dump_json(indent=1) + "\n")
 
 
 def results_of(report: Report) -> Results | None:
@@ -159,7 +160,7 @@ def read_results(path: Path) -> Results:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise CourseError(f"{path.name} is too large for results of this course.")
-        return Results.model_validate_json(path.read_bytes())
+        return Results.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise CourseError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:

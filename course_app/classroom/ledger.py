@@ -4,7 +4,6 @@ A grading that is stopped goes on where it was; an answer that has not changed i
 """
 
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from course_app.classroom.collect import Submission
 from course_app.grading import Outcome, Scorecard
+from course_app.system.files import replace_file
 
 
 class Status(StrEnum):
@@ -133,12 +133,8 @@ class Ledger:
 
     def keep(self, submission: Submission, grade: Grade) -> None:
         """Write a grade; it is there as a whole or not at all."""
-        path = self._path(submission)
-        draft = path.with_suffix(f".{os.getpid()}.new")
-        draft.write_text(
-            json.dumps(grade.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
-        )
-        draft.replace(path)
+        text = json.dumps(grade.to_dict(), indent=1, ensure_ascii=False)
+        replace_file(self._path(submission), text)
 
     def _path(self, submission: Submission) -> Path:
         return self.folder / f"{submission.key}.{submission.exercise}.json"

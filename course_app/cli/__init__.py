@@ -11,7 +11,7 @@ import typer
 from course_app.cli.bench import bench
 from course_app.cli.build import build
 from course_app.cli.check import check
-from course_app.cli.console import INTERRUPTED, print_error, say_what_can_be_said
+from course_app.cli.console import INTERRUPTED, print_error, refusal, say_what_can_be_said
 from course_app.cli.doctor import doctor
 from course_app.cli.examine import examine
 from course_app.cli.grade import grade
@@ -55,7 +55,10 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line. A CourseError ends it with one clear sentence and status 1."""
+    """Run the command line. A CourseError ends it with one clear sentence and status 1.
+
+    So does a file that the system refuses: nobody is helped by where in the code that was.
+    """
     say_what_can_be_said()
     # Ended from outside, a command leaves in order too: its folders and servers go with it.
     leave_when_told(_TERMINATED)
@@ -64,6 +67,11 @@ def main() -> None:
         app()
     except CourseError as error:
         print_error(error)
+        sys.exit(1)
+    except OSError as error:
+        if (refused := refusal(error)) is None:
+            raise
+        print_error(refused)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

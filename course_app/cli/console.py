@@ -1,12 +1,16 @@
 """What the subcommands share: the lessons argument, where things are printed, and errors."""
 
+import errno
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from course_app.errors import CourseError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,9 +56,30 @@ def print_error(error: Exception) -> None:
     status().print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True)
 
 
+def refusal(error: OSError) -> CourseError | None:
+    """What the system said of a file, in a sentence; None where it is about something else."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" ({error.filename})" if error.filename else ""
+        return CourseError(f"The disk is full{place}. Make room and try again.")
+    if error.filename is None:
+        return None
+    return CourseError(
+        f"{error.filename}: {error.strerror}. See who may read and write there, and try again."
+    )
+
+
 def print_json(data: Mapping[str, Any]) -> None:
     """JSON on standard output, in signs that every encoding has: no letter of a name is lost."""
-    print(json.dumps(data, indent=1))
+    print(json.dumps(_finite(data), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither Infinity nor NaN: they are null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def progress_bar() -> "Progress":

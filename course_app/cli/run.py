@@ -1,6 +1,7 @@
 """``course run``: execute lessons and report this machine's verdicts."""
 
 from collections.abc import Sequence
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,14 +50,15 @@ def run(
     from course_app.authoring.report import make_report
 
     course = find_course()
+    _require_writable(course)
     chosen = [x for x in course.select(lessons or []) if course.source("lessons", x).is_file()]
     if not chosen:
         raise CourseError("Nothing to run: content/lessons holds no text for these lessons yet.")
     runs = _run(course, chosen, cell_timeout, core)
     interrupted = len(runs) < len(chosen)
     report = make_report(course, runs)
+    saved = _save_results(report, keep or interrupted)  # first: it is what an hour was spent on
     index = write_report(report)
-    saved = _save_results(report, keep or interrupted)
     if json:
         print_json({**report.to_dict(), "report": str(index)})
     else:
@@ -66,6 +68,20 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not saved or any(run.failure for run in runs):
         raise typer.Exit(1)
+
+
+def _require_writable(course: "Course") -> None:
+    """Ask before the lessons run, not after, whether their results can be kept.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    from course_app.authoring.run import report_folder
+
+    folder = report_folder(course)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    with TemporaryFile(dir=there):
+        pass
 
 
 def _save_results(report: "Report", keep: bool) -> bool:
@@ -83,6 +99,7 @@ def _save_results(report: "Report", keep: bool) -> bool:
             path, fits = path.with_name(NEW_RESULTS), False
             print_error(CourseError(f"{error} Those of this run are in {path}."))
     if results:
+        path.parent.mkdir(parents=True, exist_ok=True)
         results.save(path)
     return fits
 

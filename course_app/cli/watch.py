@@ -60,7 +60,7 @@ def _looks(path: Path) -> Iterator[bool]:
             recursive=False,
         ):
             yield bool(changes)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the second where the watches are used up
         raise CourseError(
             f"{path.parent} cannot be watched ({error}). "
             "Set WATCHFILES_FORCE_POLLING=1 and try again."

@@ -7,7 +7,6 @@ files in one step, so two notebooks at once lose nothing.
 import contextlib
 import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter
 from course_app.grading.evidence import Kind, Outcome
 from course_app.grading.scorecard import Scorecard
 from course_app.system import homes
+from course_app.system.files import replace_file
 
 #: Enough for a learner to see a trend; more would only make the file slow to read.
 MOST_ATTEMPTS = 200
@@ -131,7 +131,7 @@ class ProgressStore:
         """Read, change and write in one step, whoever else writes."""
         with self._lock():
             standing = change(self.standing(exercise))
-            self._write(self._path(exercise), json.dumps(asdict(standing), indent=1))
+            replace_file(self._path(exercise), json.dumps(asdict(standing), indent=1))
         return standing
 
     def record(self, card: Scorecard) -> Standing:
@@ -154,14 +154,6 @@ class ProgressStore:
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-    def _write(self, path: Path, text: str) -> None:
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
 
     def _set_aside(self, path: Path) -> None:
         aside = path.with_name(f"{path.stem}.damaged-{time.time_ns()}")

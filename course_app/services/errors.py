@@ -39,7 +39,7 @@ class ServerUnreachable(ServicesError):
 
 
 class ServicesDidNotStart(ServicesError):
-    """An embedded server did not start; notes of the error hold the end of its log."""
+    """An embedded server did not start; the message holds the end of its log, if there is one."""
 
 
 class DamagedCache(ServicesError):

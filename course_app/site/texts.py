@@ -121,11 +121,20 @@ def _figure(root: Path, name: str) -> str:
 
 
 def _anchor(root: Path, name: str) -> str:
-    """Which figure of its lesson this is."""
+    """Which figure of its lesson this is.
+
+    Raises:
+        CourseError: the lesson has it no more.
+    """
     svg = (root / "docs" / "figures" / name).read_text(encoding="utf-8")
     lesson = read_notebook(root / LESSONS / f"{Path(name).stem}.ipynb")
     numbers = [n for n, p in enumerate(findings(lesson).pictures, start=1) if p.svg == svg]
-    return f"figure-{numbers[0] if numbers else 1}"
+    if not numbers:
+        raise CourseError(
+            f"docs/figures/{name} is no figure of its lesson: run `course build --execute "
+            f"{name[:2]}`, or take it out of the README."
+        )
+    return f"figure-{numbers[0]}"
 
 
 def _contents(course: Course, sources: Path) -> str:

@@ -86,7 +86,10 @@ def _watched(pid: int) -> set[int]:
     """Inode numbers that the process's epoll descriptors watch."""
     watched = set()
     for info in (platforms.PROC / f"{pid}/fdinfo").iterdir():
-        for line in info.read_text().splitlines():
+        lines: list[str] = []
+        with contextlib.suppress(FileNotFoundError):  # closed since: another one may watch
+            lines = info.read_text().splitlines()
+        for line in lines:
             if line.startswith("tfd:"):
                 watched.add(int(line.split("ino:")[1].split()[0], 16))
     return watched

@@ -164,3 +164,21 @@ def test_a_learners_own_notebook_beside_the_exercises_is_no_difference(course: C
     own = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
     nbformat.write(own, course.root / "exercises/Untitled.ipynb")
     assert differences(course) == []
+
+
+def test_notebooks_of_a_format_without_ids_and_with_a_byte_order_mark_are_notebooks(
+    course: Course,
+) -> None:
+    build(course)
+    for number, change in enumerate(("", "app = my_own_attempt")):
+        path = course.root / EXERCISE
+        notebook = read_notebook(path)
+        notebook.nbformat_minor = 4
+        for cell in notebook.cells:
+            cell.pop("id", None)
+        notebook.cells[2].source = change or notebook.cells[2].source
+        path.write_bytes(b"\xef\xbb\xbf" * number + nbformat.writes(notebook).encode())
+        assert differences(course)
+        assert build(course)[EXERCISE] is (Outcome.KEPT if change else Outcome.WRITTEN)
+    assert build(course, force=True)[EXERCISE] is Outcome.WRITTEN
+    assert differences(course) == []

@@ -1,6 +1,8 @@
 """The command line as a reader and as a program meet it."""
 
+import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from nbformat.v4 import new_output
 import benchmarks
 from benchmarks import bench_names
 from course_app.authoring.results import read_results
+from course_app.cli.console import print_json
 from course_app.cli.run import _print_summary
 from course_app.measure.machine import MACHINE_MIME
 
@@ -347,3 +350,69 @@ def test_machines_of_a_folder_become_a_page(command: Command, folder: Path) -> N
     assert "ada.json holds no results" in result.stderr
     assert "Runs: 0." in result.stdout
     assert (folder / "page" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_run_whose_results_could_not_be_kept_does_not_begin(
+    command: Command, folder: Path, ran: list[str]
+) -> None:
+    (folder / "build").touch()  # a file, where a folder has to be
+    result = command("run", "00")
+    assert result.returncode == 1
+    assert "build" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert ran == []
+
+
+@pytest.mark.usefixtures("ran")
+def test_pages_that_cannot_be_made_cost_neither_results_nor_earlier_pages(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("run", "00").returncode == 0
+    report = folder / "build/report"
+    (report / "results.json").unlink()
+
+    def fails(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("course_app.authoring.pages.lesson_page", fails)
+    result = command("run", "00")
+    assert "The disk is full" in result.stderr
+    assert (report / "00_start_here.html").is_file()
+    assert read_results(report / "results.json").lessons[0].slug == "00_start_here"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/course/x"), "/course/x: Permission"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full. Make room"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_one_sentence_and_a_failure(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("course_app.authoring.build.plan", refused)
+    result = command("build")
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_of_ours_keeps_its_traceback(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr("course_app.authoring.build.plan", refused)
+    with pytest.raises(ConnectionRefusedError):
+        command("build")
+
+
+def test_json_has_no_word_for_what_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"p99": math.nan, "more": [(math.inf, 1.5)]})
+    assert json.loads(capsys.readouterr().out) == {"p99": None, "more": [[None, 1.5]]}

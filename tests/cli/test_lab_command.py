@@ -13,6 +13,9 @@ from jupyter_client import BlockingKernelClient
 from lab_server import LIMIT_SECONDS, course_lab, read
 from nbformat.sign import NotebookNotary
 
+from course_app.authoring.contents import find_course
+from course_app.cli.lab import _trust as trust
+
 Command = Callable[..., Any]
 
 
@@ -88,3 +91,13 @@ def test_without_a_notebook_the_lab_says_what_to_do(command: Command) -> None:
     result = command("lab", "--no-browser")
     assert result.returncode == 1
     assert "run `course build` first" in result.stderr
+
+
+def test_a_home_that_nobody_may_write_to_keeps_no_signatures(
+    home: Path, folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("build", "00")
+    (home / "file").touch()
+    monkeypatch.setenv("HOME", str(home / "file"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "file/jupyter"))
+    trust(find_course(folder))

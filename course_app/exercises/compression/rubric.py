@@ -102,7 +102,7 @@ def same_answers(exam: Exam) -> Evidence:
     return exam.same_answers(READS, 40, same=_same)
 
 
-@contract(points=1)
+@contract(points=0.5)
 def negotiated(exam: Exam) -> Evidence:
     """Who does not accept gzip gets none, and caches are told that there are two answers."""
     path = f"/posts?limit={exam.random.randint(60, 120)}"
@@ -119,7 +119,7 @@ def negotiated(exam: Exam) -> Evidence:
     return Evidence("plain for 3 of 3 who cannot decode", "and Vary with either answer")
 
 
-@contract(points=1)
+@contract(points=0.5)
 def fresh_answers(exam: Exam) -> Evidence:
     """An answer shows what is in the database now."""
     path = get("/posts?limit=60", headers=GZIP)
@@ -133,7 +133,7 @@ def fresh_answers(exam: Exam) -> Evidence:
     return Evidence("2 of 2 changes seen", "every change")
 
 
-@mechanism(points=1)
+@mechanism(points=0.5)
 def compresses(exam: Exam) -> Evidence:
     """Long lists go out to the world as small as level 1 makes them, or smaller."""
     answers = exam.ask(exam.learner, _list(LIST, GZIP), 4)
@@ -147,7 +147,7 @@ def compresses(exam: Exam) -> Evidence:
     return Evidence(observed, wanted, {"share_of_bytes": left})
 
 
-@mechanism(points=1)
+@mechanism(points=2)
 def leaves_alone(exam: Exam) -> Evidence:
     """Small answers and spreadsheets go out as they are."""
     kinds = ((ONE, CompressesSmall), (MISSING, CompressesSmall), (FIGURES, CompressesDense))
@@ -159,7 +159,7 @@ def leaves_alone(exam: Exam) -> Evidence:
     return Evidence("6 of 6 as they are", "no Content-Encoding")
 
 
-@mechanism(points=1)
+@mechanism(points=1.5)
 def refuses(exam: Exam) -> Evidence:
     """The indexer on this machine gets its lists as they are: for it compression would hurt."""
     (answer,) = exam.ask(exam.learner, get("/internal/posts?limit=90", headers=GZIP))
@@ -173,7 +173,7 @@ def refuses(exam: Exam) -> Evidence:
     return Evidence(f"plain; {trade}", "plain", {"cost_ms": extra_ms, "saved_ms": saved_ms})
 
 
-@mechanism(points=1)
+@mechanism(points=0.5)
 def loop_is_free(exam: Exam) -> Evidence:
     """While megabytes are compressed for one client, others are answered."""
     (alone,) = exam.overlap(exam.learner, [EVERYTHING])
@@ -191,7 +191,7 @@ def loop_is_free(exam: Exam) -> Evidence:
     return Evidence(observed, wanted, {"longest_wait_ms": longest_ms})
 
 
-@speed(points=1)
+@speed(points=2)
 def cheaper(exam: Exam) -> Evidence:
     """At least half of what our solution saves in CPU, over all kinds of answers."""
     return exam.speed(TRAFFIC, concurrency=2, metric="cpu", same=_same)
@@ -221,7 +221,7 @@ def chooses(exam: Exam) -> Evidence:
     return Evidence(f"times the best: {', '.join(said)}", wanted)
 
 
-@hygiene(points=1)
+@hygiene(points=0.5)
 def streams(exam: Exam) -> Evidence:
     """The first piece of a stream comes long before its last."""
     shares = []

@@ -158,7 +158,7 @@ _GOOD = {"levels": levels}
 
 WRONG_ANSWERS = (
     WrongAnswer("as it was", guides_line, failures.CompressesDense, points=0),
-    WrongAnswer("good levels alone", guides_line, failures.CompressesDense, _GOOD, points=7),
+    WrongAnswer("good levels alone", guides_line, failures.CompressesDense, _GOOD, points=4.5),
     WrongAnswer("nothing compressed", service, failures.NotCompressed, _GOOD),
     WrongAnswer("long lists only", compresses_only_long_lists, failures.NotCompressed, _GOOD),
     WrongAnswer("another format's bytes", deflate_called_gzip, failures.NotDecodable, _GOOD),

@@ -311,14 +311,14 @@ def _require_refusals(first: list[Response], rest: list[Response], wanted: str) 
     if served := sum(answer.status != REFUSED for answer in rest):
         raise PassesTooMany(f"{LIMIT + served} of {LIMIT + len(rest)} requests passed", wanted)
     for answer in rest:
-        if not (answer.header("retry-after") or "").isdigit():
+        if not (answer.header("retry-after") or "").isdecimal():
             raise NoRetryAfter(f"Retry-After: {answer.header('retry-after')}", wanted)
 
 
 def _judged_wait(answer: Response, least: float, most: float) -> str:
     told = answer.header("retry-after") or ""
     observed = f"Retry-After {told} with {max(least, 0):.2f} to {most:.2f} s left"
-    if not told.isdigit() or not least <= int(told) < most + 1:
+    if not told.isdecimal() or not least <= int(told) < most + 1:
         raise FalseRetryAfter(observed, "the time that is left, rounded up")
     return observed
 

@@ -83,7 +83,7 @@ def _measured(data: Any) -> dict[int, tuple[float, ...]]:
     """Windows by number of workers; what cannot be read counts as not measured."""
     found = {}
     for workers, windows in data.items() if isinstance(data, Mapping) else ():
-        if str(workers).isdigit() and isinstance(windows, list) and all(map(_is_rate, windows)):
+        if str(workers).isdecimal() and isinstance(windows, list) and all(map(_is_rate, windows)):
             found[int(workers)] = tuple(map(float, windows))
     return found
 
