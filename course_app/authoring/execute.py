@@ -7,7 +7,6 @@ import asyncio
 import copy
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from nbformat import NotebookNode
 from course_app.authoring.notebook import canonical
 from course_app.errors import CourseError
 from course_app.explore import HEADLESS
-from course_app.system.private_folders import folder_for_a_socket
+from course_app.system.private_folders import folder_for_a_socket, temporary_folder
+from course_app.system.signals import ENDS
 
 #: A whole lesson measures for a minute at most; a cell that takes two hangs.
 CELL_LIMIT_SECONDS = 120.0
@@ -99,7 +99,8 @@ def execute(
         coalesce_streams=True,
     )
     done: list[int] = []
-    with _private() as private, _sigterm_as_before():
+    folder_of_kernel = temporary_folder("course-kernel-", folder_for_a_socket)
+    with folder_of_kernel as private, _signals_as_before():
         log = private / "kernel.log"
         try:
             asyncio.run(_run(client, private, log, done, progress))
@@ -120,23 +121,14 @@ def execute(
 
 
 @contextmanager
-def _private() -> Iterator[Path]:
-    """A folder for the kernel's files and sockets."""
-    folder = folder_for_a_socket("course-kernel-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _sigterm_as_before() -> Iterator[None]:
+def _signals_as_before() -> Iterator[None]:
     """A loop that handled a signal leaves the system's default behind, which ends the process."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in ENDS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _run(
@@ -152,8 +144,9 @@ async def _run(
         task.cancel()
 
     def interruptible() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+        for number in (signal.SIGINT, *ENDS):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, interrupt)
 
     # nbclient answers signals by stopping the kernel only, so that a caller would go on with
     # its next notebook. Its handlers are set before its first await: these replace them.

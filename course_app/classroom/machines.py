@@ -5,7 +5,6 @@ result of this course becomes a remark, never an end.
 """
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from course_app.classroom.walk import files_of, hidden
 from course_app.errors import CourseError
 from course_app.measure.claim import CANNOT_TELL
 from course_app.measure.statistics import significant
+from course_app.system.private_folders import temporary_folder
 
 #: The results that come with the course.
 DATA_FOLDER = "docs/machines"
@@ -148,9 +148,9 @@ def read_machines(folder: Path) -> Machines:
     """
     if not folder.is_dir():
         raise CourseError(f"{folder} is not a folder. Name one that holds files of `course run`.")
-    with tempfile.TemporaryDirectory(prefix="course-machines-") as work:
+    with temporary_folder("course-machines-") as work:
         handed_in = sorted(entry for entry in folder.iterdir() if not hidden(entry))
-        found = [each for entry in handed_in for each in _read(entry, Path(work))]
+        found = [each for entry in handed_in for each in _read(entry, work)]
     entries = [each for each in found if isinstance(each, Entry)]
     entries.sort(key=lambda entry: (entry.results.machine.order, entry.name))
     return Machines(tuple(entries), tuple(each for each in found if isinstance(each, str)))

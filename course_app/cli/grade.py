@@ -1,6 +1,5 @@
 """``course grade``: grade a class."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 from course_app.cli.answer import find_exercise, with_exercise
 from course_app.cli.console import Json, output, print_json, progress_bar, status
 from course_app.errors import CourseError
+from course_app.system.private_folders import temporary_folder
 
 if TYPE_CHECKING:
     from course_app.classroom.collect import Submission
@@ -67,8 +67,8 @@ def grade(
     numbers = {lesson.number: lesson.slug for lesson in with_exercise(course)}
     book = gradebook_of(course, overrides)
     only = find_exercise(exercise)[1].slug if exercise else ""
-    with tempfile.TemporaryDirectory(prefix="course-class-") as work:
-        submissions = collect(folder, Path(work), numbers, only)
+    with temporary_folder("course-class-") as work:
+        submissions = collect(folder, work, numbers, only)
         _require_known(again or (), submissions)
         grades = _grades(submissions, out, seed, again or (), scheduler)
     grades = with_twins(grades)

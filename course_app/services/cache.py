@@ -51,11 +51,27 @@ def prepare() -> Path:
     return prepared_folder()
 
 
-def rebuild() -> Path:
-    """Throw the prepared cluster away and make it anew; running labs have copies of their own."""
+def made() -> tuple[int, int] | None:
+    """Tells one making of the prepared cluster from the next; None if there is none."""
+    try:
+        manifest = (prepared_folder() / MANIFEST).stat()
+    except OSError:
+        return None
+    return manifest.st_ino, manifest.st_mtime_ns
+
+
+def rebuild(damaged: tuple[int, int] | None) -> Path:
+    """Throw the prepared cluster away and make it anew; running labs have copies of their own.
+
+    Args:
+        damaged: what :func:`made` told before the damage was met. If it tells something else
+            now, another lab met the same damage, and this one takes what that has made.
+    """
     with _locked():
-        shutil.rmtree(prepared_folder(), ignore_errors=True)
-        _make()
+        if damaged == made():
+            shutil.rmtree(prepared_folder(), ignore_errors=True)
+        if not is_prepared():
+            _make()
     return prepared_folder()
 
 

@@ -18,7 +18,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from course_app.system.signals import leave_when_told
+from course_app.system.signals import ENDS, leave_when_told
 
 LEDGER = "ledger.jsonl"
 READY = "ready"
@@ -26,6 +26,8 @@ POLL_SECONDS = 0.05
 #: Servers may close connections that idle (their setting `timeout`, often some minutes).
 PING_SECONDS = 30.0
 CLIENT_NAME = "course-lab"
+#: Of a connection whose lab has yet to look whether it may have the number.
+CLAIMS_NAME = "course-lab-claims"
 
 
 def drop_statement(database: str) -> sql.Composed:
@@ -41,20 +43,34 @@ def reserve(url: str, *, shared: bool = False) -> "redis.Redis | None":
     Raises:
         redis.RedisError: no such number, or no such server.
     """
-    client = redis.Redis.from_url(url, single_connection_client=True, client_name=CLIENT_NAME)
     if shared:
-        return client
-    number, own = client.connection_pool.connection_kwargs["db"], client.client_id()
-    rivals = [
-        int(entry["id"])
-        for entry in client.client_list()
-        if entry["name"] == CLIENT_NAME and int(entry["db"]) == number
-    ]
-    # When two labs mark a number at the same moment both see both, and the first keeps it.
-    if min(rivals) == own and client.dbsize() == 0:
-        return client
+        return _connected(url, CLIENT_NAME)
+    client = _connected(url, CLAIMS_NAME)
+    if not _rivals(client, taken=True) and client.dbsize() == 0:
+        client.client_setname(CLIENT_NAME)
+        # Ids are given when labs connect, and marks come later: who had looked around before our
+        # mark was there has the number now, which the look above found, or sees us here as we
+        # see it: then the first keeps it.
+        own = client.client_id()
+        if all(rival > own for rival in _rivals(client, taken=False)):
+            return client
     client.close()
     return None
+
+
+def _connected(url: str, name: str) -> redis.Redis:
+    return redis.Redis.from_url(url, single_connection_client=True, client_name=name)
+
+
+def _rivals(client: redis.Redis, *, taken: bool) -> list[int]:
+    """Ids of the other connections that mark this number; ``taken``: of those that have it."""
+    number, own = client.connection_pool.connection_kwargs["db"], client.client_id()
+    names = (CLIENT_NAME,) if taken else (CLIENT_NAME, CLAIMS_NAME)
+    return [
+        int(entry["id"])
+        for entry in client.client_list()
+        if entry["name"] in names and int(entry["db"]) == number and int(entry["id"]) != own
+    ]
 
 
 def main(folder: str) -> None:
@@ -66,7 +82,8 @@ def main(folder: str) -> None:
         (Path(folder) / READY).touch()
         _wait(ledger)
     except SystemExit:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
         clean(ledger)
 
 

@@ -40,10 +40,11 @@ def start_embedded(*, postgres: bool, valkey: bool, dataset: bool) -> Running:
     Raises:
         ServicesError: of the kind that says what to do.
     """
+    made = cache.made()
     try:
         return _start(postgres=postgres, valkey=valkey, dataset=dataset)
     except DamagedCache:
-        cache.rebuild()
+        cache.rebuild(made)
     try:
         return _start(postgres=postgres, valkey=valkey, dataset=dataset)
     except DamagedCache as error:
@@ -109,10 +110,11 @@ class EmbeddedPostgres:
         """Its files are left out at the start, because most labs never clone a database."""
         data = Path(self._running.report.data)
         template = self._running.report.template
+        made = cache.made()
         try:
             copy_template(cache.prepare(), data, template, server_account())
         except DamagedCache:
-            copy_template(cache.rebuild(), data, template, server_account())
+            copy_template(cache.rebuild(made), data, template, server_account())
         except OSError as error:
             if is_no_room(error):
                 raise no_room(data) from error

@@ -39,7 +39,7 @@ class ServerUnreachable(ServicesError):
 
 
 class ServicesDidNotStart(ServicesError):
-    """An embedded server did not start; the message holds the end of its log, if there is one."""
+    """A server of the lab or a process that looks after it failed, or was not ready in time."""
 
 
 class DamagedCache(ServicesError):

@@ -7,6 +7,7 @@ it, which every other lab can see in CLIENT LIST and which cannot outlive its pr
 
 import json
 import secrets
+import shutil
 import threading
 from typing import Any
 
@@ -38,20 +39,28 @@ class Ledger:
     def __init__(self) -> None:
         self._folder = make_lab_folder(None)
         self._path = self._folder.path / cleaner.LEDGER
-        self._path.touch(mode=0o600)
-        self._process = OwnedProcess(
-            program(cleaner.__name__, self._folder.path),
-            remove=[self._folder.path],
-            orphaned_grace_seconds=CLEANER_GRACE_SECONDS,
-        )
-        self._await_cleaner()
+        try:
+            self._path.touch(mode=0o600)
+            self._process = OwnedProcess(
+                program(cleaner.__name__, self._folder.path),
+                remove=[self._folder.path],
+                orphaned_grace_seconds=CLEANER_GRACE_SECONDS,
+            )
+        except BaseException:
+            self._folder.release()
+            shutil.rmtree(self._folder.path, ignore_errors=True)
+            raise
+        try:
+            self._await_cleaner()
+        except BaseException:
+            self.stop()
+            raise
 
     def _await_cleaner(self) -> None:
         ready = (self._folder.path / cleaner.READY).exists
         wait_until(lambda: ready() or not self._process.running, CLEANER_START_SECONDS)
         if not ready():
             tail = self._process.output_tail(3)
-            self.stop()
             raise ServicesDidNotStart(
                 f"The process that tidies up your servers afterwards did not start: {tail}. "
                 "Try again, or run `course doctor`."
@@ -134,7 +143,8 @@ class ExternalPostgres:
         """The name of a database with the data set that nobody connects to; made once a lab."""
         with self._lock:
             if not self._template:
-                name = f"course_{self._token}_dataset"
+                # A name of its own for each try: one that was interrupted has used up its name.
+                name = f"course_{self._token}_dataset_{secrets.token_hex(4)}"
                 with self._connect(self._create(name, "template0")) as connection:
                     with connection.transaction():
                         for script in (SCHEMA_SQL, FILL_SQL):
@@ -241,6 +251,12 @@ class ExternalValkey:
             url = valkey_url(self._address, number)
             try:
                 client = cleaner.reserve(url)
+            except redis.exceptions.NoPermissionError as error:
+                raise ServerUnreachable(
+                    f"The user of {VALKEY_VARIABLE} ({without_secrets(self._address)}) may not do "
+                    f"what a lab needs: {error}. Allow it (`ACL SETUSER ... allcommands allkeys`), "
+                    "or unset the variable; the lab then uses its own."
+                ) from error
             except redis.ResponseError as error:  # the server has no such number
                 raise ServerUnreachable(
                     f"{VALKEY_VARIABLE} ({without_secrets(self._address)}) has no empty database "

@@ -95,7 +95,16 @@ def start_mongodb() -> MongoDB:
 
 
 def _external(url: str) -> MongoDB:
-    client, database = _client(url), f"course_{secrets.token_hex(6)}"
+    import pymongo
+
+    database = f"course_{secrets.token_hex(6)}"
+    try:
+        client = _client(url)
+    except (ValueError, pymongo.errors.PyMongoError) as error:  # not asked yet: it is misspelt
+        raise ServerUnreachable(
+            f"{MONGODB_VARIABLE} is not an address of a MongoDB ({error}). Write it as "
+            "mongodb://user:password@host:27017; without the variable the lesson uses a stand-in."
+        ) from error
     try:
         client.admin.command("ping")
     except Exception as error:

@@ -10,14 +10,18 @@ def replace_file(path: Path, content: str | bytes) -> Path:
     Raises:
         OSError: it cannot be written; what was there is there still.
     """
-    path = path.resolve()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    place = path.resolve()
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        draft.replace(place)
+    except OSError as error:
+        # A full disk names no file, and the draft's name says nothing to a reader.
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
         draft.unlink(missing_ok=True)
     return path

@@ -1,7 +1,12 @@
 """Private folders for temporary files, also where sockets with a name lie in them."""
 
 import os
+import shutil
+import stat
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # The name of a socket may have so many bytes (sun_path of sys/un.h, with a final zero byte: 108
@@ -9,6 +14,53 @@ from pathlib import Path
 _LONGEST_SOCKET_PATH = 103
 _LONGEST_NAME = 20
 _SHORT = "/tmp"
+#: Between its making and its lock a folder has an owner that cannot be seen yet.
+_UNLOCKED_SECONDS = 60.0
+
+
+def _anywhere(prefix: str) -> Path:
+    return Path(tempfile.mkdtemp(prefix=prefix))
+
+
+@contextmanager
+def temporary_folder(prefix: str, make: Callable[[str], Path] = _anywhere) -> Iterator[Path]:
+    """A folder that is gone afterwards, or, if its owner is killed, when the next one is made.
+
+    The owner holds a lock (flock) on it, which the system frees at its end, however that comes.
+
+    Raises:
+        OSError: no folder can be made.
+    """
+    import fcntl  # here, because Windows has none, and is told so by others
+
+    folder = make(prefix)
+    for other in folder.parent.glob(f"{prefix}*"):
+        if other != folder and _is_left_behind(other):
+            shutil.rmtree(other, ignore_errors=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _is_left_behind(folder: Path) -> bool:
+    import fcntl
+
+    with suppress(OSError):
+        status = folder.lstat()
+        mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+        if mine and time.time() - status.st_mtime > _UNLOCKED_SECONDS:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)
+            return True
+    return False
 
 
 def folder_for_a_socket(prefix: str) -> Path:

@@ -6,6 +6,11 @@ import sys
 import threading
 from collections.abc import Callable
 
+#: What tells a process to end; Ctrl-C is an interrupt.
+ENDS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows, which is told that it will not do, has no terminals to close
+
 #: After a destructor whose exception was ignored, the next chance.
 _AGAIN_SECONDS = 0.01
 
@@ -13,7 +18,8 @@ _AGAIN_SECONDS = 0.01
 def leave_when_told(status: int, first: Callable[[], object] | None = None) -> None:
     """Let SIGTERM raise SystemExit in the main thread, wherever it finds it.
 
-    In a destructor Python would write a traceback and go on: there it is sent once more.
+    So does SIGHUP, the end of the terminal, unless it is ignored, as `nohup` asks for. In a
+    destructor Python would write a traceback and go on: there it is sent once more.
 
     Args:
         status: the process's exit status.
@@ -25,7 +31,9 @@ def leave_when_told(status: int, first: Callable[[], object] | None = None) -> N
             first()
         sys.exit(status)
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
     sys.unraisablehook = _leave_later
 
 

@@ -1,7 +1,9 @@
 """The cleaner: what goes wrong while it waits or cleans does not reach the lab, nor the rest."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,29 @@ def test_a_number_whose_connection_the_server_closed_is_marked_again(
     client = held[url]
     assert client is not None
     client.close()
+
+
+def test_of_labs_that_connect_at_the_same_moment_one_has_the_number(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected, go_on = threading.Event(), threading.Event()
+    introduce = redis.Connection.on_connect_check_health
+
+    def slowly(connection: redis.Connection, check_health: bool = True) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            connected.set()  # the server knows it, and has given it the lower id; no mark yet
+            assert go_on.wait(LIVENESS_SECONDS)
+        introduce(connection, check_health)
+
+    monkeypatch.setattr(redis.Connection, "on_connect_check_health", slowly)
+    with ThreadPoolExecutor(1) as aside:
+        first = aside.submit(cleaner.reserve, url)
+        assert connected.wait(LIVENESS_SECONDS)
+        second = cleaner.reserve(url)
+        go_on.set()
+        assert second is not None
+        assert first.result() is None
+    second.close()
+    again = cleaner.reserve(url)
+    assert again is not None
+    again.close()

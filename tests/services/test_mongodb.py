@@ -91,3 +91,14 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
         start_mongodb()
     assert "127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["mongodb//here", "mongodb://here:port", "mongodb://", "http://here"]
+)
+def test_an_address_that_is_none_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("COURSE_MONGODB_URL", address)
+    with pytest.raises(ServerUnreachable, match="is not an address of a MongoDB"):
+        start_mongodb()

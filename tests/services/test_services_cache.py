@@ -124,3 +124,22 @@ with psycopg.connect(services.new_database()) as connection:
     shutil.rmtree(copied_cache)
     output, errors = lab.process.communicate("\n", timeout=60)
     assert output.strip() == str(ROWS["tags"]), errors
+
+
+def test_of_two_labs_that_meet_the_same_damage_one_makes_it_anew(
+    copied_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = cache.made()
+    makings: list[None] = []
+
+    def make() -> None:
+        makings.append(None)
+        copied_cache.mkdir(exist_ok=True)
+        (copied_cache / MANIFEST).write_text(str(len(makings)))
+
+    monkeypatch.setattr(cache, "_make", make)
+    for _ in range(2):  # both had seen the first one
+        assert cache.rebuild(made) == copied_cache
+    assert len(makings) == 1
+    cache.rebuild(cache.made())
+    assert len(makings) == 2

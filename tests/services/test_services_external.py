@@ -174,3 +174,17 @@ def test_a_server_without_an_empty_number_is_named(monkeypatch: pytest.MonkeyPat
             assert services.valkey_url.endswith("/1")
             with pytest.raises(ServerUnreachable, match="no empty database number left"):
                 services.new_valkey_database()
+
+
+def test_a_user_who_may_not_look_around_is_not_told_that_all_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = next(candidate_ports())
+    command = [str(find_binaries().valkey), "--port", str(port)]
+    with OwnedProcess([*command, "--bind", "127.0.0.1", "--save", ""]) as server:
+        assert wait_until(lambda: "Ready to accept" in server.output_tail(), CLEANING_SECONDS)
+        with redis.Redis(port=port) as client:
+            client.execute_command(*"ACL SETUSER narrow on nopass ~* &* +@all -client|list".split())
+        monkeypatch.setenv("COURSE_REDIS_URL", f"redis://narrow:x@127.0.0.1:{port}")
+        with pytest.raises(ServerUnreachable, match="may not do what a lab needs"):
+            start_services(dataset=False)

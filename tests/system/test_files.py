@@ -18,7 +18,7 @@ def test_text_and_bytes_take_the_old_ones_place(tmp_path: Path) -> None:
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("old")
     (tmp_path / "link").symlink_to("there")
-    replace_file(tmp_path / "link", "new")
+    assert replace_file(tmp_path / "link", "new") == tmp_path / "link"
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "there").read_text() == "new"
 
@@ -33,6 +33,8 @@ def test_what_interrupts_it_leaves_the_old_file_and_nothing_else(
         raise error
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         replace_file(tmp_path / "results.json", "new")
+    if isinstance(raised.value, OSError):
+        assert raised.value.filename == str(tmp_path / "results.json")
     assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]

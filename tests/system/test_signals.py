@@ -28,17 +28,20 @@ finally:
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("where", "told"), [("Slow.wait(None)", 1), ("Slow()", 2)], ids=["in a function", "in __del__"]
 )
-def test_a_process_that_is_told_to_end_cleans_up_once(where: str, told: int) -> None:
+def test_a_process_that_is_told_to_end_cleans_up_once(
+    where: str, told: int, number: signal.Signals
+) -> None:
     code = ENDING.format(where=where)
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, said = process.communicate(timeout=20)
     assert (output.split(), said, process.returncode) == (["told"] * told + ["cleaned"], "", 7)
 
@@ -48,3 +51,13 @@ def test_other_ignored_exceptions_are_said() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert ended.returncode == 3
     assert "ZeroDivisionError" in ended.stderr
+
+
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    code = (
+        "import signal; from course_app.system.signals import leave_when_told; "
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN); leave_when_told(7); "
+        "signal.raise_signal(signal.SIGHUP); print('goes on')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (ended.stdout, ended.returncode) == ("goes on\n", 0)
