@@ -191,8 +191,8 @@ from statistics import median
 from course_app.plots import plot_panels
 
 
-def runs_of(query: str, *args) -> list[Plan]:
-    return [explain(query, *args) for _ in range(6)][1:]  # the first may read from disk
+def runs_of(query: str, *args, runs: int = 5) -> list[Plan]:
+    return [explain(query, *args) for _ in range(runs + 1)][1:]  # the first may read from disk
 
 
 def spread(x: float, values: list[float]) -> tuple[float, float, float, float]:
@@ -663,8 +663,8 @@ DEPTHS = (10, 100, 1_000, 10_000, lab.posts - 10)
 paged = {"OFFSET": {}, "keyset": {}}
 for depth in DEPTHS:
     *_, last = asyncio.run(db.fetch(LAST_SEEN, depth - 10))
-    paged["OFFSET"][depth] = runs_of(BY_OFFSET, depth)
-    paged["keyset"][depth] = runs_of(BY_KEYSET, *last.values())
+    paged["OFFSET"][depth] = runs_of(BY_OFFSET, depth, runs=11)
+    paged["keyset"][depth] = runs_of(BY_KEYSET, *last.values(), runs=11)
 
 # %% jupyter={"source_hidden": true}
 page_ms, page_buffers = (
