@@ -22,6 +22,7 @@ from course_app.services import start_services
 PATIENTS = Path(__file__).resolve().parents[1] / "tests" / "clinic"
 #: What the house promises: the right cause first, confirmed, with its place, but for one.
 MOST_MISSED = 1
+_FEW = 10
 #: Two medians of short windows differ by so much without a reason.
 _NOISE = 1.2
 HEALTHY = "healthy"
@@ -87,9 +88,13 @@ def run(patients: Sequence[str] = ()) -> BenchResult:
         patients: the beginnings of file names; all by default.
 
     Raises:
-        CourseError: the patients are not here (they come with the repository).
+        CourseError: the patients are not here (they come with the repository), or none has a
+            name that begins so.
     """
     answers = _answers()
+    for beginning in patients:
+        if not any(name.startswith(beginning) for name in answers):
+            raise CourseError(f"There is no patient {beginning!r}. Known: {', '.join(answers)}.")
     wanted = [n for n in sorted(answers) if not patients or n.startswith(tuple(patients))]
     found = []
     with start_services() as services:
@@ -181,6 +186,7 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
     sick = [d for d in found if d.cause != HEALTHY and not d.cured]
     cured = [d for d in found if d.cause != HEALTHY and d.cured]
     healthy = [d for d in found if d.cause == HEALTHY]
+    failed = [d for d in found if d.failed]
     hits = sum(d.right for d in sick)
     alarms = [d for d in healthy if d.first]
     still = [d for d in cured if not d.right]
@@ -203,8 +209,10 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
         ),
         rows=[_row(each, twins.get(each.patient)) for each in found],
         requirements={
+            f"every app could be examined: {len(failed)} could not": bool(found) and not failed,
             f"the right cause first, confirmed, with its place, in all but {MOST_MISSED}: "
-            f"{hits} of {len(sick)}": hits >= len(sick) - MOST_MISSED,
+            # Of a few that were picked by name none may be missed.
+            f"{hits} of {len(sick)}": hits >= len(sick) - MOST_MISSED * (len(sick) > _FEW),
             f"no confirmed finding on healthy apps: {len(alarms)}": not alarms,
             f"no cured twin keeps its cause: {len(still)} do": not still,
             f"no twin is faster than the bound that was given: {named or 'none is'}": not passed,
@@ -218,7 +226,7 @@ def _result(found: Sequence[Diagnosis]) -> BenchResult:
             "bounds_passed": passed,
             "still_sick": [d.patient for d in still],
             "seconds": {f"{d.patient}{' cured' * d.cured}": d.seconds for d in found},
-            "failed": {d.patient: d.failed for d in found if d.failed},
+            "failed": {f"{d.patient}{' cured' * d.cured}": d.failed for d in failed},
             "why": {f"{d.patient}{' cured' * d.cured}": d.said for d in found if not d.right},
         },
     )

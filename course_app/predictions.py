@@ -94,8 +94,11 @@ def _write_once(path: Path, text: str) -> None:
     draft = path.with_name(f".{secrets.token_hex(6)}")
     try:
         draft.write_text(text, encoding="utf-8")
-        with contextlib.suppress(FileExistsError):
+        try:
             _link(draft, path, text)
+        except FileExistsError:
+            if not path.stat().st_size:  # what a full disk left of an earlier one
+                draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -110,7 +113,7 @@ def _link(draft: Path, path: Path, text: str) -> None:
             try:
                 file.write(text)
                 file.flush()
-            except OSError:  # a full disk: half a file would count as kept for ever
+            except BaseException:  # a full disk: half a file would count as kept for ever
                 path.unlink()
                 raise
 

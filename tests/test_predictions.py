@@ -130,3 +130,12 @@ def test_a_full_disk_leaves_no_half_prediction_where_links_are_refused(
     monkeypatch.setattr(Path, "open", open_full)
     assert "No space left" in store.keep("04", "times as fast", 3, NINE)
     assert list(store.folder.iterdir()) == []
+
+
+def test_an_empty_file_is_no_prediction_that_counts(store: Predictions) -> None:
+    store.keep("04", "times as fast", 3, NINE)
+    (file,) = store.folder.iterdir()
+    file.write_bytes(b"")
+    assert store.keep("04", "times as fast", 9, NINE) == ""
+    assert store.all() == [said(9)]
+    assert list(store.folder.iterdir()) == [file]

@@ -26,6 +26,7 @@ from course_app.authoring.markers import leaks, split
 from course_app.authoring.notebook import (
     as_text,
     edited_by_hand,
+    fingerprint,
     has_outputs,
     keep_outputs,
     make_notebook,
@@ -78,7 +79,8 @@ def edited(planned: Planned) -> bool:
     if not planned.target.exists():
         return False
     old = read_notebook(planned.target)
-    return edited_by_hand(old) and _sources(old) != _sources(planned.notebook)
+    # Not by ids: an editor that knows none writes the same cells without them.
+    return edited_by_hand(old) and fingerprint(old) != fingerprint(planned.notebook)
 
 
 def executed(planned: Planned, course: Course, cell_seconds: float, progress: Progress) -> Planned:
@@ -113,7 +115,7 @@ def write(planned: Planned, *, force: bool = False) -> Outcome:
     if not planned.target.exists():
         return _save(planned, Outcome.WRITTEN)
     try:
-        if edited(planned) and not force:
+        if not force and edited(planned):
             return Outcome.KEPT
         old = read_notebook(planned.target)
     except CourseError:

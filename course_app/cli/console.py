@@ -63,9 +63,9 @@ def refusal(error: OSError) -> CourseError | None:
         return CourseError(f"The disk is full{place}. Make room and try again.")
     if error.filename is None:
         return None
-    return CourseError(
-        f"{error.filename}: {error.strerror}. See who may read and write there, and try again."
-    )
+    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    advice = "See who may read and write there" if denied else "Put that right"
+    return CourseError(f"{error.filename}: {error.strerror}. {advice}, and try again.")
 
 
 def print_json(data: Mapping[str, Any]) -> None:

@@ -31,6 +31,9 @@ Core = Annotated[
     bool, typer.Option("--core", help="Leave out the lessons' optional ends, Going further.")
 ]
 
+#: About what the report of all lessons takes.
+_REPORT_BYTES = 10_000_000
+
 
 def run(
     lessons: Lessons = None,
@@ -50,19 +53,20 @@ def run(
     from course_app.authoring.report import make_report
 
     course = find_course()
-    _require_writable(course)
     chosen = [x for x in course.select(lessons or []) if course.source("lessons", x).is_file()]
     if not chosen:
         raise CourseError("Nothing to run: content/lessons holds no text for these lessons yet.")
+    _require_writable(course)
     runs = _run(course, chosen, cell_timeout, core)
     interrupted = len(runs) < len(chosen)
     report = make_report(course, runs)
+    if not json:
+        _print_summary(report)  # whatever becomes of the files
     saved = _save_results(report, keep or interrupted)  # first: it is what an hour was spent on
     index = write_report(report)
     if json:
         print_json({**report.to_dict(), "report": str(index)})
     else:
-        _print_summary(report)
         output().print(f"Report: {index}", soft_wrap=True)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -80,8 +84,8 @@ def _require_writable(course: "Course") -> None:
 
     folder = report_folder(course)
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    with TemporaryFile(dir=there):
-        pass
+    with TemporaryFile(dir=there) as file:
+        file.write(bytes(_REPORT_BYTES))  # a full disk refuses no empty file
 
 
 def _save_results(report: "Report", keep: bool) -> bool:

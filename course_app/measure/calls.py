@@ -103,9 +103,12 @@ def compare_calls(
 def _in_a_thread(compared: Coroutine[Any, Any, CallComparison]) -> CallComparison:
     done: Future[CallComparison] = Future()
     running: list[asyncio.Task[CallComparison]] = []
+    interrupted = threading.Event()
 
     async def cancellable() -> CallComparison:
         running.append(asyncio.create_task(compared))
+        if interrupted.is_set():  # before there was anything to cancel
+            running[0].cancel()
         return await running[0]
 
     def run() -> None:
@@ -123,6 +126,7 @@ def _in_a_thread(compared: Coroutine[Any, Any, CallComparison]) -> CallCompariso
         return done.result()
     except BaseException:
         if not done.done():  # an interrupt: it came here, and the calls go on there
+            interrupted.set()
             _cancel(running)
             wait([done], _CANCEL_SECONDS)
         raise

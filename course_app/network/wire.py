@@ -173,9 +173,13 @@ class Wire:
 
     def _start(self) -> ProxyProcess:
         proxy = ProxyProcess()
-        self._turn(proxy, self._delay_ms)
-        for name, (host, port) in self._upstreams.items():
-            self._ports[name] = proxy.ask("listen", name=name, host=host, port=port)["port"]
+        try:
+            self._turn(proxy, self._delay_ms)
+            for name, (host, port) in self._upstreams.items():
+                self._ports[name] = proxy.ask("listen", name=name, host=host, port=port)["port"]
+        except BaseException:  # an interrupt, too: nobody knows of it yet, who could end it
+            proxy.end()
+            raise
         return proxy
 
     def _turn(self, proxy: ProxyProcess, delay_ms: float) -> None:

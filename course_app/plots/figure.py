@@ -18,6 +18,7 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from course_app.plots.style import INK, MUTED, blank, lay_out, renderer_of, styled
+from course_app.system.files import replace_file
 
 #: The stand-in for an SVG is small; a scatter is the picture itself and is sharp.
 _FALLBACK_DPI = 100
@@ -71,9 +72,9 @@ class Figure:
         """
         target = Path(path)
         if target.suffix == ".svg" and self.svg is not None:
-            target.write_text(self.svg, encoding="utf-8")
+            replace_file(target, self.svg)
         elif target.suffix == ".png":
-            target.write_bytes(self.png)
+            replace_file(target, self.png)
         else:
             raise ValueError(f"This figure cannot be saved as {target.suffix or 'no suffix'}.")
         return target

@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import IO, Any
 
 from course_app.processes import keeper
-from course_app.system.platforms import is_linux
+from course_app.system.platforms import PROC, is_linux
 
 _ANSWER_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 1.0
@@ -304,7 +304,7 @@ def _keep_only(wanted: Mapping[int, int]) -> None:
     for number, source in held.items():
         os.dup2(source, number)
     with contextlib.suppress(OSError):  # where close_range is refused, a million calls otherwise
-        for number in map(int, os.listdir("/proc/self/fd")):
+        for number in map(int, os.listdir(PROC / "self/fd")):
             if number not in wanted:
                 with contextlib.suppress(OSError):  # the listing's own
                     os.close(number)

@@ -107,7 +107,7 @@ def _for_the_site(text: str, root: Path) -> str:
     text = text.replace("](#start)", "](index.md#start)")
 
     def linked(match: re.Match[str]) -> str:
-        place = f"{LESSONS}/{match[3]}.html#{_anchor(root, match[2])}"
+        place = f"{LESSONS}/{match[3]}.html#{_anchor(root, match[2], match[3])}"
         return f'<a href="{place}">{_figure(root, match[2])}</a>'
 
     text = _LINKED_FIGURE.sub(linked, text)
@@ -115,26 +115,35 @@ def _for_the_site(text: str, root: Path) -> str:
 
 
 def _figure(root: Path, name: str) -> str:
-    head = (root / "docs" / "figures" / name).read_text(encoding="utf-8")[:4000]
+    head = _svg(root, name)[:4000]
     said = re.search(r'aria-label="([^"]*)"', head)
     return f'<img class="course-figure" src="figures/{name}" alt="{said[1] if said else name}">'
 
 
-def _anchor(root: Path, name: str) -> str:
-    """Which figure of its lesson this is.
+def _anchor(root: Path, name: str, slug: str) -> str:
+    """Which figure of a lesson this is.
 
     Raises:
-        CourseError: the lesson has it no more.
+        CourseError: the lesson has no such figure.
     """
-    svg = (root / "docs" / "figures" / name).read_text(encoding="utf-8")
-    lesson = read_notebook(root / LESSONS / f"{Path(name).stem}.ipynb")
+    svg = _svg(root, name)
+    lesson = read_notebook(root / LESSONS / f"{slug}.ipynb")
     numbers = [n for n, p in enumerate(findings(lesson).pictures, start=1) if p.svg == svg]
     if not numbers:
         raise CourseError(
-            f"docs/figures/{name} is no figure of its lesson: run `course build --execute "
-            f"{name[:2]}`, or take it out of the README."
+            f"docs/figures/{name} is no figure of {slug}: run `course build --execute "
+            f"{slug[:2]}`, or link another lesson in {README}."
         )
     return f"figure-{numbers[0]}"
+
+
+def _svg(root: Path, name: str) -> str:
+    try:
+        return (root / "docs" / "figures" / name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CourseError(
+            f"{README} shows docs/figures/{name}, which does not exist: correct its name."
+        ) from None
 
 
 def _contents(course: Course, sources: Path) -> str:

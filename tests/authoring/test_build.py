@@ -182,3 +182,24 @@ def test_notebooks_of_a_format_without_ids_and_with_a_byte_order_mark_are_notebo
         assert build(course)[EXERCISE] is (Outcome.KEPT if change else Outcome.WRITTEN)
     assert build(course, force=True)[EXERCISE] is Outcome.WRITTEN
     assert differences(course) == []
+
+
+def test_the_same_cells_without_ids_and_notes_hold_no_work_of_a_learner(course: Course) -> None:
+    build(course)
+    path = course.root / EXERCISE
+    notebook = read_notebook(path)
+    notebook.metadata, notebook.nbformat_minor = {}, 0
+    for cell in notebook.cells:
+        del cell["id"]
+    nbformat.write(notebook, path)
+    assert build(course)[EXERCISE] is Outcome.WRITTEN
+    assert differences(course) == []
+
+
+def test_what_is_to_be_overwritten_is_not_asked_what_it_is(course: Course) -> None:
+    build(course)
+    path = course.root / EXERCISE
+    notebook = read_notebook(path)
+    notebook.metadata["course"] = "another program's"
+    nbformat.write(notebook, path)
+    assert build(course, force=True)[EXERCISE] is Outcome.WRITTEN

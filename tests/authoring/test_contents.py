@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from course_app.authoring.contents import Course, find_course, read_claims, read_course
-from course_app.claims import claims
+from course_app.claims import claim_text, claims
 from course_app.errors import CourseError
 
 
@@ -29,8 +29,18 @@ def test_every_claim_tip_and_pitfall_of_the_guide_has_a_lesson_that_tests_it() -
 
 
 def test_lessons_and_report_read_the_same_claims() -> None:
-    ours = {claim.id: claim.says for claim in read_claims(find_course(Path(__file__)))}
-    assert {id_: entry["says"] for id_, entry in claims().items()} == ours
+    assert tuple(claims().values()) == read_claims(find_course(Path(__file__)))
+
+
+def test_lessons_say_a_mistake_in_the_claims_in_a_sentence(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("course_app.claims._ROOT", course.root)
+    monkeypatch.setattr("course_app.claims.claims", claims.__wrapped__)
+    assert claim_text("T1") == "Tip: use a pool."
+    change(course.root / "content/claims.toml", 'says = "Tip: use a pool."\n', "")
+    with pytest.raises(CourseError, match=r"claims.toml, line 8, claim 2 \(T1\), says"):
+        claim_text("T1")
 
 
 def test_the_course_is_found_from_a_folder_inside_of_it(course: Course) -> None:
@@ -83,6 +93,19 @@ def test_a_missing_file_is_one_sentence(course: Course) -> None:
     (course.root / "content/claims.toml").unlink()
     with pytest.raises(CourseError, match="cannot be read"):
         read_claims(course)
+
+
+@pytest.mark.parametrize("name", ["course.toml", "content/claims.toml"])
+def test_files_may_begin_with_a_byte_order_mark_but_not_be_in_another_encoding(
+    course: Course, name: str
+) -> None:
+    path = course.root / name
+    text = path.read_text()
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(read_claims(read_course(course.root))) == 2
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(CourseError, match="is not valid TOML"):
+        read_claims(read_course(course.root))
 
 
 @pytest.mark.parametrize("names", [["1"], ["01"], ["01_pool"], ["01", "1"]])

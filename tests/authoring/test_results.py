@@ -45,6 +45,13 @@ def test_a_file_reads_back_what_was_written(course: Course, tmp_path: Path) -> N
     assert [(c.text, c.held) for c in claim.conditions] == [("it is so", True)]
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(course: Course, tmp_path: Path) -> None:
+    written = results(course)
+    path = written.save(tmp_path / "results.json")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert read_results(path) == written
+
+
 def test_it_names_no_person_host_or_folder(course: Course, tmp_path: Path) -> None:
     text = results(course).save(tmp_path / "results.json").read_text()
     machine = json.loads(text)["machine"]

@@ -1,6 +1,7 @@
 """The command line as a reader and as a program meet it."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -364,6 +365,21 @@ def test_a_run_whose_results_could_not_be_kept_does_not_begin(
     assert ran == []
 
 
+def test_a_run_does_not_begin_on_a_full_disk(
+    command: Command, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    module = sys.modules["course_app.cli.run"]  # the package has the function by that name
+    monkeypatch.setattr(module, "TemporaryFile", lambda **_: Full())
+    result = command("run", "00")
+    assert result.returncode == 1
+    assert result.stderr == "Error: The disk is full. Make room and try again.\n"
+    assert ran == []
+
+
 @pytest.mark.usefixtures("ran")
 def test_pages_that_cannot_be_made_cost_neither_results_nor_earlier_pages(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -378,6 +394,7 @@ def test_pages_that_cannot_be_made_cost_neither_results_nor_earlier_pages(
     monkeypatch.setattr("course_app.authoring.pages.lesson_page", fails)
     result = command("run", "00")
     assert "The disk is full" in result.stderr
+    assert "Claims:" in result.stdout
     assert (report / "00_start_here.html").is_file()
     assert read_results(report / "results.json").lessons[0].slug == "00_start_here"
 
@@ -386,6 +403,7 @@ def test_pages_that_cannot_be_made_cost_neither_results_nor_earlier_pages(
     ("error", "said"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "/course/x"), "/course/x: Permission"),
+        (FileNotFoundError(errno.ENOENT, "Gone", "/course/x"), "x: Gone. Put that right"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full. Make room"),
     ],
 )

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import watchfiles
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 import course_app.exercises
 from course_app.cli.answer import Handed
@@ -457,6 +458,20 @@ def test_watch_checks_at_once_and_after_each_save_of_other_code(
     assert all("Waiting for the next save" in check for check in (blank, right, nonsense))
     assert result.returncode == 0
     assert "Error" not in result.stderr
+
+
+@pytest.mark.parametrize("error", [OSError, WatchfilesRustInternalError])
+def test_a_folder_that_cannot_be_watched_is_one_sentence(
+    command: Command, notebook: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def used_up(*_: object, **__: object) -> Iterator[set[str]]:
+        raise error("No space left on device")
+
+    monkeypatch.setattr(watchfiles, "watch", used_up)
+    result = command("watch", "98")
+    assert result.returncode == 1
+    assert f"{notebook.parent} cannot be watched (No space left" in result.stderr
+    assert "WATCHFILES_FORCE_POLLING=1" in result.stderr
 
 
 @pytest.mark.timeout(20)

@@ -72,9 +72,10 @@ def test_an_exercise_is_found_by_name_or_number(name: str) -> None:
     assert learn.load_exercise(name) is squares.exercise
 
 
-def test_an_unknown_exercise_is_said_in_a_sentence() -> None:
+@pytest.mark.parametrize("name", ["98_circles", "²", "9²"])
+def test_an_unknown_exercise_is_said_in_a_sentence(name: str) -> None:
     with pytest.raises(learn.UnknownExercise, match="Did you mean 98_squares"):
-        learn.load_exercise("98_circles")
+        learn.load_exercise(name)
 
 
 def test_a_blank_answer_is_no_attempt(capfd: pytest.CaptureFixture[str]) -> None:

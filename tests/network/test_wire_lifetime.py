@@ -12,6 +12,7 @@ import pytest
 from talking import connect, exchange, receive
 
 from course_app.network import BadUpstream, ProxyEnded, Wire
+from course_app.network.owner import ProxyProcess
 from course_app.system.waiting import wait_until
 
 OWNER = """
@@ -164,3 +165,27 @@ def test_a_url_keeps_everything_but_host_and_port(echo_url: str) -> None:
     assert tail.startswith("127.0.0.1:")
     assert not tail.startswith(f"127.0.0.1:{port}/")
     assert tail.endswith("/3?protocol=3")
+
+
+def test_what_was_never_listened_for_can_be_forgotten() -> None:
+    proxy = ProxyProcess()
+    try:
+        proxy.ask("forget", name="nobody")
+        proxy.ask("reset")
+    finally:
+        proxy.end()
+
+
+def test_an_interrupt_while_it_starts_leaves_no_proxy(
+    echo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def interrupted(_wire: Wire, proxy: ProxyProcess, _delay_ms: float) -> None:
+        begun.append(proxy.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Wire, "_turn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Wire({"echo": echo_url}).url("echo")
+    assert wait_until(lambda: not runs(begun[0]), 3)

@@ -184,7 +184,9 @@ def test_a_user_who_may_not_look_around_is_not_told_that_all_is_taken(
     with OwnedProcess([*command, "--bind", "127.0.0.1", "--save", ""]) as server:
         assert wait_until(lambda: "Ready to accept" in server.output_tail(), CLEANING_SECONDS)
         with redis.Redis(port=port) as client:
-            client.execute_command(*"ACL SETUSER narrow on nopass ~* &* +@all -client|list".split())
+            client.execute_command(
+                *["ACL", "SETUSER", "narrow", "on", "nopass", "~*", "&*", "+@all", "-client|list"]
+            )
         monkeypatch.setenv("COURSE_REDIS_URL", f"redis://narrow:x@127.0.0.1:{port}")
         with pytest.raises(ServerUnreachable, match="may not do what a lab needs"):
             start_services(dataset=False)

@@ -58,7 +58,9 @@ class Relay:
         return int(listener.getsockname()[1])
 
     def forget(self, name: str) -> None:
-        """Accept no more connections for a server, and drop its counts."""
+        """Accept no more connections for a server, and drop its counts; of others nothing."""
+        if name not in self._listeners:
+            return
         self._poller.watch(self._listeners[name], 0, ignore)
         self._listeners.pop(name).close()
         del self.routes[name]
