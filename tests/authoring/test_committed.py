@@ -8,8 +8,10 @@ import nbformat
 import pytest
 
 from course_app.authoring.build import differences
-from course_app.authoring.contents import EXERCISES, Lesson, find_course
+from course_app.authoring.contents import EXERCISES, LESSONS, Lesson, find_course
+from course_app.authoring.figures import save_figures
 from course_app.authoring.markers import leaks, split
+from course_app.authoring.notebook import read_notebook
 
 COURSE = find_course(Path(__file__))
 
@@ -49,3 +51,13 @@ def test_no_sentence_shows_an_estimate_without_its_interval(lesson: Lesson) -> N
         if isinstance(each, ast.Attribute) and each.attr in ("estimate", "factor")
     ]
     assert picked == []
+
+
+@pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.slug)
+def test_the_front_page_shows_the_figures_of_the_committed_run(
+    lesson: Lesson, tmp_path: Path
+) -> None:
+    notebook = read_notebook(COURSE.notebook(LESSONS, lesson))
+    made = {path.name: path.read_text() for path in save_figures(notebook, tmp_path, lesson.slug)}
+    folder = COURSE.root / "docs/figures"
+    assert {p.name: p.read_text() for p in folder.glob(f"{lesson.slug}*.svg")} == made
