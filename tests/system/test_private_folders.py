@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from course_app.system.private_folders import folder_for_a_socket, temporary_folder
+from course_app.system.private_folders import temporary_folder
 
 LONG_AGO = (0, 0)
 HELD = """
@@ -62,6 +62,6 @@ def test_what_a_killed_owner_left_goes_with_the_next_one_and_no_living_ones(
     (base / "course-test-new").mkdir()  # its owner may not have come to lock it
     (base / "course-test-file").touch()
     os.utime(base / "course-test-file", LONG_AGO)
-    with temporary_folder("course-test-", folder_for_a_socket) as mine:
+    with temporary_folder("course-test-") as mine:
         left = {path.name for path in base.iterdir()}
         assert left == {mine.name, "course-test-new", "course-test-file"}
