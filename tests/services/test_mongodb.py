@@ -59,7 +59,7 @@ def test_it_leaves_no_process_and_no_folder() -> None:
     mongodb.stop()
     mongodb.stop()
     assert not folder.exists()
-    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def test_two_of_them_know_nothing_of_each_other() -> None:
