@@ -636,7 +636,7 @@ lab.verdict(
     "T8",
     "holds when",
     "The state is shared, the window slides, and the client is known by more than what it says "
-    "itself. It shares out the app; it does not protect it from a flood.",
+    "itself. It shares out the app; it does not protect it from a flood (lesson 15).",
     {
         "counted in Valkey, exactly 60 pass with 1, 2 and 4 workers": all(
             passed[VALKEY, workers] == 60 for workers in (1, 2, 4)
@@ -698,7 +698,8 @@ lab.verdict(
 #
 # ### What a refusal by 500 costs
 #
-# A 500 is not only wrong: each comes with a traceback in the log.
+# A 500 is not only wrong: each comes with a traceback in the log. (It is raised in a middleware,
+# too, whose own price lesson 01 tells: the factor below is of both.)
 
 # %%
 with serve(1) as server:

@@ -127,8 +127,8 @@ before
 before.plot()
 
 # %% [markdown]
-# A dot is the median of a few dozen requests, and Locust gives no interval: it tells one that is
-# several times as slow from the others, not 5 ms from 6.
+# Each line is the median so far, in the end of some twenty or thirty requests, and Locust gives no
+# interval: it tells one that is several times as slow from the others, not 5 ms from 6.
 #
 # That is what a load test is good at: **which endpoint**. It says nothing about why. And it only
 # knows what its users ask for; an endpoint without a task is always fast.
@@ -473,12 +473,12 @@ for name, stage in stages[page].items():
 apps["with stopwatches"] = with_stopwatches(stages)
 spent.clear()
 tuned = lab.compare_requests(apps, one_page, metric="p50", at_least=1.5)
+share = shares_seen()
 tuned
 
 # %%
 from course_app.plots import Gain, plot_amdahl
 
-share = shares_seen()
 gains = {name: tuned.speedup(f"{name} free") for name in share}
 repair = tuned.speedup(f"{culprit} repaired")
 others = [name for name in share if name != culprit]

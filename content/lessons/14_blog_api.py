@@ -104,9 +104,15 @@ with psycopg.connect(lab.postgres_dsn, autocommit=True) as connection:
     connection.execute("DROP TABLE IF EXISTS indexed_posts CASCADE")
     connection.execute("CREATE TABLE indexed_posts (LIKE posts INCLUDING ALL)")
     connection.execute("INSERT INTO indexed_posts SELECT * FROM posts")
-    connection.execute(f"ALTER TABLE indexed_posts ALTER id RESTART WITH {lab.posts + 1}")
+    connection.execute(
+        "SELECT setval(pg_get_serial_sequence('indexed_posts', 'id'), max(id)) FROM indexed_posts"
+    )
     connection.execute("CREATE INDEX ON indexed_posts (created_at DESC, id DESC)")
     connection.execute("VACUUM ANALYZE indexed_posts")
+    connection.execute(
+        "CREATE VIEW late_posts AS"  # for readers who are late, below
+        " SELECT * FROM indexed_posts WHERE (SELECT pg_sleep(0.3)) IS NOT NULL"
+    )
 
 # %% [markdown]
 # ## The traffic of a blog
@@ -166,16 +172,12 @@ print(f"Posts that were on page 1 and are now on neither page 1 nor page 2: {sor
 #
 # Would it be right to delete *all* keys? A reader may have read the table before the write, and
 # store what it found after it: on a busy worker, or one that was paused in between. To see that at
-# will, here is a view of the same posts whose every read takes 0.3 s longer (it still sees what
-# there was when it began).
+# will, there is a view of the same posts, `late_posts`, whose every read takes 0.3 s longer (it
+# still sees what there was when it began).
 
 # %%
 import time
 from concurrent.futures import ThreadPoolExecutor
-
-with psycopg.connect(lab.postgres_dsn, autocommit=True) as connection:
-    late = "SELECT * FROM indexed_posts WHERE (SELECT pg_sleep(0.3)) IS NOT NULL"
-    connection.execute(f"CREATE OR REPLACE VIEW late_posts AS {late}")
 
 
 def after_a_late_reader(client: httpx.Client, path: str, at_once: bool) -> httpx.Response:
@@ -206,6 +208,7 @@ def knows_of_the_write(client: httpx.Client, kind: str, at_once: bool) -> bool:
     following = max(post_id for _, post_id in in_order()) + 1
     path = "/posts?limit=10" if kind == "page" else f"/posts/{following}"
     answer = after_a_late_reader(client, path, at_once)
+    assert answer.status_code in (200, 404), answer.text
     return str(following) in answer.text and answer.status_code == 200
 
 
@@ -426,8 +429,8 @@ gains = {
 }
 bias = max(gains[FINAL].high, 1 / gains[FINAL].low)
 for after, gain in gains.items():
-    told = True if gain.low > bias else False if gain.high < 1 / bias else None
-    said = "our control, the same code" if after == FINAL else WORDS[told]
+    cheaper = True if gain.low > bias else False if gain.high < 1 / bias else None
+    said = "our control, the same code" if after == FINAL else WORDS[cheaper]
     print(f"{after}: {gain.times} as cheap as the step before: {said}")
 
 # %% [markdown]
@@ -463,6 +466,14 @@ print(f"For one post, a hit as bytes is {one.times} as cheap as checked text,", 
 print(f"for a hundred {hundred.times}.")
 print(guess_bytes.against(hundred))
 
+# %%
+import json
+
+with lab.serve(pair["text, checked"]) as server, httpx.Client(base_url=server.url) as client:
+    answered = client.get("/posts/1").json()["created_at"]
+stored = json.loads(valkey.get("text:post:1"))["created_at"]
+print(f"The same date, as the guide stores it: {stored!r}; as the API answers it: {answered!r}")
+
 # %% [markdown]
 # ## The verdicts
 
@@ -474,7 +485,9 @@ lab.verdict(
     {
         "the index alone gives more than 3 times the throughput": index.above(3),
         "the mended blog gives more than 5 times the throughput": final.above(5),
-        "some of the guide's lists are stale": audits["+ index"].stale > 0,
+        "more than a fifth of the guide's lists are stale": (
+            audits["+ index"].stale > 0.2 * audits["+ index"].lists
+        ),
         "none of the mended blog's lists is stale": audits[FINAL].stale == 0,
     },
     evidence=final,
@@ -503,7 +516,10 @@ lab.verdict(
     "grows with the list: check once, before it goes into the cache, and send the bytes.",
     {
         "bytes are more than 1.5 times cheaper for a hundred posts": hundred.above(1.5),
-        "one post gains less than a hundred": True if one.high < hundred.low else None,
+        "one post gains less than a hundred": (
+            True if one.high < hundred.low else False if one.low > hundred.high else None
+        ),
+        "a date is stored in another form than the API answers": stored != answered,
     },
     number=f"as bytes a hit is {one.times} as cheap for one post, {hundred.times} for a hundred",
 )

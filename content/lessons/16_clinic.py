@@ -95,8 +95,8 @@ print(guess_shop.against(mended_shop.speedup()))
 mended_shop.plot(title=f"Prices in a plain def: {mended_shop.speedup()} the throughput")
 
 # %% [markdown]
-# (The table calls the loop unresponsive while a timer on it is late by more than 10 ms: of stalls
-# of 12 ms it sees a part.)
+# (The small print calls the loop unresponsive while a timer on it is late by more than 10 ms: of
+# stalls of 12 ms it sees a part.)
 
 # %% [markdown]
 # ## The newest posts
@@ -186,7 +186,7 @@ mended_parcels.plot(
 # %% [markdown]
 # ## The profiles
 #
-# > *We have heard that FastAPI can do 10,000 requests per second. Ours does not. Please make it
+# > *We have heard that FastAPI can do 100,000 requests per second. Ours does not. Please make it
 # > faster.*
 #
 # A complaint, too. What does a request cost, and where does that go?
