@@ -574,7 +574,8 @@ print(f"of {len(started)} processes {left} are left, and {still} connections")
 # the generator is no gain. At worst, if each process gets the same share of two cores, that is 1.25
 # times as much for five, and for nine, with 9 parts of 10 instead of 2 of 3, 1.35 times. So the bar
 # is 1.3 for those that wait, and 1.6 for the nine that compute, whose dots have two windows only.
-# One worker per core is asked for 0.4 times the cores, as some of them may be half ones.)
+# One worker per core is asked for 0.4 times the cores, as some of them may be half ones, and for
+# 1.15 at least.)
 
 
 # %% jupyter={"source_hidden": true}

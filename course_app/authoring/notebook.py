@@ -76,7 +76,8 @@ def fingerprint(notebook: NotebookNode) -> str:
 def edited_by_hand(notebook: NotebookNode) -> bool:
     """Its cells are not those that the build wrote, by the build's own note."""
     built: Any = notebook.metadata.get("course", {})
-    return bool(built.get("sources") != fingerprint(notebook))
+    noted = built.get("sources") if isinstance(built, dict) else None  # others write there, too
+    return bool(noted != fingerprint(notebook))
 
 
 def code_sources(notebook: NotebookNode) -> list[str]:

@@ -68,7 +68,7 @@ def rebuild(damaged: tuple[int, int] | None) -> Path:
             now, another lab met the same damage, and this one takes what that has made.
     """
     with _locked():
-        if damaged == made():
+        if damaged is None or damaged == made():
             shutil.rmtree(prepared_folder(), ignore_errors=True)
         if not is_prepared():
             _make()

@@ -8,9 +8,10 @@ number that is about to be emptied. What fails for one entry does not keep it fr
 """
 
 import json
+import random
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.05
 #: Servers may close connections that idle (their setting `timeout`, often some minutes).
 PING_SECONDS = 30.0
 CLIENT_NAME = "course-lab"
+_TRIES, _PAUSE_SECONDS = 5, 0.05
 #: Of a connection whose lab has yet to look whether it may have the number.
 CLAIMS_NAME = "course-lab-claims"
 
@@ -45,16 +47,22 @@ def reserve(url: str, *, shared: bool = False) -> "redis.Redis | None":
     """
     if shared:
         return _connected(url, CLIENT_NAME)
-    client = _connected(url, CLAIMS_NAME)
-    if not _rivals(client, taken=True) and client.dbsize() == 0:
-        client.client_setname(CLIENT_NAME)
-        # Ids are given when labs connect, and marks come later: who had looked around before our
-        # mark was there has the number now, which the look above found, or sees us here as we
-        # see it: then the first keeps it.
-        own = client.client_id()
-        if all(rival > own for rival in _rivals(client, taken=False)):
-            return client
-    client.close()
+    for _ in range(_TRIES):
+        with ExitStack() as opened:
+            client = _connected(url, CLAIMS_NAME)
+            opened.callback(client.close)
+            if _rivals(client, taken=True) or client.dbsize():
+                return None
+            client.client_setname(CLIENT_NAME)
+            client.connection_pool.connection_kwargs["client_name"] = CLIENT_NAME
+            # Ids are given when labs connect, and marks come later. A rival that had looked around
+            # before our mark was there has the number now, which the look above found; or it sees
+            # us as we see it, and the first stays, or gave up because we were there: look again.
+            own = client.client_id()
+            if all(rival > own for rival in _rivals(client, taken=False)):
+                opened.pop_all()
+                return client
+        time.sleep(_PAUSE_SECONDS * random.random())
     return None
 
 

@@ -40,6 +40,8 @@ def start_embedded(*, postgres: bool, valkey: bool, dataset: bool) -> Running:
     Raises:
         ServicesError: of the kind that says what to do.
     """
+    if postgres:
+        cache.prepare()
     made = cache.made()
     try:
         return _start(postgres=postgres, valkey=valkey, dataset=dataset)
@@ -110,9 +112,9 @@ class EmbeddedPostgres:
         """Its files are left out at the start, because most labs never clone a database."""
         data = Path(self._running.report.data)
         template = self._running.report.template
-        made = cache.made()
+        prepared, made = cache.prepare(), cache.made()
         try:
-            copy_template(cache.prepare(), data, template, server_account())
+            copy_template(prepared, data, template, server_account())
         except DamagedCache:
             copy_template(cache.rebuild(made), data, template, server_account())
         except OSError as error:

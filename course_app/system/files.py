@@ -1,6 +1,8 @@
 """Files that are there as a whole: the old one or the new, whatever interrupts their writing."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,6 +16,8 @@ def replace_file(path: Path, content: str | bytes) -> Path:
     draft = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
+            if place.exists():  # who may read and write it stays as it was
+                shutil.copymode(place, draft)
             file.write(content if isinstance(content, bytes) else content.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -23,5 +27,6 @@ def replace_file(path: Path, content: str | bytes) -> Path:
         error.filename, error.filename2 = str(path), None
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written there may be nothing to remove
+            draft.unlink()
     return path

@@ -14,6 +14,8 @@ from pathlib import Path
 _LONGEST_SOCKET_PATH = 103
 _LONGEST_NAME = 20
 _SHORT = "/tmp"
+#: In each folder that this module makes; whoever names one of theirs alike has none in it.
+_OWNER = ".course-owner"
 #: Between its making and its lock a folder has an owner that cannot be seen yet.
 _UNLOCKED_SECONDS = 60.0
 
@@ -26,7 +28,8 @@ def _anywhere(prefix: str) -> Path:
 def temporary_folder(prefix: str, make: Callable[[str], Path] = _anywhere) -> Iterator[Path]:
     """A folder that is gone afterwards, or, if its owner is killed, when the next one is made.
 
-    The owner holds a lock (flock) on it, which the system frees at its end, however that comes.
+    The owner holds a lock (flock) on a file in it, which the system frees at its end, however that
+    comes.
 
     Raises:
         OSError: no folder can be made.
@@ -37,7 +40,7 @@ def temporary_folder(prefix: str, make: Callable[[str], Path] = _anywhere) -> It
     for other in folder.parent.glob(f"{prefix}*"):
         if other != folder and _is_left_behind(other):
             shutil.rmtree(other, ignore_errors=True)
-    lock = os.open(folder, os.O_RDONLY)
+    lock = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with suppress(OSError):  # some network file systems know no locks
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,10 +54,11 @@ def _is_left_behind(folder: Path) -> bool:
     import fcntl
 
     with suppress(OSError):
-        status = folder.lstat()
-        mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-        if mine and time.time() - status.st_mtime > _UNLOCKED_SECONDS:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        status, owner = folder.lstat(), (folder / _OWNER).lstat()
+        mine = stat.S_ISDIR(status.st_mode) and stat.S_ISREG(owner.st_mode)
+        mine = mine and status.st_uid == owner.st_uid == os.geteuid()
+        if mine and time.time() - owner.st_mtime > _UNLOCKED_SECONDS:
+            descriptor = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             finally:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 #: What tells a process to end; Ctrl-C is an interrupt.
 ENDS = tuple(
@@ -26,7 +27,12 @@ def leave_when_told(status: int, first: Callable[[], object] | None = None) -> N
         first: called at once, before the end begins.
     """
 
-    def leave(*_: object) -> None:
+    told: list[int] = []
+
+    def leave(number: int, _frame: object) -> None:
+        told.append(number)
+        for other in set(ENDS) - {number}:  # who ends a service may send both
+            signal.signal(other, signal.SIG_IGN)
         if first is not None:
             first()
         sys.exit(status)
@@ -34,12 +40,12 @@ def leave_when_told(status: int, first: Callable[[], object] | None = None) -> N
     for number in ENDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
-    sys.unraisablehook = _leave_later
+    sys.unraisablehook = partial(_leave_later, told)
 
 
-def _leave_later(ignored: "sys.UnraisableHookArgs") -> None:
-    if isinstance(ignored.exc_value, SystemExit):
-        again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGTERM])
+def _leave_later(told: list[int], ignored: "sys.UnraisableHookArgs") -> None:
+    if told and isinstance(ignored.exc_value, SystemExit):
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), told[-1]])
         again.daemon = True
         again.start()
     else:

@@ -201,5 +201,7 @@ def test_what_is_to_be_overwritten_is_not_asked_what_it_is(course: Course) -> No
     path = course.root / EXERCISE
     notebook = read_notebook(path)
     notebook.metadata["course"] = "another program's"
+    notebook.cells[2].source = "app = my_own_attempt"
     nbformat.write(notebook, path)
+    assert build(course)[EXERCISE] is Outcome.KEPT
     assert build(course, force=True)[EXERCISE] is Outcome.WRITTEN

@@ -111,3 +111,12 @@ def test_of_labs_that_connect_at_the_same_moment_one_has_the_number(
     again = cleaner.reserve(url)
     assert again is not None
     again.close()
+
+
+def test_of_two_labs_exactly_one_has_the_number_however_they_meet(url: str) -> None:
+    with ThreadPoolExecutor(2) as labs:
+        for _ in range(40):
+            taken = [each for each in labs.map(cleaner.reserve, [url, url]) if each is not None]
+            for client in taken:
+                client.close()
+            assert len(taken) == 1

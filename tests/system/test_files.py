@@ -38,3 +38,17 @@ def test_what_interrupts_it_leaves_the_old_file_and_nothing_else(
     if isinstance(raised.value, OSError):
         assert raised.value.filename == str(tmp_path / "results.json")
     assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+
+
+def test_the_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as refused:
+        replace_file(tmp_path / "file/results.json", "new")
+    assert refused.value.filename == str(tmp_path / "file/results.json")
+
+
+def test_who_may_read_and_write_it_stays_as_it_was(tmp_path: Path) -> None:
+    path = replace_file(tmp_path / "shared", "old")
+    path.chmod(0o664)
+    replace_file(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o664

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from course_app.system.private_folders import _OWNER as OWNER
 from course_app.system.private_folders import temporary_folder
 
 LONG_AGO = (0, 0)
@@ -35,7 +36,7 @@ def owner(base: Path) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", HELD], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout
-        os.utime(process.stdout.readline().strip(), LONG_AGO)
+        os.utime(Path(process.stdout.readline().strip()) / OWNER, LONG_AGO)
         yield process
         process.kill()
 
@@ -59,9 +60,12 @@ def test_what_a_killed_owner_left_goes_with_the_next_one_and_no_living_ones(
         assert len(list(base.iterdir())) == 2
     owner.kill()
     owner.wait()
-    (base / "course-test-new").mkdir()  # its owner may not have come to lock it
+    (base / "course-test-new").mkdir()
+    (base / "course-test-new" / OWNER).touch()  # who has not come to lock it
+    (base / "course-test-2026").mkdir()  # somebody's own
     (base / "course-test-file").touch()
-    os.utime(base / "course-test-file", LONG_AGO)
+    for path in ("course-test-2026", "course-test-file"):
+        os.utime(base / path, LONG_AGO)
     with temporary_folder("course-test-") as mine:
         left = {path.name for path in base.iterdir()}
-        assert left == {mine.name, "course-test-new", "course-test-file"}
+        assert left == {mine.name, "course-test-new", "course-test-2026", "course-test-file"}

@@ -61,3 +61,14 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (ended.stdout, ended.returncode) == ("goes on\n", 0)
+
+
+def test_another_signal_does_not_cut_the_end_short() -> None:
+    code = (
+        "import signal; from course_app.system.signals import leave_when_told\n"
+        "leave_when_told(7)\n"
+        "try:\n    signal.raise_signal(signal.SIGTERM)\n"
+        "finally:\n    signal.raise_signal(signal.SIGHUP); print('cleaned', flush=True)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert (ended.stdout, ended.returncode) == ("cleaned\n", 7)

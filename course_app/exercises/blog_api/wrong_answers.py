@@ -286,6 +286,30 @@ _DELETING = [
     ),
     ("{await generation()}", "now"),
 ]
+#: Nobody joins a reader from before a write, but what that one stores is taken.
+_FLIGHTS_ONLY = [
+    (
+        'await app.state.cache.set("generation", secrets.token_hex(8), ex=600)\n\n',
+        'await app.state.cache.set("generation", secrets.token_hex(8), ex=600)\n'
+        '        keys = [key async for key in app.state.cache.scan_iter("posts:*")]\n'
+        "        await app.state.cache.delete(*keys, 'none')\n\n",
+    ),
+    (
+        'key = f"posts:{await generation()}:{before}:{limit}"\n',
+        'key = f"posts:now:{before}:{limit}"\n        flight = key + await generation()\n',
+    ),
+    (
+        "if key not in under_way:\n"
+        "            under_way[key] = asyncio.create_task(fill(key, before, limit))\n"
+        "        return answer(await asyncio.shield(under_way[key]))",
+        "if flight not in under_way:\n"
+        "            under_way[flight] = asyncio.create_task(fill(key, flight, before, limit))\n"
+        "        return answer(await asyncio.shield(under_way[flight]))",
+    ),
+    ("async def fill(key: str, before", "async def fill(key: str, flight: str, before"),
+    ("del under_way[key]", "del under_way[flight]"),
+]
+_ONE_CONNECTION = [*_FLIGHTS_ONLY, ("min_size=10, max_size=10", "min_size=1, max_size=1")]
 #: As the exercise's own answer once did.
 _KEEPING_404 = [
     (
@@ -322,5 +346,11 @@ WRONG_ANSWERS = (
     WrongAnswer("everything in the process", ANSWERS / _IN_PROCESS, rubric.StaleElsewhere),
     WrongAnswer("an empty page kept", ANSWERS / _EMPTY_PAGE, rubric.StaysMissing),
     WrongAnswer("lists deleted, late readers", Changed(_GENERATIONS, _DELETING), rubric.LateReader),
+    WrongAnswer(
+        "versions of flights only", Changed(_GENERATIONS, _FLIGHTS_ONLY), rubric.LateReader
+    ),
+    WrongAnswer(
+        "the same with one connection", Changed(_GENERATIONS, _ONE_CONNECTION), rubric.LateReader
+    ),
     WrongAnswer("a 404 kept, late readers", Changed(_GENERATIONS, _KEEPING_404), rubric.LateReader),
 )
