@@ -469,10 +469,10 @@ print(guess_bytes.against(hundred))
 # %%
 import json
 
-with lab.serve(pair["text, checked"]) as server, httpx.Client(base_url=server.url) as client:
+with lab.serve(blogs["guide"]) as server, httpx.Client(base_url=server.url) as client:
     answered = client.get("/posts/1").json()["created_at"]
-stored = json.loads(valkey.get("text:post:1"))["created_at"]
-print(f"The same date, as the guide stores it: {stored!r}; as the API answers it: {answered!r}")
+stored = json.loads(valkey.get("guide:post:1"))["created_at"]
+print(f"The same date, as the guide stores it: {stored!r}; as its API answers it: {answered!r}")
 
 # %% [markdown]
 # ## The verdicts
