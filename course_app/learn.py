@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import psutil
 from IPython.display import display
 
 from course_app.authoring.contents import find_course
@@ -300,9 +301,21 @@ def _services() -> Services:
     return services
 
 
-@cache
+_OWN: list[Services] = []
+
+
 def _own_services() -> Services:
-    return start_services(dataset=False)  # each check clones databases of its own
+    """Started once, and again if somebody has ended them: a notebook may be open for days."""
+    if _OWN and not _running(_OWN[0]):
+        _OWN.pop().stop()
+    if not _OWN:
+        _OWN.append(start_services(dataset=False))  # each check clones databases of its own
+    return _OWN[0]
+
+
+def _running(services: Services) -> bool:
+    pid = services.supervisor_pid  # of servers of the user's own there is none
+    return pid is None or psutil.pid_exists(pid)
 
 
 def _record(card: Scorecard) -> None:

@@ -1,17 +1,21 @@
 """The learner's door."""
 
 import importlib
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import psycopg
 import pytest
 import toy as squares
 
 from course_app import learn
 from course_app.errors import CourseError
 from course_app.grading import Outcome
+from course_app.system.waiting import wait_until
 
 LESSON = """
 title = "Toys"
@@ -161,3 +165,16 @@ def test_a_file_is_checked_in_a_process_of_its_own(tmp_path: Path) -> None:
     card = learn.check_file(path)
     assert card.failures()[0].failure == "DifferentAnswer"
     assert "process of its own" in card.notes[-1]
+
+
+def test_servers_that_were_ended_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learn, "_OWN", [])
+    first = learn._own_services()
+    assert learn._own_services() is first
+    assert first.supervisor_pid
+    os.kill(first.supervisor_pid, signal.SIGKILL)
+    assert wait_until(lambda: not learn._running(first), 20)
+    second = learn._own_services()
+    with psycopg.connect(second.postgres_dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    second.stop()
