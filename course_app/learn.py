@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psycopg
+import redis
 from IPython.display import display
 
 from course_app.authoring.contents import find_course
@@ -302,6 +303,7 @@ def _services() -> Services:
 
 
 _OWN: list[Services] = []
+_ANSWER_SECONDS = 5
 
 
 def _own_services() -> Services:
@@ -314,8 +316,13 @@ def _own_services() -> Services:
 
 
 def _running(services: Services) -> bool:
-    pid = services.supervisor_pid  # of servers of the user's own there is none
-    return pid is None or psutil.pid_exists(pid)
+    """Both answer."""
+    try:
+        psycopg.connect(services.postgres_dsn, connect_timeout=_ANSWER_SECONDS).close()
+        with redis.Redis.from_url(services.valkey_url, socket_timeout=_ANSWER_SECONDS) as valkey:
+            return bool(valkey.ping())
+    except (psycopg.Error, redis.RedisError, OSError):
+        return False
 
 
 def _record(card: Scorecard) -> None:

@@ -4,6 +4,7 @@ import itertools
 import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,16 +129,23 @@ class EmbeddedPostgres:
 
         The setting is the whole server's. It is back before anybody can measure commits.
         """
-        with self._lock:
-            self._copying += 1
         try:
             with self._lock:
+                self._copying += 1
                 _set_fsync(connection, "off")
             yield
         finally:
-            with self._lock:
-                self._copying -= 1
-                if not self._copying:
+            # In a thread, which no second interrupt reaches: it would stay off for the whole lab.
+            thread = ThreadPoolExecutor(1)
+            synced = thread.submit(self._synced_again)
+            thread.shutdown(wait=False)
+            synced.result()
+
+    def _synced_again(self) -> None:
+        with self._lock:
+            self._copying = max(0, self._copying - 1)
+            if not self._copying:
+                with self._administered() as connection:
                     _set_fsync(connection, "on")
 
     def drop_database(self, dsn: str) -> None:

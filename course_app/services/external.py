@@ -251,13 +251,13 @@ class ExternalValkey:
             url = valkey_url(self._address, number)
             try:
                 client = cleaner.reserve(url)
-            except redis.exceptions.NoPermissionError as error:
-                raise ServerUnreachable(
-                    f"The user of {VALKEY_VARIABLE} ({without_secrets(self._address)}) may not do "
-                    f"what a lab needs: {error}. Allow it (`ACL SETUSER ... allcommands allkeys`), "
-                    "or unset the variable; the lab then uses its own."
-                ) from error
-            except redis.ResponseError as error:  # the server has no such number
+            except redis.ResponseError as error:
+                if "out of range" not in str(error):
+                    raise ServerUnreachable(
+                        f"{VALKEY_VARIABLE} ({without_secrets(self._address)}) may not do what a "
+                        f"lab needs: {error}. Allow it (`ACL SETUSER ... allcommands allkeys`), or "
+                        "unset the variable; the lab then uses its own."
+                    ) from error
                 raise ServerUnreachable(
                     f"{VALKEY_VARIABLE} ({without_secrets(self._address)}) has no empty database "
                     "number left. Raise its setting `databases`, or unset the variable."

@@ -102,8 +102,9 @@ def _external(url: str) -> MongoDB:
         client = _client(url)
     except (ValueError, pymongo.errors.PyMongoError) as error:  # not asked yet: it is misspelt
         raise ServerUnreachable(
-            f"{MONGODB_VARIABLE} is not an address of a MongoDB ({error}). Write it as "
-            "mongodb://user:password@host:27017; without the variable the lesson uses a stand-in."
+            f"{MONGODB_VARIABLE} is not an address of a MongoDB. Write it as "
+            "mongodb://user:password@host:27017, with signs such as / and @ in a password escaped "
+            "(%2F, %40); without the variable the lesson uses a stand-in."
         ) from error
     try:
         client.admin.command("ping")

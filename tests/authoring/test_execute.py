@@ -137,7 +137,7 @@ def test_a_long_folder_for_temporary_files_is_no_hindrance_and_sigterm_is_as_bef
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_stops_at_once_and_leaves_no_kernel(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -94,7 +94,8 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
 
 
 @pytest.mark.parametrize(
-    "address", ["mongodb//here", "mongodb://here:port", "mongodb://", "http://here"]
+    "address",
+    ["mongodb//here", "mongodb://here:port", "mongodb://", "http://here", "mongodb://me:a/b@here"],
 )
 def test_an_address_that_is_none_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, address: str

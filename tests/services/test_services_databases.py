@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -13,7 +15,7 @@ import redis
 from service_labs import LabProcess
 
 from course_app.dataset import ROWS
-from course_app.services import Services, start_services
+from course_app.services import Services, embedded, start_services
 from course_app.services.server import candidate_ports
 
 
@@ -211,3 +213,39 @@ print(report.postgres_port, report.valkey_port)
     ports = [int(word) for word in done.stdout.split()]
     assert len(set(ports)) == 2
     assert taken not in ports
+
+
+def test_no_interrupt_reaches_what_switches_the_disk_on_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by: dict[str, threading.Thread] = {}
+    switch = embedded._set_fsync
+
+    def noted(connection: psycopg.Connection[Any], wanted: str) -> None:
+        by[wanted] = threading.current_thread()
+        if wanted == "off":
+            raise KeyboardInterrupt  # before or after it was switched off, nobody knows
+        switch(connection, wanted)
+
+    monkeypatch.setattr(embedded, "_set_fsync", noted)
+    with pytest.raises(KeyboardInterrupt):
+        services.new_database(dataset=False)
+    assert by["on"] is not threading.main_thread()
+    assert value(services.postgres_dsn, "SHOW fsync") == "on"
+    monkeypatch.undo()
+    services.drop_database(services.new_database(dataset=False))
+    assert value(services.postgres_dsn, "SHOW fsync") == "on"
+
+
+def test_flushes_of_the_log_are_counted(services: Services) -> None:
+    """Lessons count them; a server that flushes as it writes counts none."""
+    count = "SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'"
+    before = value(services.postgres_dsn, count)
+    with psycopg.connect(services.postgres_dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE flushed ()")
+        connection.execute("DROP TABLE flushed")
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    after = value(services.postgres_dsn, count)
+    assert isinstance(before, Decimal)
+    assert isinstance(after, Decimal)
+    assert after > before
