@@ -167,6 +167,7 @@ def test_what_requests_of_two_kinds_cost_is_the_mean_of_both(lab: Lab) -> None:
     assert 1.9 < comparison.speedup().estimate < 3.3
 
 
+@pytest.mark.slow
 def test_a_crowds_window_begins_when_all_have_had_an_answer(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

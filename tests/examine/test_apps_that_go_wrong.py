@@ -111,7 +111,7 @@ def write(folder: Path, text: str) -> str:
     ("text", "says"),
     [
         pytest.param(HANGS_AT_IMPORT, "did not start within", marks=pytest.mark.slow),
-        (HANGS_AT_START, "did not start within"),
+        pytest.param(HANGS_AT_START, "did not start within", marks=pytest.mark.slow),
         pytest.param(ENDS_AT_IMPORT, "ended with exit status 7", marks=pytest.mark.slow),
         pytest.param(CRASHES_AT_START, "no database at db.example", marks=pytest.mark.slow),
         (EXITS_IN_A_HANDLER, "I have had enough"),

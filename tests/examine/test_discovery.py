@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from fastapi import Cookie, FastAPI, Header, HTTPException, Path, Query
+from representatives import others_slow
 
 from course_app.examine import discovery
 from course_app.examine.discovery import Harvest, Unfillable, describe, discovered, request_for
@@ -198,7 +199,7 @@ def test_an_app_that_answers_nothing_rightly_is_one_sentence(sender: Generator) 
         discovered(described(app)["openapi"], sender, server.url, {})
 
 
-@pytest.mark.parametrize("turns", [True, False])
+@pytest.mark.parametrize("turns", others_slow(1, [True, False]))
 def test_slow_routes_do_not_speak_for_the_others_while_the_loop_turns(
     sender: Generator, monkeypatch: pytest.MonkeyPatch, turns: bool
 ) -> None:

@@ -72,6 +72,7 @@ print(read)
 """
 
 
+@pytest.mark.slow
 def test_a_thread_reads_anothers_frames_while_garbage_is_collected() -> None:
     command = [sys.executable, "-c", READ_WHILE_COLLECTED]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -15,6 +15,7 @@ from typing import get_args
 import httpx
 import psutil
 import pytest
+from representatives import others_slow
 
 from course_app.serving import (
     AppFailedToStart,
@@ -113,7 +114,7 @@ def test_workers_that_fail_again_and_again_do_not_take_the_whole_time_limit() ->
     assert time.monotonic() - start < 30
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", others_slow(1, [1, 2]))
 def test_a_handled_error_and_a_program_that_has_ended_are_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
