@@ -10,9 +10,12 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from course_app.errors import CourseError
+
+if TYPE_CHECKING:
+    from course_app.load import LoadResult
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,26 @@ class BenchResult:
     def to_dict(self) -> dict[str, Any]:
         """All of it, as values that JSON can hold."""
         return asdict(self)
+
+
+def never(wrong: int, *, decided: int) -> bool | None:
+    """What "never wrong" is worth: None where nothing was decided, for that never errs."""
+    return False if wrong else True if decided else None
+
+
+def answered(load: "LoadResult") -> "LoadResult":
+    """A window that can be compared.
+
+    Raises:
+        CourseError: no request of it was answered rightly.
+    """
+    if not load.completed:
+        kinds = ", ".join(load.errors_by_kind) or "no answer came"
+        raise CourseError(
+            f"No request of a window was answered rightly ({kinds}): see that the server works, "
+            "and run the bench again."
+        )
+    return load
 
 
 def bench_names() -> list[str]:

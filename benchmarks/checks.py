@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import course_app.exercises
-from benchmarks import BenchResult
+from benchmarks import BenchResult, never
 from course_app.errors import CourseError
 from course_app.grading import Changed, Checker, Exercise, Outcome, Scorecard
 from course_app.grading.engine import silent
@@ -134,9 +134,9 @@ def _sentence(question: Question) -> str:
 
 
 def _held(question: Question, said: Said) -> bool | None:
-    if said.outcomes[question.never]:
-        return False
-    return None if said.outcomes[Outcome.COULD_NOT_CHECK] else True
+    all_checked = not said.outcomes[Outcome.COULD_NOT_CHECK]
+    decided = said.outcomes[Outcome.PASSED] + said.outcomes[Outcome.FAILED]
+    return never(said.outcomes[question.never], decided=decided if all_checked else 0)
 
 
 def _row(question: Question, said: Said) -> tuple[str, ...]:

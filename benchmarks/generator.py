@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import BenchResult
+from benchmarks import BenchResult, answered
 from course_app.errors import CourseError
 from course_app.load import Generator, Target
 from course_app.measure.statistics import Interval, mean_interval
@@ -126,8 +126,8 @@ def run() -> BenchResult:
 
 
 def _ours(generator: Generator, target: Target) -> tuple[Side, int]:
-    load = generator.closed(target, seconds=WINDOW_SECONDS)
-    cpu_us = 1e6 * load.generator_cpu_seconds / max(1, load.completed)
+    load = answered(generator.closed(target, seconds=WINDOW_SECONDS))
+    cpu_us = 1e6 * load.generator_cpu_seconds / load.completed
     return Side(load.throughput, cpu_us), load.error_count
 
 

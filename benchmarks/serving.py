@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import BenchResult
+from benchmarks import BenchResult, answered
 from course_app.apps import hello
 from course_app.errors import CourseError
 from course_app.load import Generator, LoadResult, Target
@@ -107,7 +107,7 @@ def thread_against_process(generator: Generator, pairs: int = PAIRS) -> ThreadAg
         one_by_one.append(math.log(_median_ns(turns[1]) / _median_ns(turns[0])))
         errors += sum(load.error_count for load in [*turns, *windows])
     return ThreadAgainstProcess(
-        at_once=_ratio("throughput, 16 at once: thread / process", at_once),
+        at_once=_ratio(f"throughput, {CONCURRENCY} at once: thread / process", at_once),
         one_by_one=_ratio("throughput, one by one: thread / process", one_by_one),
         errors=errors,
     )
@@ -145,7 +145,7 @@ def run() -> BenchResult:
         columns=("what", "ratio", "95 % interval"),
         rows=[_row(result) for result in results],
         requirements={
-            f"16 at once, a thread has {least} of a process's throughput": (
+            f"{CONCURRENCY} at once, a thread has {least} of a process's throughput": (
                 servers.at_once.interval.above(least)
             ),
             f"one by one, a thread has {least} of a process's throughput": (
@@ -177,7 +177,9 @@ def _windows(generator: Generator, a: str, b: str) -> list[LoadResult]:
     ):
         order = [(first, second) if turn % 2 == 0 else (second, first) for turn in range(ROUNDS)]
         return [
-            generator.closed(target, seconds=WINDOW_SECONDS, warmup_seconds=WARMUP_SECONDS)
+            answered(
+                generator.closed(target, seconds=WINDOW_SECONDS, warmup_seconds=WARMUP_SECONDS)
+            )
             for pair in order
             for target in pair
         ]
@@ -192,7 +194,8 @@ def _mean_log_ratio(windows: list[LoadResult]) -> float:
 
 def _turns(generator: Generator, a: str, b: str) -> list[LoadResult]:
     with _connected(generator, a, 1) as first, _connected(generator, b, 1) as second:
-        return generator.alternate([first, second], seconds=ALTERNATE_SECONDS)
+        loads = generator.alternate([first, second], seconds=ALTERNATE_SECONDS)
+        return [answered(load) for load in loads]
 
 
 def _median_ns(load: LoadResult) -> float:

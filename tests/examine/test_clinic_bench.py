@@ -7,8 +7,16 @@ import pytest
 from benchmarks.clinic import Diagnosis, _result, run
 from course_app.errors import CourseError
 
-SICK = Diagnosis("fifth", "n_plus_one", "n_plus_one", (), (), place=True, cured=False, seconds=9)
-CURED = replace(SICK, first="", place=False, cured=True)
+SICK = Diagnosis(
+    *("fifth", "n_plus_one", "n_plus_one", (), ()),
+    place=True,
+    cured=False,
+    seconds=9,
+    route="GET /",
+    at_most=3.0,
+    p50_ms={"GET /": {1: 6.0}},
+)
+CURED = replace(SICK, first="", place=False, cured=True, p50_ms={"GET /": {1: 2.0}})
 WELL = Diagnosis("first", "healthy", "", (), (), place=False, cured=False, seconds=9)
 DEAD = "its server ended"
 
@@ -33,6 +41,8 @@ def test_what_is_right_holds() -> None:
         [replace(SICK, first="pool_wait"), CURED, WELL],
         [replace(SICK, place=False), CURED, WELL],
         [SICK, CURED, replace(WELL, seconds=61)],
+        [SICK, replace(CURED, p50_ms={"GET /": {1: 1.0}}), WELL],
+        [SICK, replace(CURED, p50_ms={}), WELL],
     ],
 )
 def test_what_is_wrong_or_was_not_looked_at_does_not(found: list[Diagnosis]) -> None:

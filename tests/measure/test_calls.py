@@ -4,13 +4,15 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+import uvloop
 
 import course_app.lab  # noqa: F401  as in a notebook: asyncio.run is patched
+from course_app.measure import calls
 from course_app.measure.calls import Client, compare_calls
 from course_app.measure.probes.postgres import PostgresProbe
 from course_app.plots.calls import plot_calls
@@ -95,3 +97,31 @@ def test_an_interrupt_ends_the_calls_and_closes_the_clients() -> None:
     with pytest.raises(KeyboardInterrupt):
         compare_calls({"endless": client}, workload="waiting")
     assert closed == ["interrupted"]
+
+
+def test_an_interrupt_before_there_is_anything_to_cancel_opens_no_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main, opened = threading.get_ident(), []
+    looked, new_loop, cancel = threading.Event(), uvloop.new_event_loop, calls._cancel
+
+    def late_loop() -> asyncio.AbstractEventLoop:
+        signal.pthread_kill(main, signal.SIGINT)
+        looked.wait(5)  # the interrupt finds no task yet
+        return new_loop()
+
+    def cancel_nothing(tasks: Sequence[asyncio.Task[calls.CallComparison]]) -> None:
+        assert not tasks
+        cancel(tasks)
+        looked.set()
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+        opened.append("client")
+        yield lambda: asyncio.sleep(60)
+
+    monkeypatch.setattr(uvloop, "new_event_loop", late_loop)
+    monkeypatch.setattr(calls, "_cancel", cancel_nothing)
+    with pytest.raises(KeyboardInterrupt):
+        compare_calls({"endless": client}, workload="waiting")
+    assert not opened

@@ -5,11 +5,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty
 
 import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+from queued import LAST_WORDS_SECONDS
 from service_labs import LAB, LIMIT_SECONDS, STAY, LabProcess, Traces
 
 from course_app.services import Services, start_services
@@ -41,9 +43,12 @@ class Kernel:
     def run(self, code: str) -> str:
         """What the cell prints."""
         request = self.client.execute(code)
-        printed = ""
+        printed, patience = "", KERNEL_TIMEOUT_SECONDS
         while True:
-            message = self.client.get_iopub_msg(timeout=KERNEL_TIMEOUT_SECONDS)
+            try:
+                message = self.client.get_iopub_msg(timeout=patience)
+            except Empty:
+                return printed
             if message["parent_header"].get("msg_id") != request:
                 continue
             if message["msg_type"] == "stream":
@@ -51,6 +56,8 @@ class Kernel:
             if message["msg_type"] == "error":
                 printed += message["content"]["ename"]
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                patience = LAST_WORDS_SECONDS  # what it printed may come after that
+            if patience == LAST_WORDS_SECONDS and printed.endswith("\n"):
                 return printed
 
     def pid(self) -> int:
