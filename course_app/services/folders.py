@@ -18,6 +18,7 @@ from pathlib import Path
 from course_app.services.binaries import can_reach
 from course_app.services.errors import LAB_PREFIX, ServicesError, is_no_room, no_room
 from course_app.system.folders import spread_subfolders
+from course_app.system.private_folders import lock_is_free
 from course_app.system.users import Account
 
 # A folder gets its final name once its lock is held; under this name it is being made.
@@ -119,17 +120,6 @@ def _is_abandoned(path: Path) -> bool:
             return False
         if path.name.startswith(NEW_PREFIX):
             return time.time() - status.st_mtime > NEW_EXPIRES_SECONDS
-        return path.name.startswith(LAB_PREFIX) and _lock_is_free(path / LOCK_NAME)
+        return path.name.startswith(LAB_PREFIX) and lock_is_free(path / LOCK_NAME)
     except OSError:
         return False
-
-
-def _lock_is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -51,20 +51,31 @@ def temporary_folder(prefix: str, make: Callable[[str], Path] = _anywhere) -> It
 
 
 def _is_left_behind(folder: Path) -> bool:
-    import fcntl
-
     with suppress(OSError):
         status, owner = folder.lstat(), (folder / _OWNER).lstat()
         mine = stat.S_ISDIR(status.st_mode) and stat.S_ISREG(owner.st_mode)
         mine = mine and status.st_uid == owner.st_uid == os.geteuid()
-        if mine and time.time() - owner.st_mtime > _UNLOCKED_SECONDS:
-            descriptor = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            finally:
-                os.close(descriptor)
-            return True
+        old = time.time() - owner.st_mtime > _UNLOCKED_SECONDS
+        return mine and old and lock_is_free(folder / _OWNER)
     return False
+
+
+def lock_is_free(path: Path) -> bool:
+    """Whether nobody who lives holds the file's lock (flock).
+
+    Raises:
+        OSError: it cannot be opened, or its file system knows no locks.
+    """
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def folder_for_a_socket(prefix: str) -> Path:
